@@ -1,0 +1,26 @@
+//! The Linux x86-64 ABI, and the contract between Birgus's launcher and its kernel.
+//!
+//! Everything here is data: numbers, names, flags and `repr(C)` structs whose sizes are
+//! checked at compile time. Behaviour belongs in `syscalls` (Linux), `kernel` (the machine)
+//! or `launcher` (the host).
+//!
+//! - [`number`]: numbers and names of all system calls
+//! - [`errno`]: error numbers
+//! - [`auxv`]: the auxiliary vector
+//! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod auxv;
+pub mod boot;
+pub mod errno;
+pub mod number;
+
+pub use errno::Errno;
+
+/// Size of a page of memory, in bytes.
+pub const PAGE_SIZE: usize = 4096;
+
+/// First address that an application may not use (`TASK_SIZE_MAX` of x86-64 with four-level
+/// page tables): the lower half less one guard page.
+pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;

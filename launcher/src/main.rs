@@ -1,0 +1,2 @@
+//! The `birgus` command.
+fn main() {}
