@@ -1,3 +1,61 @@
-//! Placeholder.
+//! The Linux personality of Birgus: everything an application can observe.
+//!
+//! It stands on one seam, the traits of [`machine`], and reaches the hardware through nothing
+//! else; the kernel implements them with page tables and interrupts, [`fake`] with plain Rust,
+//! so that all of this crate runs under `cargo test`.
+//!
+//! # The way of a system call
+//! The machine calls [`machine::Task::syscall`], implemented by [`process::Thread`]. It looks
+//! the number up in the one table ([`table`]), whose row turns registers into typed arguments
+//! ([`args`]) and calls the handler (in `calls`). A handler reads like its manual page and
+//! calls one object: files ([`fs`]), memory areas ([`mm`]), processes ([`process`]), signals
+//! ([`signal`]), clocks ([`time`]), the terminal ([`terminal`]). Its result is a value, an
+//! [`Error`] (errno and reason), or an [`Outcome`] that replaces the registers.
+//!
+//! # Lock order
+//! A lock guards data, not code. A thread that holds one lock may take only those below it;
+//! none is held across [`machine::Thread::park`], nor across a copy from or to the
+//! application, which may fault.
+//!
+//! ```text
+//! process table
+//! └─ process: children, threads
+//!    ├─ descriptor table
+//!    │  └─ open file: position
+//!    │     └─ inode, in the order parent directory → entry
+//!    │        └─ address space: areas
+//!    │           └─ file pages
+//!    ├─ signal state
+//!    └─ timers
+//!       └─ wait queue
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(any(test, feature = "fake"))]
+extern crate std;
+
+pub mod args;
+mod calls;
+pub mod context;
+mod error;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+pub mod fs;
+pub mod io;
+pub mod machine;
+pub mod mm;
+pub mod process;
+pub mod signal;
+pub mod system;
+pub mod table;
+pub mod terminal;
+pub mod time;
+mod trace;
+pub mod user;
+pub mod wait;
+
+pub use context::Context;
+pub use error::{Because, Error, Outcome, Result};
+pub use system::System;

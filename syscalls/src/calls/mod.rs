@@ -1,0 +1,4 @@
+//! The handlers of the system calls, by topic. Each is called from its row in
+//! [`crate::table`] only.
+
+pub(crate) mod identity;

@@ -1,0 +1,51 @@
+//! Who makes a system call: the first parameter of every handler.
+
+use alloc::sync::Arc;
+use core::cell::Cell;
+
+use crate::machine::Registers;
+use crate::mm::AddressSpace;
+use crate::process::{Process, Thread};
+use crate::system::System;
+
+/// The caller of a system call.
+pub struct Context<'a> {
+    /// The personality as a whole.
+    pub system: &'a Arc<System>,
+    /// The calling process.
+    pub process: &'a Arc<Process>,
+    /// The calling thread.
+    pub thread: &'a Arc<Thread>,
+    registers: Cell<Registers>,
+}
+
+impl<'a> Context<'a> {
+    /// A context for one system call of `thread`, which was made with `registers`.
+    #[must_use]
+    pub fn new(
+        system: &'a Arc<System>,
+        process: &'a Arc<Process>,
+        thread: &'a Arc<Thread>,
+        registers: Registers,
+    ) -> Self {
+        Self { system, process, thread, registers: Cell::new(registers) }
+    }
+
+    /// The registers the call was made with.
+    #[must_use]
+    pub fn registers(&self) -> Registers {
+        self.registers.get()
+    }
+
+    /// Replaces the caller's registers; the handler then returns
+    /// [`crate::Outcome::Replaced`].
+    pub fn set_registers(&self, registers: Registers) {
+        self.registers.set(registers);
+    }
+
+    /// The caller's memory.
+    #[must_use]
+    pub fn memory(&self) -> Arc<AddressSpace> {
+        self.process.memory()
+    }
+}

@@ -1,0 +1,384 @@
+//! The seam: what the personality needs of a machine, and what a machine asks of it.
+//!
+//! It describes the machine, never a system call: a new system call must not change it. All
+//! traits are object safe and handles are counted, so that tests run many fake machines side
+//! by side. Times are nanoseconds; `monotonic` time starts at boot.
+//!
+//! - into the personality: [`Task`] (a system call, a trap, a return to the application) and
+//!   [`Service`] (a device or a deadline with news)
+//! - out of it: [`Machine`], [`Page`], [`Space`], [`Thread`]
+
+use alloc::sync::Arc;
+use core::ops::Range;
+
+pub use abi::boot::channel::{ExitStatus, Stream};
+
+/// The machine has no memory left for what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// The machine under the personality.
+pub trait Machine: Send + Sync {
+    /// A new page of zeros.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when no frame is free.
+    fn allocate_page(&self) -> Result<Arc<dyn Page>, OutOfMemory>;
+
+    /// The page that `bytes` lie in, so that the boot archive can be mapped where it is.
+    /// `bytes` is one whole page of the boot archive, page-aligned; `None` when it is not.
+    /// Nobody may write to that page.
+    fn archive_page(&self, bytes: &'static [u8]) -> Option<Arc<dyn Page>>;
+
+    /// A new address space whose lower half is empty.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when no frame is free for its root table.
+    fn create_space(&self) -> Result<Arc<dyn Space>, OutOfMemory>;
+
+    /// How much memory there is.
+    fn memory(&self) -> Memory;
+
+    /// Starts a thread: it will run the application at `registers` in `space`, and `task`
+    /// receives its system calls and traps. Its extended state is the initial one
+    /// ([`Thread::reset_extended_state`]), its thread pointer zero.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when there is none for its kernel stack.
+    fn start_thread(
+        &self,
+        task: Arc<dyn Task>,
+        space: Arc<dyn Space>,
+        registers: Registers,
+    ) -> Result<Arc<dyn Thread>, OutOfMemory>;
+
+    /// The thread that runs now.
+    fn current_thread(&self) -> Arc<dyn Thread>;
+
+    /// Lets other threads run, if any can.
+    fn yield_now(&self);
+
+    /// Nanoseconds since boot; never goes back.
+    fn monotonic_ns(&self) -> u64;
+
+    /// Nanoseconds since 1970 UTC.
+    fn wall_clock_ns(&self) -> u64;
+
+    /// Asks for [`Service::deadline`] at that monotonic time; replaces the earlier request.
+    fn set_deadline(&self, deadline_ns: Option<u64>);
+
+    /// Fills `to` with unpredictable bytes fit for cryptography.
+    fn fill_random(&self, to: &mut [u8]);
+
+    /// Takes bytes of a host-to-guest stream that have arrived; returns how many, 0 when none
+    /// has.
+    fn receive(&self, stream: Stream, to: &mut [u8]) -> usize;
+
+    /// Whether [`Machine::receive`] would return bytes now.
+    fn can_receive(&self, stream: Stream) -> bool;
+
+    /// Sends bytes of a guest-to-host stream; returns how many were taken, 0 when the host
+    /// allows no more at the moment.
+    fn send(&self, stream: Stream, bytes: &[u8]) -> usize;
+
+    /// Whether [`Machine::send`] would take bytes now.
+    fn can_send(&self, stream: Stream) -> bool;
+
+    /// Closes this side of a stream: end of file for the host's reader, or a broken pipe for
+    /// its writer. Bytes sent before still arrive.
+    fn close(&self, stream: Stream);
+
+    /// Sends one line of the system call trace.
+    fn trace(&self, line: &str);
+
+    /// What the processor offers to applications.
+    fn processor(&self) -> Processor;
+
+    /// Ends the machine once all sent bytes are on their way. Threads may still run for a
+    /// moment after it returns.
+    fn power_off(&self, status: ExitStatus);
+}
+
+/// How much memory there is, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// All pages that are or could be allocated; what the archive occupies is not among them.
+    pub total_pages: u64,
+    /// Pages that can be allocated now.
+    pub free_pages: u64,
+}
+
+/// What the processor offers to applications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Processor {
+    /// `AT_HWCAP`: CPUID leaf 1, EDX.
+    pub hwcap: u64,
+    /// `AT_HWCAP2`: bit 1 where `rdfsbase` and its family work.
+    pub hwcap2: u64,
+    /// Length in bytes of the extended state ([`Thread::save_extended_state`]).
+    pub extended_state_len: usize,
+    /// The components of the extended state, as in XCR0; 3 where there is only `fxsave`.
+    pub extended_state_components: u64,
+    /// Number of processors.
+    pub count: u32,
+}
+
+/// A counted 4 KiB page of memory; the last drop of its handle frees it.
+pub trait Page: Send + Sync {
+    /// Number of the frame: unique among the pages that live.
+    fn frame(&self) -> u64;
+
+    /// Copies out from `offset`; offset and length lie inside the page.
+    fn read(&self, offset: usize, to: &mut [u8]);
+
+    /// Copies in at `offset`; offset and length lie inside the page.
+    fn write(&self, offset: usize, from: &[u8]);
+
+    /// Makes this page a copy of `other`.
+    fn copy_from(&self, other: &dyn Page);
+}
+
+/// What the application may do with a mapped page; nothing at all is not mapping it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Load.
+    Read,
+    /// Load and store.
+    ReadWrite,
+    /// Load and fetch instructions.
+    ReadExecute,
+    /// All three.
+    ReadWriteExecute,
+}
+
+/// An access of the machine to application memory hit a page that is not mapped, or not
+/// mapped for that access. What lies below `address` was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// First address that could not be accessed.
+    pub address: u64,
+}
+
+/// A counted address space: the page tables of the application's half.
+///
+/// Tables are a cache of what the personality's memory areas hold. Accesses obey the mapped
+/// permissions, refuse addresses at or above [`abi::TASK_SIZE`], and never call back into the
+/// personality: whoever gets a [`Fault`] resolves it and tries again. A frame stays allocated
+/// only as long as the personality holds its [`Page`]: it unmaps before it drops.
+pub trait Space: Send + Sync {
+    /// Maps `page` at the page-aligned `address`, in place of what was mapped there.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when a page table cannot be allocated; nothing changed.
+    fn map(&self, address: u64, page: &dyn Page, access: Access) -> Result<(), OutOfMemory>;
+
+    /// Changes the access of all pages mapped in the page-aligned range.
+    fn protect(&self, range: Range<u64>, access: Access);
+
+    /// Unmaps all pages of the page-aligned range.
+    fn unmap(&self, range: Range<u64>);
+
+    /// Copies from the application.
+    ///
+    /// # Errors
+    /// [`Fault`] at the first address that cannot be read.
+    fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Fault>;
+
+    /// Copies to the application.
+    ///
+    /// # Errors
+    /// [`Fault`] at the first address that cannot be written.
+    fn write(&self, address: u64, from: &[u8]) -> Result<(), Fault>;
+
+    /// Copies `len` bytes from the application into `page` at `offset`, without a detour.
+    ///
+    /// # Errors
+    /// [`Fault`] at the first address that cannot be read.
+    fn read_to_page(
+        &self,
+        address: u64,
+        page: &dyn Page,
+        offset: usize,
+        len: usize,
+    ) -> Result<(), Fault>;
+
+    /// Copies `len` bytes of `page` from `offset` to the application, without a detour.
+    ///
+    /// # Errors
+    /// [`Fault`] at the first address that cannot be written.
+    fn write_from_page(
+        &self,
+        address: u64,
+        page: &dyn Page,
+        offset: usize,
+        len: usize,
+    ) -> Result<(), Fault>;
+
+    /// Loads the aligned 32-bit word at `address` atomically.
+    ///
+    /// # Errors
+    /// [`Fault`] when it cannot be read.
+    fn load_u32(&self, address: u64) -> Result<u32, Fault>;
+
+    /// Replaces the aligned 32-bit word at `address` by `new` where it is `current`; returns
+    /// what it was.
+    ///
+    /// # Errors
+    /// [`Fault`] when it cannot be written.
+    fn compare_exchange_u32(&self, address: u64, current: u32, new: u32) -> Result<u32, Fault>;
+}
+
+/// A counted thread of the machine.
+pub trait Thread: Send + Sync {
+    /// Waits until [`Thread::unpark`], or the monotonic deadline, or for no reason at all. An
+    /// `unpark` that came before is not lost. Only the thread itself may park.
+    fn park(&self, deadline_ns: Option<u64>);
+
+    /// Ends the thread's present or next [`Thread::park`].
+    fn unpark(&self);
+
+    /// Makes the thread pass through [`Task::resume`] before its next application
+    /// instruction, if it runs the application now.
+    fn interrupt(&self);
+
+    /// Replaces the thread's address space (execve). Only the thread itself may.
+    fn set_space(&self, space: Arc<dyn Space>);
+
+    /// The FS base: the thread pointer.
+    fn fs_base(&self) -> u64;
+
+    /// Sets the FS base. Only the thread itself may, or nobody while it runs.
+    fn set_fs_base(&self, base: u64);
+
+    /// The application's GS base.
+    fn gs_base(&self) -> u64;
+
+    /// Sets the application's GS base; see [`Thread::set_fs_base`].
+    fn set_gs_base(&self, base: u64);
+
+    /// Writes the application's extended state (x87, SSE, AVX …) in the standard format of
+    /// `XSAVE` (SDM volume 1, 13.4) to `to`, which is [`Processor::extended_state_len`] long.
+    /// Only the thread itself may.
+    fn save_extended_state(&self, to: &mut [u8]);
+
+    /// Loads the application's extended state from bytes the application may have changed.
+    /// Only the thread itself may.
+    ///
+    /// # Errors
+    /// [`InvalidState`] when the processor would refuse them (a reserved bit of the header
+    /// or of MXCSR, a length that is too short); nothing changed.
+    fn restore_extended_state(&self, from: &[u8]) -> Result<(), InvalidState>;
+
+    /// Loads the state a program starts with (`fninit`, MXCSR 0x1f80, zeros). Only the thread
+    /// itself may.
+    fn reset_extended_state(&self);
+
+    /// Publishes the answers to system calls that are constant for this thread, so that the
+    /// machine gives them without asking: pairs of call number and non-negative result. An
+    /// empty slice takes all answers back.
+    fn publish_answers(&self, answers: &[(u16, u64)]);
+}
+
+/// Bytes that are not an extended state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidState;
+
+/// What the machine does after the personality has had its say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Back to the application after a system call: only `rax` has changed.
+    Return,
+    /// Back to the application with all registers as they are now.
+    Restore,
+    /// The thread ends and does not come back.
+    End,
+}
+
+/// What the machine runs: the personality's side of a thread.
+pub trait Task: Send + Sync {
+    /// The application executed `syscall`. `rax` holds the number, also in `orig_rax`.
+    fn syscall(&self, registers: &mut Registers) -> Flow;
+
+    /// The application caused a trap.
+    fn trap(&self, trap: Trap, registers: &mut Registers) -> Flow;
+
+    /// The thread is about to return to the application after an interrupt.
+    fn resume(&self, registers: &mut Registers) -> Flow;
+}
+
+/// A trap of the application (SDM volume 3, 6.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trap {
+    /// Vector, 0 to 31.
+    pub vector: u8,
+    /// Error code, 0 where the vector has none.
+    pub error_code: u64,
+    /// The address of a page fault (CR2), otherwise 0.
+    pub address: u64,
+}
+
+/// What a device or a deadline has to say, told in a service thread of the machine.
+pub trait Service: Send + Sync {
+    /// A device has news.
+    fn news(&self, news: News);
+
+    /// The deadline of [`Machine::set_deadline`] has come.
+    fn deadline(&self);
+}
+
+/// News of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Bytes have arrived.
+    Readable(Stream),
+    /// Bytes can be sent again.
+    Writable(Stream),
+    /// The host closed its side: end of file, or broken pipe. Bytes that arrived before can
+    /// still be received.
+    Closed(Stream),
+    /// The terminal has a new size.
+    WindowSize {
+        /// Rows, in characters.
+        rows: u16,
+        /// Columns, in characters.
+        columns: u16,
+    },
+    /// The host sent a signal to the program.
+    Signal(u8),
+}
+
+/// The application's general registers, as they are at a system call, a trap or an
+/// interrupt, in the order in which the machine's entry code stores them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Registers {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    /// The number of the system call this is, or `u64::MAX` after a trap or an interrupt.
+    pub orig_rax: u64,
+    pub rip: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+}
+
+impl Registers {
+    /// The six arguments of a system call (System V ABI, A.2.1).
+    #[must_use]
+    pub const fn arguments(&self) -> [u64; 6] {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+}

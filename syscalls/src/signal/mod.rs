@@ -1,0 +1,1 @@
+//! Signals: dispositions, masks, pending sets, delivery.

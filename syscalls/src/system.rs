@@ -1,0 +1,38 @@
+//! The personality as a whole: what there is once per machine.
+
+use alloc::sync::Arc;
+
+use abi::{Errno, number};
+use spin::Mutex;
+
+use crate::error::{Because, Error};
+use crate::machine::Machine;
+
+/// The personality of one machine.
+pub struct System {
+    /// The machine under it.
+    pub machine: Arc<dyn Machine>,
+    /// Unknown calls that were warned about, one bit each.
+    warned: Mutex<[u64; number::COUNT.div_ceil(64)]>,
+}
+
+impl System {
+    /// The personality on `machine`.
+    #[must_use]
+    pub fn new(machine: Arc<dyn Machine>) -> Arc<Self> {
+        Arc::new(Self { machine, warned: Mutex::new([0; number::COUNT.div_ceil(64)]) })
+    }
+
+    /// The error of a call that is not implemented; warns the first time.
+    pub(crate) fn unknown_call(&self, number: u64) -> Error {
+        if let Some(name) = number::name(number) {
+            let (word, bit) = (number as usize / 64, number % 64);
+            let mut warned = self.warned.lock();
+            if warned[word] & (1 << bit) == 0 {
+                warned[word] |= 1 << bit;
+                log::warn!("the system call {name} ({number}) is not implemented");
+            }
+        }
+        Errno::ENOSYS.because("the system call is not implemented")
+    }
+}

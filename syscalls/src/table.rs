@@ -1,0 +1,172 @@
+//! The one table of system calls: number, name, handler, support level, note.
+//!
+//! The dispatcher, the tracer, the coverage report and the documentation all read it. Adding
+//! a call touches two places: its handler and its row here. A call without a row is not
+//! implemented: `ENOSYS`, and one warning that names it.
+
+use abi::boot::table::Support;
+use abi::number;
+
+use crate::args::{Call, typed};
+use crate::calls;
+
+/// One system call that has a handler.
+pub struct Row {
+    /// Its number.
+    pub number: u16,
+    /// Its manual name.
+    pub name: &'static str,
+    /// How much of it is there: `Full` or `Partial`.
+    pub support: Support,
+    /// What is missing, in one sentence; empty for `Full`.
+    pub note: &'static str,
+    /// The handler with its typed arguments.
+    pub handler: &'static dyn Call,
+}
+
+/// A row per line: `name = handler, full;` or `name = handler, partial("what is missing");`.
+macro_rules! rows {
+    ($($name:ident = $handler:path, $level:ident $(($note:literal))?;)*) => {
+        &[$(Row {
+            number: number::number(stringify!($name)),
+            name: stringify!($name),
+            support: rows!(@level $level),
+            note: concat!($($note)?),
+            handler: &typed($handler),
+        },)*]
+    };
+    (@level full) => { Support::Full };
+    (@level partial) => { Support::Partial };
+}
+
+/// All system calls that have a handler, by topic.
+pub static TABLE: &[Row] = rows! {
+    // Files and descriptors
+
+    // Paths and directories
+
+    // Memory
+
+    // Processes, identity and limits
+    getpid = calls::identity::getpid, full;
+
+    // Signals
+
+    // Time
+
+    // Waiting and terminals
+
+    // The system
+};
+
+/// The row of system call `number`, or `None` where it is not implemented.
+#[must_use]
+pub fn row(number: u64) -> Option<&'static Row> {
+    let at = *BY_NUMBER.get(usize::try_from(number).ok()?)?;
+    at.checked_sub(1).map(|at| &TABLE[usize::from(at)])
+}
+
+/// Index into [`TABLE`] plus one, by number; 0 where there is no row.
+static BY_NUMBER: [u16; number::COUNT] = index();
+
+const fn index() -> [u16; number::COUNT] {
+    let mut by_number = [0; number::COUNT];
+    let mut at = 0;
+    while at < TABLE.len() {
+        let number = TABLE[at].number as usize;
+        assert!(by_number[number] == 0, "two rows for one system call");
+        by_number[number] = at as u16 + 1;
+        at += 1;
+    }
+    by_number
+}
+
+/// Length of [`text`] in bytes.
+pub const TEXT_LEN: usize = write_text([0; 0]).1;
+
+/// The table as text, in the format of [`abi::boot::table`].
+#[must_use]
+pub const fn text() -> [u8; TEXT_LEN] {
+    write_text([0; TEXT_LEN]).0
+}
+
+/// Writes as much of the text as fits into `to`; returns it and the length of the whole.
+const fn write_text<const N: usize>(to: [u8; N]) -> ([u8; N], usize) {
+    let mut out = Text { to, len: 0 };
+    let mut at = 0;
+    while at < number::SYSTEM_CALLS.len() {
+        let (number, name) = number::SYSTEM_CALLS[at];
+        let (support, note) = match BY_NUMBER[number as usize] {
+            0 => (Support::None, ""),
+            row => (TABLE[row as usize - 1].support, TABLE[row as usize - 1].note),
+        };
+        out.put_number(number);
+        out.put_field(name);
+        out.put_field(support.name());
+        out.put_field(note);
+        out.put(b"\n");
+        at += 1;
+    }
+    (out.to, out.len)
+}
+
+struct Text<const N: usize> {
+    to: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    const fn put(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.len < N {
+                self.to[self.len] = bytes[at];
+            }
+            self.len += 1;
+            at += 1;
+        }
+    }
+
+    const fn put_field(&mut self, field: &str) {
+        self.put(b"\t");
+        self.put(field.as_bytes());
+    }
+
+    const fn put_number(&mut self, number: u16) {
+        if number >= 10 {
+            self.put_number(number / 10);
+        }
+        self.put(&[b'0' + (number % 10) as u8]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_number() {
+        for expected in TABLE {
+            assert_eq!(row(u64::from(expected.number)).map(|row| row.name), Some(expected.name));
+        }
+        assert!(row(u64::MAX).is_none());
+        assert!(row(335).is_none());
+    }
+
+    #[test]
+    fn a_partial_row_says_what_is_missing_and_a_full_one_needs_not() {
+        for row in TABLE {
+            assert_eq!(row.note.is_empty(), row.support == Support::Full, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn the_text_has_a_line_for_every_system_call() {
+        let text = text();
+        let text = core::str::from_utf8(&text).unwrap();
+        assert_eq!(text.lines().count(), number::SYSTEM_CALLS.len());
+        assert!(text.starts_with("0\tread\t"));
+        assert!(text.lines().any(|line| line.starts_with("39\tgetpid\tfull\t")));
+        assert!(text.lines().all(|line| line.split('\t').count() == 4));
+    }
+}

@@ -1,0 +1,1 @@
+//! The tracer: each system call as strace(1) prints it.
