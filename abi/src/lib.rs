@@ -7,6 +7,7 @@
 //! - [`number`]: numbers and names of all system calls
 //! - [`errno`]: error numbers
 //! - [`auxv`]: the auxiliary vector
+//! - [`memory`]: memory mappings
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 pub mod auxv;
 pub mod boot;
 pub mod errno;
+pub mod memory;
 pub mod number;
 
 pub use errno::Errno;

@@ -226,7 +226,10 @@ impl ExitStatus {
         let value = i32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
         match bytes[0] {
             0 => Some(Self::Exited(value)),
-            1 => u8::try_from(value).ok().filter(|signal| (1..=64).contains(signal)).map(Self::Killed),
+            1 => u8::try_from(value)
+                .ok()
+                .filter(|signal| (1..=64).contains(signal))
+                .map(Self::Killed),
             2 => u16::try_from(value).ok().map(Self::NotStarted),
             3 => Some(Self::KernelFailure),
             _ => None,

@@ -2,3 +2,4 @@
 //! [`crate::table`] only.
 
 pub(crate) mod identity;
+pub(crate) mod memory;

@@ -1,5 +1,6 @@
 //! Processes and threads.
 
+pub mod exec;
 mod process;
 mod thread;
 
