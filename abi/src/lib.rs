@@ -8,6 +8,7 @@
 //! - [`errno`]: error numbers
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
+//! - [`fs`]: flags and structures of files
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod auxv;
 pub mod boot;
 pub mod errno;
 pub mod memory;
+pub mod fs;
 pub mod number;
 
 pub use errno::Errno;
