@@ -8,7 +8,7 @@
 //! - [`errno`]: error numbers
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
-//! - [`fs`]: flags and structures of files
+//! - [`terminal`]: terminals and their ioctls
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -17,8 +17,8 @@ pub mod auxv;
 pub mod boot;
 pub mod errno;
 pub mod memory;
-pub mod fs;
 pub mod number;
+pub mod terminal;
 
 pub use errno::Errno;
 
