@@ -6,12 +6,15 @@ use abi::{Errno, number};
 use spin::Mutex;
 
 use crate::error::{Because, Error};
+use crate::fs::stream::Streams;
 use crate::machine::Machine;
 
 /// The personality of one machine.
 pub struct System {
     /// The machine under it.
     pub machine: Arc<dyn Machine>,
+    /// The program's standard streams where they are not the terminal.
+    pub streams: Streams,
     /// Unknown calls that were warned about, one bit each.
     warned: Mutex<[u64; number::COUNT.div_ceil(64)]>,
 }
@@ -20,7 +23,11 @@ impl System {
     /// The personality on `machine`.
     #[must_use]
     pub fn new(machine: Arc<dyn Machine>) -> Arc<Self> {
-        Arc::new(Self { machine, warned: Mutex::new([0; number::COUNT.div_ceil(64)]) })
+        Arc::new(Self {
+            machine,
+            streams: Streams::default(),
+            warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
+        })
     }
 
     /// The error of a call that is not implemented; warns the first time.

@@ -3,3 +3,5 @@
 
 pub(crate) mod identity;
 pub(crate) mod memory;
+pub(crate) mod pipe;
+pub(crate) mod poll;

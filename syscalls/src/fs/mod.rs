@@ -7,6 +7,9 @@
 
 pub mod file;
 pub mod inode;
+pub mod pipe;
+pub mod procfs;
+pub mod stream;
 
 pub use file::{File, OpenFile, PollEvents};
 pub use inode::Inode;

@@ -1,0 +1,312 @@
+//! The program's standard streams where they are not the terminal: the host's end is a file,
+//! a pipe or nothing at all, and only the launcher knows. To the application each is one end
+//! of a pipe.
+//!
+//! [`Streams`] holds what the machine's news are about; [`open`] makes the open file of
+//! descriptor 0, 1 or 2.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use abi::Errno;
+use abi::terminal::request::FIONREAD;
+use spin::Mutex;
+
+use crate::context::Context;
+use crate::error::{Because, Outcome, Result};
+use crate::io::{Sink, Source};
+use crate::machine::{Machine, Stream};
+use crate::system::System;
+use crate::user::UserPtr;
+use crate::wait::{Interruption, WaitQueue};
+
+use super::pipe::PipeInode;
+use super::{File, Inode, OpenFile, PollEvents};
+
+const O_RDONLY: u32 = 0;
+const O_WRONLY: u32 = 1;
+const O_RDWR: u32 = 2;
+const O_NONBLOCK: u32 = 0o4000;
+
+/// Largest piece that goes to or comes from the machine at once, in bytes.
+const CHUNK: usize = 16 * 1024;
+
+/// Transfers up to this length, in bytes, need no buffer from the heap.
+const SHORT: usize = 256;
+
+/// What is known of the program's three streams.
+#[derive(Default)]
+pub struct Streams {
+    ends: [Arc<End>; 4],
+}
+
+/// What is known of one stream.
+#[derive(Default)]
+struct End {
+    /// The host closed its side.
+    is_closed: AtomicBool,
+    /// Woken by news of the stream.
+    changed: WaitQueue,
+}
+
+impl Streams {
+    /// Bytes have arrived, or can be sent again.
+    pub fn ready(&self, stream: Stream) {
+        self.ends[stream as usize].changed.wake_all();
+    }
+
+    /// The host closed its side.
+    pub fn closed(&self, stream: Stream) {
+        let end = &self.ends[stream as usize];
+        end.is_closed.store(true, Ordering::SeqCst);
+        end.changed.wake_all();
+    }
+}
+
+/// Opens a standard stream; closing the last descriptor of it tells the host.
+#[must_use]
+pub fn open(system: &Arc<System>, stream: Stream) -> Arc<OpenFile> {
+    let flags = match stream {
+        Stream::Stdin => O_RDONLY,
+        Stream::Stdout | Stream::Stderr => O_WRONLY,
+        Stream::Terminal => O_RDWR,
+    };
+    let file = StandardStream {
+        machine: system.machine.clone(),
+        stream,
+        end: system.streams.ends[stream as usize].clone(),
+        inode: PipeInode::anonymous(),
+        buffer: Mutex::new(None),
+        received: Mutex::new(VecDeque::new()),
+    };
+    Arc::new(OpenFile::new(Arc::new(file), flags))
+}
+
+/// The file behind descriptor 0, 1 or 2.
+struct StandardStream {
+    machine: Arc<dyn Machine>,
+    stream: Stream,
+    end: Arc<End>,
+    inode: Arc<dyn Inode>,
+    /// A buffer of [`CHUNK`] bytes that its user takes out; a second one at the same time
+    /// allocates another.
+    buffer: Mutex<Option<Box<[u8]>>>,
+    /// Bytes that were received but not read: they were counted for `FIONREAD`, or their
+    /// reader's buffer was a bad address.
+    received: Mutex<VecDeque<u8>>,
+}
+
+impl StandardStream {
+    fn is_input(&self) -> bool {
+        self.stream == Stream::Stdin
+    }
+
+    fn is_closed(&self) -> bool {
+        self.end.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Calls `work` with a buffer of at least `len` bytes, or of [`CHUNK`].
+    fn with_buffer<T>(&self, len: usize, work: impl FnOnce(&mut [u8]) -> Result<T>) -> Result<T> {
+        if len <= SHORT {
+            return work(&mut [0; SHORT][..len]);
+        }
+        let kept = self.buffer.lock().take();
+        let mut buffer = match kept {
+            Some(buffer) => buffer,
+            None => new_buffer()?,
+        };
+        let result = work(&mut buffer);
+        *self.buffer.lock() = Some(buffer);
+        result
+    }
+
+    /// Takes bytes that have arrived.
+    fn receive(&self, to: &mut [u8]) -> usize {
+        let mut received = self.received.lock();
+        if received.is_empty() {
+            drop(received);
+            return self.machine.receive(self.stream, to);
+        }
+        let len = to.len().min(received.len());
+        for (to, byte) in to.iter_mut().zip(received.drain(..len)) {
+            *to = byte;
+        }
+        len
+    }
+
+    /// Gives back the last bytes of a [`StandardStream::receive`].
+    fn give_back(&self, bytes: &[u8]) -> Result<()> {
+        let mut received = self.received.lock();
+        received.try_reserve(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+        bytes.iter().rev().for_each(|&byte| received.push_front(byte));
+        Ok(())
+    }
+
+    /// What a reader finds: bytes, end of file (0), or that it has to wait (`None`).
+    fn look(&self, to: &mut [u8]) -> Option<usize> {
+        // In this order: bytes that arrived before the end are not lost.
+        let is_closed = self.is_closed();
+        match self.receive(to) {
+            0 if !is_closed => None,
+            len => Some(len),
+        }
+    }
+
+    /// Waits until the stream has changed so that `ready` has a value.
+    fn wait<T>(
+        &self,
+        cx: &Context<'_>,
+        open: &OpenFile,
+        mut ready: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        if open.flags() & O_NONBLOCK != 0 {
+            return ready()?.ok_or_else(|| Errno::EAGAIN.because("it would block"));
+        }
+        let done = cx.wait_until(&[&self.end.changed], None, Interruption::Restart, ready)?;
+        // Without a deadline a wait ends with a value or an error.
+        done.ok_or_else(|| Errno::EAGAIN.because("it would block"))
+    }
+
+    /// Sends all of `bytes` unless the call is nonblocking or interrupted; how many were
+    /// sent, and why not all.
+    fn send(&self, cx: &Context<'_>, open: &OpenFile, bytes: &[u8]) -> (usize, Result<()>) {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let result = self.wait(cx, open, || {
+                if self.is_closed() {
+                    return Err(Errno::EPIPE.because("nobody reads the other end"));
+                }
+                let now = self.machine.send(self.stream, &bytes[sent..]);
+                Ok((now > 0).then_some(now))
+            });
+            match result {
+                Ok(now) => sent += now,
+                Err(error) => return (sent, Err(error)),
+            }
+        }
+        (sent, Ok(()))
+    }
+
+    /// How many bytes can be read without waiting, as far as one chunk tells.
+    fn count_received(&self) -> Result<usize> {
+        let waiting = self.received.lock().len();
+        if waiting >= CHUNK || !self.is_input() {
+            return Ok(waiting);
+        }
+        self.with_buffer(CHUNK, |buffer| {
+            let len = self.machine.receive(self.stream, &mut buffer[..CHUNK - waiting]);
+            let mut received = self.received.lock();
+            received.try_reserve(len).map_err(|_| Errno::ENOMEM)?;
+            received.extend(&buffer[..len]);
+            Ok(received.len())
+        })
+    }
+}
+
+fn new_buffer() -> Result<Box<[u8]>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(CHUNK).map_err(|_| Errno::ENOMEM)?;
+    buffer.resize(CHUNK, 0);
+    Ok(buffer.into_boxed_slice())
+}
+
+impl File for StandardStream {
+    fn inode(&self) -> &Arc<dyn Inode> {
+        &self.inode
+    }
+
+    fn read(
+        &self,
+        cx: &Context<'_>,
+        open: &OpenFile,
+        _offset: u64,
+        to: &mut dyn Sink,
+    ) -> Result<usize> {
+        let len = to.remaining().min(CHUNK);
+        if len == 0 {
+            return Ok(0);
+        }
+        self.with_buffer(len, |buffer| {
+            let len = self.wait(cx, open, || Ok(self.look(&mut buffer[..len])))?;
+            let put = to.put(&buffer[..len]);
+            let done = *put.as_ref().unwrap_or(&0);
+            if done < len {
+                self.give_back(&buffer[done..len])?;
+            }
+            put
+        })
+    }
+
+    fn write(
+        &self,
+        cx: &Context<'_>,
+        open: &OpenFile,
+        _offset: u64,
+        from: &mut dyn Source,
+    ) -> Result<usize> {
+        let mut done = 0;
+        while from.remaining() > 0 {
+            let len = from.remaining().min(CHUNK);
+            let (sent, result) = self
+                .with_buffer(len, |buffer| {
+                    let taken = from.take(&mut buffer[..len])?;
+                    Ok(self.send(cx, open, &buffer[..taken]))
+                })
+                .unwrap_or_else(|error| (0, Err(error)));
+            done += sent;
+            match result {
+                Ok(()) if sent > 0 => {}
+                Ok(()) => break,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn ioctl(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<Outcome> {
+        match request {
+            FIONREAD => {
+                // At most one chunk: it fits.
+                let count = self.count_received()? as i32;
+                UserPtr::new(argument).write(cx, &count)?;
+                Ok(().into())
+            }
+            _ => Err(Errno::ENOTTY.because("the file does not know this request")),
+        }
+    }
+
+    fn poll(&self) -> PollEvents {
+        let mut events = PollEvents::empty();
+        let is_closed = self.is_closed();
+        if self.is_input() {
+            if !self.received.lock().is_empty() || self.machine.can_receive(self.stream) {
+                events |= PollEvents::IN | PollEvents::RDNORM;
+            }
+            if is_closed {
+                events |= PollEvents::HUP;
+            }
+        } else {
+            if is_closed || self.machine.can_send(self.stream) {
+                events |= PollEvents::OUT | PollEvents::WRNORM;
+            }
+            if is_closed {
+                events |= PollEvents::ERR;
+            }
+        }
+        events
+    }
+
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        Some(&self.end.changed)
+    }
+}
+
+impl Drop for StandardStream {
+    fn drop(&mut self) {
+        self.machine.close(self.stream);
+    }
+}
