@@ -27,6 +27,11 @@ impl Thread {
         Arc::new_cyclic(|this| Self { this: this.clone(), system, process, machine: Once::new() })
     }
 
+    /// Connects the thread to the machine's side of it, once, before it first runs.
+    pub fn attach(&self, machine: Arc<dyn machine::Thread>) {
+        self.machine.call_once(|| machine);
+    }
+
     /// Whether a signal waits that the thread does not block.
     #[must_use]
     pub fn has_deliverable_signal(&self) -> bool {

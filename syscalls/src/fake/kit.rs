@@ -1,0 +1,241 @@
+//! A process on a fresh fake machine, to call system calls with.
+//!
+//! ```ignore
+//! let kit = kit::process();
+//! let path = kit.string("/tmp/x");
+//! let fd = kit.call("openat", [AT_FDCWD, path, O_CREAT | O_RDWR, 0o600, 0, 0])?;
+//! ```
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use abi::{Errno, PAGE_SIZE, number};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::context::Context;
+use crate::machine::{Access, Flow, Machine, Page, Registers, Space, Task};
+use crate::mm::AddressSpace;
+use crate::process::{Process, Thread};
+use crate::system::System;
+
+use super::FakeMachine;
+
+/// Where the memory of [`Kit::put`] is.
+pub const AREA: u64 = 0x2000_0000;
+
+/// Length of the memory of [`Kit::put`], in bytes.
+pub const AREA_LEN: u64 = 256 * PAGE_SIZE as u64;
+
+/// An address at which nothing is mapped, for `EFAULT`.
+pub const BAD_ADDRESS: u64 = 0xdead_0000;
+
+/// A process with one thread, which is the thread of the test.
+pub struct Kit {
+    /// Its machine.
+    pub machine: Arc<FakeMachine>,
+    /// Its personality.
+    pub system: Arc<System>,
+    /// The process.
+    pub process: Arc<Process>,
+    /// Its thread.
+    pub thread: Arc<Thread>,
+    /// First free address of the area.
+    free: Cell<u64>,
+    /// What lies behind the area; after the process, which maps it.
+    _pages: Vec<Arc<dyn Page>>,
+}
+
+/// A process on a machine of its own.
+#[must_use]
+pub fn process() -> Kit {
+    on(FakeMachine::new())
+}
+
+/// A process on this machine.
+#[must_use]
+pub fn on(machine: Arc<FakeMachine>) -> Kit {
+    let as_machine: Arc<dyn Machine> = machine.clone();
+    let memory = Arc::new(AddressSpace::new(&as_machine).expect("memory for an address space"));
+    let pages = map_area(&machine, &**memory.space());
+    let system = System::new(as_machine);
+    let process = Arc::new(Process::new(2, memory));
+    let thread = Thread::new(system.clone(), process.clone());
+    thread.attach(machine.current_thread());
+    Kit { machine, system, process, thread, free: Cell::new(AREA), _pages: pages }
+}
+
+fn map_area(machine: &FakeMachine, space: &dyn Space) -> Vec<Arc<dyn Page>> {
+    (AREA..AREA + AREA_LEN)
+        .step_by(PAGE_SIZE)
+        .map(|address| {
+            let page = machine.allocate_page().expect("memory for the kit's area");
+            space.map(address, &*page, Access::ReadWrite).expect("memory for its tables");
+            page
+        })
+        .collect()
+}
+
+impl Kit {
+    /// The context of a system call, for functions that want one.
+    #[must_use]
+    pub fn context(&self) -> Context<'_> {
+        Context::new(&self.system, &self.process, &self.thread, Registers::default())
+    }
+
+    /// Room for `len` bytes in the process's memory, aligned to 16.
+    ///
+    /// # Panics
+    /// When the area is full.
+    #[must_use]
+    pub fn room(&self, len: usize) -> u64 {
+        let address = self.free.get();
+        let end = address + (len as u64).next_multiple_of(16);
+        assert!(end <= AREA + AREA_LEN, "the kit's area is full");
+        self.free.set(end);
+        address
+    }
+
+    /// Puts bytes into the process's memory; returns their address.
+    pub fn put(&self, bytes: &[u8]) -> u64 {
+        let address = self.room(bytes.len());
+        self.set(address, bytes);
+        address
+    }
+
+    /// Puts a value into the process's memory; returns its address.
+    pub fn put_value<T: IntoBytes + Immutable + ?Sized>(&self, value: &T) -> u64 {
+        self.put(value.as_bytes())
+    }
+
+    /// Puts a string with a NUL at its end into the process's memory; returns its address.
+    pub fn string(&self, string: impl AsRef<[u8]>) -> u64 {
+        self.put(&[string.as_ref(), b"\0"].concat())
+    }
+
+    /// Stores bytes in the process's memory.
+    ///
+    /// # Panics
+    /// When the address is bad.
+    pub fn set(&self, address: u64, bytes: &[u8]) {
+        self.process.memory().write(address, bytes).expect("memory of the process");
+    }
+
+    /// Loads bytes of the process's memory.
+    ///
+    /// # Panics
+    /// When the address is bad.
+    #[must_use]
+    pub fn get(&self, address: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.process.memory().read(address, &mut bytes).expect("memory of the process");
+        bytes
+    }
+
+    /// Loads a value of the process's memory.
+    ///
+    /// # Panics
+    /// When the address is bad.
+    #[must_use]
+    pub fn get_value<T: FromBytes + IntoBytes>(&self, address: u64) -> T {
+        let mut value = T::new_zeroed();
+        self.process.memory().read(address, value.as_mut_bytes()).expect("memory of the process");
+        value
+    }
+
+    /// Makes the system call `name` through the table, from its entry to its return.
+    ///
+    /// # Errors
+    /// The errno the application would see.
+    ///
+    /// # Panics
+    /// When there is no such system call.
+    pub fn call(&self, name: &str, arguments: [u64; 6]) -> Result<u64, Errno> {
+        let (_, registers) = self.enter(u64::from(number::number(name)), arguments);
+        result(registers.rax)
+    }
+
+    /// Makes the system call with this number; returns how the machine goes on, and the
+    /// registers with which.
+    pub fn enter(&self, number: u64, arguments: [u64; 6]) -> (Flow, Registers) {
+        let [rdi, rsi, rdx, r10, r8, r9] = arguments;
+        let mut registers = Registers {
+            rax: number,
+            orig_rax: number,
+            rdi,
+            rsi,
+            rdx,
+            r10,
+            r8,
+            r9,
+            rip: 0x40_1000,
+            rsp: AREA + AREA_LEN,
+            rflags: 0x202,
+            ..Registers::default()
+        };
+        let flow = self.thread.syscall(&mut registers);
+        (flow, registers)
+    }
+}
+
+/// What a value in `rax` says.
+///
+/// # Errors
+/// The errno.
+pub fn result(rax: u64) -> Result<u64, Errno> {
+    let negated = rax.wrapping_neg();
+    match u16::try_from(negated) {
+        Ok(number @ 1..4096) => Err(errno(number)),
+        _ => Ok(rax),
+    }
+}
+
+fn errno(number: u16) -> Errno {
+    Errno::from_number(number).unwrap_or_else(|| panic!("{number} is not an errno"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_goes_through_the_table() {
+        let kit = process();
+        assert_eq!(kit.call("getpid", [0; 6]), Ok(2));
+        assert_eq!(kit.call("uselib", [0; 6]), Err(Errno::ENOSYS));
+    }
+
+    #[test]
+    fn memory_keeps_what_is_put() {
+        let kit = process();
+        let address = kit.string("crab");
+        assert_eq!(kit.get(address, 5), b"crab\0");
+        assert_eq!(kit.get_value::<u32>(kit.put_value(&77_u32)), 77);
+    }
+
+    #[test]
+    fn nothing_leaks() {
+        let kit = process();
+        let machine = kit.machine.clone();
+        let _ = kit.call("getpid", [0; 6]);
+        drop(kit);
+        assert_eq!(machine.live_pages(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "the program ran")]
+    fn a_started_thread_runs_its_program() {
+        let kit = process();
+        kit.machine.set_program(0x1000, |application| {
+            assert_eq!(application.call("getpid", &[]), 2);
+            panic!("the program ran");
+        });
+        let registers = Registers { rip: 0x1000, ..Registers::default() };
+        let thread = Thread::new(kit.system.clone(), kit.process.clone());
+        let space = kit.process.memory().space().clone();
+        let machine = kit.machine.start_thread(thread.clone(), space, registers).unwrap();
+        thread.attach(machine);
+        kit.machine.run();
+    }
+}
