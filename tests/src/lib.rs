@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The runner of Birgus's tests: builds programs with the machine's compilers, runs them
+//! natively and in a virtual machine, and compares what came out.
+//!
+//! - [`program`]: the programs of `tests/programs` and how to build them
+//! - [`run`]: one run of a process, with its streams and a time limit
+//! - [`birgus`]: finds the `birgus` command and runs programs in it, at most
+//!   [`birgus::MAX_MACHINES`] at a time
+//! - [`compare`]: the first difference between two runs, in words
+//! - [`scratch`]: temporary directories
+//!
+//! The tests themselves are in `tests/tests`: `conformance` (the programs), `boot` (machines,
+//! exit statuses, failures of all kinds) and `debian` (unmodified programs of Debian).
+
+pub mod birgus;
+pub mod compare;
+pub mod program;
+pub mod run;
+pub mod scratch;
+
+use std::path::{Path, PathBuf};
+
+/// The repository's root directory.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Cargo's target directory, in which the running test lies.
+///
+/// # Panics
+/// When the running executable is not in a target directory.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows its own path");
+    // TARGET/PROFILE/deps/TEST
+    test.ancestors().nth(3).expect("the test lies in a target directory").to_owned()
+}
+
+/// Whether the slow tests are wanted as well: `BIRGUS_TEST_FULL=1`.
+#[must_use]
+pub fn full() -> bool {
+    std::env::var_os("BIRGUS_TEST_FULL").is_some_and(|value| value == "1")
+}

@@ -1,0 +1,72 @@
+//! Every program of `tests/programs` runs natively and in Birgus: standard output, standard
+//! error and exit status must be equal.
+//!
+//! A test is called like its program, `files_open`, or `files_open::musl` where the program
+//! is built with several libraries; arguments are those of every Rust test.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use birgus_tests::birgus::{birgus_with, take_own_lines};
+use birgus_tests::compare::compare;
+use birgus_tests::program::{DEFAULT_LIMIT, Program};
+use birgus_tests::run::{Outcome, Status, run};
+use birgus_tests::scratch::Scratch;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Time for a run on Linux.
+const NATIVE_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a program exits with when it could not even begin.
+const STATUS_BROKEN: [i32; 2] = [98, 99];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = Arguments::from_args();
+    let trials = Program::all()?.into_iter().map(|program| {
+        Trial::test(program.test_name(), move || conforms(&program).map_err(Failed::from))
+    });
+    Ok(libtest_mimic::run(&arguments, trials.collect()).exit_code())
+}
+
+fn conforms(program: &Program) -> Result<(), Box<dyn Error>> {
+    let path = program.build()?;
+    let linux = natively(program, &path)?;
+    match linux.status {
+        Status::TimedOut => return Err("the program does not end on Linux either".into()),
+        Status::Ended(status) if STATUS_BROKEN.contains(&status) => {
+            return Err(format!("the program cannot run on Linux: {}", linux.text()).into());
+        }
+        Status::Ended(_) => {}
+    }
+    let (birgus, own) = in_birgus(program, &path)?;
+    Ok(compare(&linux, &birgus, &own)?)
+}
+
+fn natively(program: &Program, path: &Path) -> Result<Outcome, Box<dyn Error>> {
+    let (directory, scratch) = (Scratch::new()?, Scratch::new()?);
+    let mut command = Command::new(path);
+    command.args(&program.directives.arguments).current_dir(directory.path());
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").env("TERM", "dumb");
+    command.env("SCRATCH", scratch.path());
+    for variable in &program.directives.environment {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        command.env(name, value);
+    }
+    Ok(run(command, program.given(NATIVE_LIMIT)?)?)
+}
+
+/// The outcome, without Birgus's own lines, and these.
+fn in_birgus(program: &Program, path: &Path) -> Result<(Outcome, Vec<String>), Box<dyn Error>> {
+    let limit = program.directives.limit.unwrap_or(DEFAULT_LIMIT);
+    let given = program.given(limit)?;
+    let mut outcome = birgus_with(["run", "-e", "SCRATCH=/tmp"], given, |command| {
+        for variable in &program.directives.environment {
+            command.args(["-e", variable]);
+        }
+        command.arg(path).args(&program.directives.arguments);
+    })?;
+    let own = take_own_lines(&mut outcome.stderr);
+    Ok((outcome, own))
+}
