@@ -9,6 +9,7 @@
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
 //! - [`terminal`]: terminals and their ioctls
+//! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,7 +19,10 @@ pub mod boot;
 pub mod errno;
 pub mod memory;
 pub mod number;
+pub mod process;
+pub mod signal;
 pub mod terminal;
+pub mod time;
 
 pub use errno::Errno;
 

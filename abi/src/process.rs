@@ -1,0 +1,214 @@
+//! Processes and the system: getrlimit(2), capabilities(7), prctl(2), wait(2), sysinfo(2),
+//! uname(2).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `RLIM_INFINITY`: no limit.
+pub const RLIM_INFINITY: u64 = u64::MAX;
+
+/// A resource that can be limited: getrlimit(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Resource {
+    /// Processor time, in seconds.
+    Cpu = 0,
+    /// Size of a written file, in bytes.
+    FileSize = 1,
+    /// Size of the data segment, in bytes.
+    Data = 2,
+    /// Size of the stack, in bytes.
+    Stack = 3,
+    /// Size of a core file, in bytes.
+    Core = 4,
+    /// Resident pages, in bytes; not enforced by Linux either.
+    ResidentSet = 5,
+    /// Number of processes.
+    Processes = 6,
+    /// One more than the highest descriptor.
+    OpenFiles = 7,
+    /// Locked memory, in bytes.
+    LockedMemory = 8,
+    /// Size of the address space, in bytes.
+    AddressSpace = 9,
+    /// Number of file locks; not enforced by Linux either.
+    Locks = 10,
+    /// Number of queued signals.
+    PendingSignals = 11,
+    /// Bytes in POSIX message queues.
+    MessageQueues = 12,
+    /// Ceiling of the nice value: 20 less it.
+    Nice = 13,
+    /// Ceiling of the real-time priority.
+    RealTimePriority = 14,
+    /// Real-time computing without a blocking call, in microseconds.
+    RealTimeRun = 15,
+}
+
+impl Resource {
+    /// All resources, in the order of their numbers.
+    pub const ALL: [Self; 16] = [
+        Self::Cpu,
+        Self::FileSize,
+        Self::Data,
+        Self::Stack,
+        Self::Core,
+        Self::ResidentSet,
+        Self::Processes,
+        Self::OpenFiles,
+        Self::LockedMemory,
+        Self::AddressSpace,
+        Self::Locks,
+        Self::PendingSignals,
+        Self::MessageQueues,
+        Self::Nice,
+        Self::RealTimePriority,
+        Self::RealTimeRun,
+    ];
+
+    /// The symbolic name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "RLIMIT_CPU",
+            Self::FileSize => "RLIMIT_FSIZE",
+            Self::Data => "RLIMIT_DATA",
+            Self::Stack => "RLIMIT_STACK",
+            Self::Core => "RLIMIT_CORE",
+            Self::ResidentSet => "RLIMIT_RSS",
+            Self::Processes => "RLIMIT_NPROC",
+            Self::OpenFiles => "RLIMIT_NOFILE",
+            Self::LockedMemory => "RLIMIT_MEMLOCK",
+            Self::AddressSpace => "RLIMIT_AS",
+            Self::Locks => "RLIMIT_LOCKS",
+            Self::PendingSignals => "RLIMIT_SIGPENDING",
+            Self::MessageQueues => "RLIMIT_MSGQUEUE",
+            Self::Nice => "RLIMIT_NICE",
+            Self::RealTimePriority => "RLIMIT_RTPRIO",
+            Self::RealTimeRun => "RLIMIT_RTTIME",
+        }
+    }
+}
+
+/// `struct rlimit64`, which is `struct rlimit` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Rlimit {
+    /// The limit that holds; [`RLIM_INFINITY`] for none.
+    pub current: u64,
+    /// How far the limit may be raised.
+    pub maximum: u64,
+}
+
+/// Length of a thread's name, with its NUL: `PR_SET_NAME`.
+pub const TASK_COMM_LEN: usize = 16;
+
+/// Length of each field of [`Utsname`], with its NUL.
+pub const UTSNAME_LEN: usize = 65;
+
+/// `struct new_utsname`: uname(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Utsname {
+    /// Name of the system.
+    pub sysname: [u8; UTSNAME_LEN],
+    /// Host name.
+    pub nodename: [u8; UTSNAME_LEN],
+    /// Release.
+    pub release: [u8; UTSNAME_LEN],
+    /// Version.
+    pub version: [u8; UTSNAME_LEN],
+    /// Hardware.
+    pub machine: [u8; UTSNAME_LEN],
+    /// NIS domain name.
+    pub domainname: [u8; UTSNAME_LEN],
+}
+
+/// `struct sysinfo`: sysinfo(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Sysinfo {
+    /// Seconds since boot.
+    pub uptime: i64,
+    /// Load averages over 1, 5 and 15 minutes, times 65,536.
+    pub loads: [u64; 3],
+    /// Memory, in units of `mem_unit` bytes.
+    pub totalram: u64,
+    /// Free memory.
+    pub freeram: u64,
+    /// Shared memory.
+    pub sharedram: u64,
+    /// Memory of buffers.
+    pub bufferram: u64,
+    /// Swap space.
+    pub totalswap: u64,
+    /// Free swap space.
+    pub freeswap: u64,
+    /// Number of threads.
+    pub procs: u16,
+    /// Zero.
+    pub padding: [u16; 3],
+    /// High memory; none on x86-64.
+    pub totalhigh: u64,
+    /// Free high memory.
+    pub freehigh: u64,
+    /// Bytes of a unit of memory.
+    pub mem_unit: u32,
+    /// Zero.
+    pub end: u32,
+}
+
+const _: () = assert!(size_of::<Sysinfo>() == 112);
+
+/// `struct rusage`: getrusage(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Rusage {
+    /// Time in the application.
+    pub user: crate::time::Timeval,
+    /// Time in the kernel.
+    pub system: crate::time::Timeval,
+    /// Most resident memory, in KiB.
+    pub max_resident: i64,
+    /// Not used by Linux.
+    pub unused_sizes: [i64; 3],
+    /// Page faults without input.
+    pub minor_faults: i64,
+    /// Page faults with input.
+    pub major_faults: i64,
+    /// Not used by Linux.
+    pub swaps: i64,
+    /// Blocks of input.
+    pub blocks_in: i64,
+    /// Blocks of output.
+    pub blocks_out: i64,
+    /// Not used by Linux.
+    pub unused_counts: [i64; 3],
+    /// Waits.
+    pub voluntary_switches: i64,
+    /// Preemptions.
+    pub involuntary_switches: i64,
+}
+
+const _: () = assert!(size_of::<Rusage>() == 144);
+
+/// Highest capability that the kernel knows: `CAP_CHECKPOINT_RESTORE`.
+pub const CAP_LAST: u8 = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_are_numbered_as_in_the_kernel_headers() {
+        use linux_raw_sys::general;
+        assert_eq!(Resource::OpenFiles as u32, general::RLIMIT_NOFILE);
+        assert_eq!(Resource::RealTimeRun as u32, general::RLIMIT_RTTIME);
+        for (number, resource) in Resource::ALL.into_iter().enumerate() {
+            assert_eq!(resource as usize, number);
+        }
+    }
+}

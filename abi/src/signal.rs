@@ -1,0 +1,404 @@
+//! Signals: signal(7), sigaction(2), `asm/signal.h`, `asm/sigcontext.h`, `asm/ucontext.h`,
+//! `asm-generic/siginfo.h`.
+
+use core::num::NonZeroU8;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A signal: a number from 1 to 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Signal(NonZeroU8);
+
+/// Number of signals.
+pub const SIGNAL_COUNT: usize = 64;
+
+/// The first real-time signal, as the kernel counts (libraries keep a few for themselves).
+pub const SIGRTMIN: u8 = 32;
+
+/// Defines the standard signals: associated constants and names.
+macro_rules! signals {
+    ($($name:ident = $number:literal, $meaning:literal;)*) => {
+        impl Signal {
+            $(#[doc = concat!($meaning, ".")]
+            pub const $name: Self = match NonZeroU8::new($number) {
+                Some(number) => Self(number),
+                None => panic!("a signal has a number"),
+            };)*
+
+            /// The symbolic name (`SIGTERM`) and what it means, for the standard signals.
+            const fn description(self) -> Option<(&'static str, &'static str)> {
+                match self.0.get() {
+                    $($number => Some((stringify!($name), $meaning)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+signals! {
+    SIGHUP = 1, "Hangup";
+    SIGINT = 2, "Interrupt";
+    SIGQUIT = 3, "Quit";
+    SIGILL = 4, "Illegal instruction";
+    SIGTRAP = 5, "Trace/breakpoint trap";
+    SIGABRT = 6, "Aborted";
+    SIGBUS = 7, "Bus error";
+    SIGFPE = 8, "Floating point exception";
+    SIGKILL = 9, "Killed";
+    SIGUSR1 = 10, "User defined signal 1";
+    SIGSEGV = 11, "Segmentation fault";
+    SIGUSR2 = 12, "User defined signal 2";
+    SIGPIPE = 13, "Broken pipe";
+    SIGALRM = 14, "Alarm clock";
+    SIGTERM = 15, "Terminated";
+    SIGSTKFLT = 16, "Stack fault";
+    SIGCHLD = 17, "Child exited";
+    SIGCONT = 18, "Continued";
+    SIGSTOP = 19, "Stopped (signal)";
+    SIGTSTP = 20, "Stopped";
+    SIGTTIN = 21, "Stopped (tty input)";
+    SIGTTOU = 22, "Stopped (tty output)";
+    SIGURG = 23, "Urgent I/O condition";
+    SIGXCPU = 24, "CPU time limit exceeded";
+    SIGXFSZ = 25, "File size limit exceeded";
+    SIGVTALRM = 26, "Virtual timer expired";
+    SIGPROF = 27, "Profiling timer expired";
+    SIGWINCH = 28, "Window changed";
+    SIGIO = 29, "I/O possible";
+    SIGPWR = 30, "Power failure";
+    SIGSYS = 31, "Bad system call";
+}
+
+impl Signal {
+    /// The signal with this number, or `None` where there is none.
+    #[must_use]
+    pub const fn new(number: u8) -> Option<Self> {
+        if number as usize > SIGNAL_COUNT {
+            return None;
+        }
+        match NonZeroU8::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Its number, 1 to 64.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0.get()
+    }
+
+    /// Its index in a table of all signals, from 0.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    /// Whether it is one of the real-time signals, each of which is queued.
+    #[must_use]
+    pub const fn is_real_time(self) -> bool {
+        self.0.get() >= SIGRTMIN
+    }
+
+    /// The symbolic name (`SIGTERM`), or `SIGRT` for every real-time signal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.description() {
+            Some((name, _)) => name,
+            None => "SIGRT",
+        }
+    }
+
+    /// What strsignal(3) says of it.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self.description() {
+            Some((_, meaning)) => meaning,
+            None => "Real-time signal",
+        }
+    }
+}
+
+/// `SIG_DFL`: the handler that stands for the default action.
+pub const SIG_DFL: u64 = 0;
+/// `SIG_IGN`: the handler that stands for ignoring.
+pub const SIG_IGN: u64 = 1;
+
+/// `struct sigaction` of the kernel's interface.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct SigAction {
+    /// Address of the handler, or [`SIG_DFL`] or [`SIG_IGN`].
+    pub handler: u64,
+    /// [`sa`] flags.
+    pub flags: u64,
+    /// Where the handler returns to.
+    pub restorer: u64,
+    /// What is blocked while the handler runs.
+    pub mask: u64,
+}
+
+/// Flags of [`SigAction`].
+pub mod sa {
+    /// No `SIGCHLD` when children stop.
+    pub const NOCLDSTOP: u64 = 1;
+    /// Children leave no zombies.
+    pub const NOCLDWAIT: u64 = 2;
+    /// The handler takes three arguments.
+    pub const SIGINFO: u64 = 4;
+    /// Asks which flags are known.
+    pub const UNSUPPORTED: u64 = 0x400;
+    /// Address tag bits are kept in `si_addr`.
+    pub const EXPOSE_TAGBITS: u64 = 0x800;
+    /// `restorer` is set.
+    pub const RESTORER: u64 = 0x0400_0000;
+    /// The handler runs on the alternate stack.
+    pub const ONSTACK: u64 = 0x0800_0000;
+    /// System calls are restarted after the handler.
+    pub const RESTART: u64 = 0x1000_0000;
+    /// The signal itself is not blocked while the handler runs.
+    pub const NODEFER: u64 = 0x4000_0000;
+    /// The handler runs once.
+    pub const RESETHAND: u64 = 0x8000_0000;
+    /// All flags that the kernel knows.
+    pub const KNOWN: u64 = NOCLDSTOP
+        | NOCLDWAIT
+        | SIGINFO
+        | EXPOSE_TAGBITS
+        | RESTORER
+        | ONSTACK
+        | RESTART
+        | NODEFER
+        | RESETHAND;
+}
+
+/// `stack_t`: an alternate signal stack, sigaltstack(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct StackT {
+    /// Lowest address.
+    pub sp: u64,
+    /// `SS_ONSTACK`, [`SS_DISABLE`], [`SS_AUTODISARM`].
+    pub flags: u32,
+    /// Zero.
+    pub padding: u32,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// The thread runs on its alternate stack.
+pub const SS_ONSTACK: u32 = 1;
+/// There is no alternate stack.
+pub const SS_DISABLE: u32 = 2;
+/// The alternate stack is taken back while a handler runs on it.
+pub const SS_AUTODISARM: u32 = 1 << 31;
+/// The least an alternate stack may have, in bytes.
+pub const MINSIGSTKSZ: u64 = 2048;
+
+/// `siginfo_t`: 128 bytes, of which the part after the first three words depends on the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SigInfo {
+    /// Number of the signal.
+    pub signo: i32,
+    /// An error number, mostly 0.
+    pub errno: i32,
+    /// Where the signal comes from: [`si`].
+    pub code: i32,
+    /// Zero.
+    pub padding: u32,
+    /// What the code says it is.
+    pub fields: [u64; 14],
+}
+
+const _: () = assert!(size_of::<SigInfo>() == 128);
+
+/// Values of `si_code`.
+pub mod si {
+    /// Sent by kill(2).
+    pub const USER: i32 = 0;
+    /// Sent by the kernel.
+    pub const KERNEL: i32 = 0x80;
+    /// Sent by sigqueue(3).
+    pub const QUEUE: i32 = -1;
+    /// A POSIX timer expired.
+    pub const TIMER: i32 = -2;
+    /// Sent by tkill(2) or tgkill(2).
+    pub const TKILL: i32 = -6;
+    /// `SIGILL`: illegal operand.
+    pub const ILL_ILLOPN: i32 = 2;
+    /// `SIGFPE`: integer division by zero.
+    pub const FPE_INTDIV: i32 = 1;
+    /// `SIGFPE`: division by zero.
+    pub const FPE_FLTDIV: i32 = 3;
+    /// `SIGFPE`: overflow.
+    pub const FPE_FLTOVF: i32 = 4;
+    /// `SIGFPE`: underflow.
+    pub const FPE_FLTUND: i32 = 5;
+    /// `SIGFPE`: inexact result.
+    pub const FPE_FLTRES: i32 = 6;
+    /// `SIGFPE`: invalid operation.
+    pub const FPE_FLTINV: i32 = 7;
+    /// `SIGSEGV`: nothing is mapped there.
+    pub const SEGV_MAPERR: i32 = 1;
+    /// `SIGSEGV`: what is mapped there does not allow the access.
+    pub const SEGV_ACCERR: i32 = 2;
+    /// `SIGBUS`: wrong alignment.
+    pub const BUS_ADRALN: i32 = 1;
+    /// `SIGBUS`: no such place in the mapped file.
+    pub const BUS_ADRERR: i32 = 2;
+    /// `SIGTRAP`: breakpoint.
+    pub const TRAP_BRKPT: i32 = 1;
+    /// `SIGTRAP`: single step or watchpoint.
+    pub const TRAP_TRACE: i32 = 2;
+}
+
+/// `struct sigcontext` of x86-64: the registers in a signal frame.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct SigContext {
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub rdx: u64,
+    pub rax: u64,
+    pub rcx: u64,
+    pub rsp: u64,
+    pub rip: u64,
+    pub rflags: u64,
+    pub cs: u16,
+    pub gs: u16,
+    pub fs: u16,
+    pub ss: u16,
+    pub err: u64,
+    pub trapno: u64,
+    pub oldmask: u64,
+    pub cr2: u64,
+    /// Address of the extended state, 64-byte aligned; 0 when there is none.
+    pub fpstate: u64,
+    pub reserved: [u64; 8],
+}
+
+const _: () = assert!(size_of::<SigContext>() == 256);
+
+/// `struct ucontext` of x86-64.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct UContext {
+    /// [`uc`] flags.
+    pub flags: u64,
+    /// Always 0.
+    pub link: u64,
+    /// The alternate stack at the time of the signal.
+    pub stack: StackT,
+    /// The registers.
+    pub registers: SigContext,
+    /// What was blocked.
+    pub mask: u64,
+}
+
+const _: () = assert!(size_of::<UContext>() == 304);
+
+/// `struct rt_sigframe` of x86-64: what lies at the stack pointer when a handler starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RtSigFrame {
+    /// Where the handler returns to: the restorer, which calls rt_sigreturn(2).
+    pub return_address: u64,
+    /// Third argument of the handler.
+    pub context: UContext,
+    /// Second argument of the handler.
+    pub info: SigInfo,
+}
+
+const _: () = assert!(size_of::<RtSigFrame>() == 440);
+
+/// Flags of [`UContext`].
+pub mod uc {
+    /// The extended state is in the format of `XSAVE`, between two magic numbers.
+    pub const FP_XSTATE: u64 = 1;
+    /// The segment `ss` is saved.
+    pub const SIGCONTEXT_SS: u64 = 2;
+    /// The segment `ss` is restored as it is.
+    pub const STRICT_RESTORE_SS: u64 = 4;
+}
+
+/// Code segment of applications, as in a signal frame (`__USER_CS`).
+pub const USER_CS: u16 = 0x33;
+/// Stack segment of applications, as in a signal frame (`__USER_DS`).
+pub const USER_DS: u16 = 0x2b;
+
+/// First magic number of an extended state in a frame.
+pub const FP_XSTATE_MAGIC1: u32 = 0x4650_5853;
+/// Second magic number, right after the extended state.
+pub const FP_XSTATE_MAGIC2: u32 = 0x4650_5845;
+/// Offset in the extended state of the bytes that software may use, where
+/// [`FpxSwBytes`] lies.
+pub const FPX_SW_BYTES_OFFSET: usize = 464;
+/// Length of the part that `FXSAVE` knows, in bytes.
+pub const FXSAVE_LEN: usize = 512;
+
+/// `struct _fpx_sw_bytes`: describes the extended state of a frame.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct FpxSwBytes {
+    /// [`FP_XSTATE_MAGIC1`].
+    pub magic1: u32,
+    /// Length of all, with the second magic number, in bytes.
+    pub extended_size: u32,
+    /// Components, as in XCR0.
+    pub xfeatures: u64,
+    /// Length of the state, in bytes.
+    pub xstate_size: u32,
+    /// Zero.
+    pub padding: [u32; 7],
+}
+
+const _: () = assert!(size_of::<FpxSwBytes>() == 48);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_those_of_the_kernel_headers() {
+        use linux_raw_sys::general;
+        assert_eq!(u32::from(Signal::SIGSYS.number()), general::SIGSYS);
+        assert_eq!(u32::from(Signal::SIGSTKFLT.number()), general::SIGSTKFLT);
+        assert_eq!(Signal::new(11).map(Signal::name), Some("SIGSEGV"));
+        assert_eq!(Signal::new(64).map(Signal::name), Some("SIGRT"));
+        assert_eq!(Signal::new(0), None);
+        assert_eq!(Signal::new(65), None);
+    }
+
+    #[test]
+    fn flags_are_those_of_the_kernel_headers() {
+        use linux_raw_sys::general;
+        assert_eq!(sa::RESTORER, u64::from(general::SA_RESTORER));
+        assert_eq!(sa::RESETHAND, u64::from(general::SA_RESETHAND));
+        assert_eq!(sa::NODEFER, u64::from(general::SA_NODEFER));
+        assert_eq!(sa::ONSTACK, u64::from(general::SA_ONSTACK));
+        assert_eq!(sa::RESTART, u64::from(general::SA_RESTART));
+    }
+}
