@@ -1,7 +1,7 @@
 //! Who makes a system call: the first parameter of every handler.
 
 use alloc::sync::Arc;
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 
 use crate::machine::Registers;
 use crate::mm::AddressSpace;
@@ -15,8 +15,10 @@ pub struct Context<'a> {
     /// The calling process.
     pub process: &'a Arc<Process>,
     /// The calling thread.
-    pub thread: &'a Arc<Thread>,
-    registers: Cell<Registers>,
+    pub thread: &'a Thread,
+    registers: &'a Cell<Registers>,
+    /// The process's memory, once it has been needed: one lock for all accesses of a call.
+    memory: OnceCell<Arc<AddressSpace>>,
 }
 
 impl<'a> Context<'a> {
@@ -25,13 +27,13 @@ impl<'a> Context<'a> {
     pub fn new(
         system: &'a Arc<System>,
         process: &'a Arc<Process>,
-        thread: &'a Arc<Thread>,
-        registers: Registers,
+        thread: &'a Thread,
+        registers: &'a Cell<Registers>,
     ) -> Self {
-        Self { system, process, thread, registers: Cell::new(registers) }
+        Self { system, process, thread, registers, memory: OnceCell::new() }
     }
 
-    /// The registers the call was made with.
+    /// The caller's registers.
     #[must_use]
     pub fn registers(&self) -> Registers {
         self.registers.get()
@@ -43,9 +45,9 @@ impl<'a> Context<'a> {
         self.registers.set(registers);
     }
 
-    /// The caller's memory.
+    /// The caller's memory; the one of before, after an execve(2).
     #[must_use]
-    pub fn memory(&self) -> Arc<AddressSpace> {
-        self.process.memory()
+    pub fn memory(&self) -> &Arc<AddressSpace> {
+        self.memory.get_or_init(|| self.process.memory())
     }
 }

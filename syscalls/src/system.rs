@@ -1,6 +1,7 @@
 //! The personality as a whole: what there is once per machine.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::{Errno, number};
 use spin::Mutex;
@@ -8,6 +9,7 @@ use spin::Mutex;
 use crate::error::{Because, Error};
 use crate::fs::stream::Streams;
 use crate::machine::Machine;
+use crate::process::ProcessTable;
 
 /// The personality of one machine.
 pub struct System {
@@ -15,6 +17,10 @@ pub struct System {
     pub machine: Arc<dyn Machine>,
     /// The program's standard streams where they are not the terminal.
     pub streams: Streams,
+    /// All processes.
+    pub processes: ProcessTable,
+    /// `nodename` of uname(2).
+    host_name: Mutex<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
     warned: Mutex<[u64; number::COUNT.div_ceil(64)]>,
 }
@@ -26,8 +32,21 @@ impl System {
         Arc::new(Self {
             machine,
             streams: Streams::default(),
+            processes: ProcessTable::new(),
+            host_name: Mutex::new(b"birgus".to_vec()),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })
+    }
+
+    /// The host name, without a NUL.
+    #[must_use]
+    pub fn host_name(&self) -> Vec<u8> {
+        self.host_name.lock().clone()
+    }
+
+    /// Sets the host name.
+    pub fn set_host_name(&self, name: Vec<u8>) {
+        *self.host_name.lock() = name;
     }
 
     /// The error of a call that is not implemented; warns the first time.

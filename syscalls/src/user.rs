@@ -126,7 +126,7 @@ impl UserPath {
     /// # Errors
     /// `EFAULT`; `ENAMETOOLONG` when it has [`PATH_MAX`] bytes or more.
     pub fn read(self, cx: &Context<'_>) -> Result<Vec<u8>> {
-        read_c_string(&cx.memory(), self.0, PATH_MAX)?
+        read_c_string(cx.memory(), self.0, PATH_MAX)?
             .ok_or_else(|| Errno::ENAMETOOLONG.because("path name is too long"))
     }
 

@@ -3,7 +3,7 @@
 //! Who may have to wait calls [`Context::wait_until`]; who changes something that others may
 //! wait for calls [`WaitQueue::wake_all`] after the change, with no lock held.
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Weak;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,16 +39,15 @@ impl WaitQueue {
         }
     }
 
-    fn add(&self, thread: &Arc<Thread>) {
+    fn add(&self, thread: &Thread) {
         let mut waiters = self.waiters.lock();
-        waiters.push(Arc::downgrade(thread));
+        waiters.push(thread.downgrade());
         self.count.store(waiters.len(), Ordering::SeqCst);
     }
 
-    fn remove(&self, thread: &Arc<Thread>) {
+    fn remove(&self, thread: &Thread) {
         let mut waiters = self.waiters.lock();
-        let thread = Arc::as_ptr(thread);
-        if let Some(at) = waiters.iter().position(|waiter| waiter.as_ptr() == thread) {
+        if let Some(at) = waiters.iter().position(|waiter| core::ptr::eq(waiter.as_ptr(), thread)) {
             waiters.swap_remove(at);
         }
         self.count.store(waiters.len(), Ordering::SeqCst);
@@ -83,6 +82,8 @@ impl Context<'_> {
         if let Some(value) = ready()? {
             return Ok(Some(value));
         }
+        // Whoever wakes a queue must find the machine's side of its waiters.
+        self.thread.machine();
         for queue in queues {
             queue.add(self.thread);
         }

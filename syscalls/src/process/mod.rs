@@ -1,8 +1,18 @@
 //! Processes and threads.
+//!
+//! - [`Process`]: what threads share: memory, descriptors, signals, credentials, limits
+//! - [`Thread`]: one flow of control, and the entries that the machine calls
+//! - [`ProcessTable`]: all processes by number
+//! - [`Credentials`], [`Limits`]: what a process may do
 
-pub mod exec;
-mod process;
+pub mod credentials;
+pub mod limits;
+mod shared;
+mod table;
 mod thread;
 
-pub use process::Process;
+pub use credentials::{Capability, Credentials};
+pub use limits::Limits;
+pub use shared::Process;
+pub use table::ProcessTable;
 pub use thread::Thread;

@@ -1,0 +1,1 @@
+//! The life and the properties of a process.

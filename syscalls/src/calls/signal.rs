@@ -1,0 +1,1 @@
+//! Signals: who sends, blocks, handles and waits for them.

@@ -1,0 +1,226 @@
+//! Credentials: who a process is and what it may do. credentials(7), capabilities(7).
+
+use alloc::vec::Vec;
+
+/// A privilege that the superuser has by default: capabilities(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Capability {
+    /// Change owners of files.
+    Chown = 0,
+    /// Bypass permission checks of files.
+    DacOverride = 1,
+    /// Bypass permission checks for reading files and searching directories.
+    DacReadSearch = 2,
+    /// Act as the owner of any file.
+    FileOwner = 3,
+    /// Keep set-user-ID and set-group-ID bits.
+    FileSetId = 4,
+    /// Send signals to anybody.
+    Kill = 5,
+    /// Set any group ID.
+    SetGid = 6,
+    /// Set any user ID.
+    SetUid = 7,
+    /// Change the bounding set and others' capabilities.
+    SetPcap = 8,
+    /// Lock memory.
+    IpcLock = 14,
+    /// Change the root directory.
+    SysChroot = 18,
+    /// Everything else of administration.
+    SysAdmin = 21,
+    /// Raise priorities.
+    SysNice = 23,
+    /// Raise limits.
+    SysResource = 24,
+    /// Set the clock.
+    SysTime = 25,
+    /// Create device files.
+    Mknod = 27,
+}
+
+/// A set of capabilities, bit by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CapabilitySet(pub u64);
+
+impl CapabilitySet {
+    /// No capability.
+    pub const EMPTY: Self = Self(0);
+    /// All capabilities that there are.
+    pub const ALL: Self = Self((1 << (abi::process::CAP_LAST + 1)) - 1);
+
+    /// Whether `capability` is in the set.
+    #[must_use]
+    pub const fn contains(self, capability: Capability) -> bool {
+        self.0 & (1 << capability as u8) != 0
+    }
+
+    /// Whether all of this set is in `other`.
+    #[must_use]
+    pub const fn is_subset_of(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// What is in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// The four user IDs or the four group IDs of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Who started the process.
+    pub real: u32,
+    /// Who it acts as.
+    pub effective: u32,
+    /// Who it may become again.
+    pub saved: u32,
+    /// Who it acts as towards file systems.
+    pub file_system: u32,
+}
+
+impl Ids {
+    /// All four the same.
+    #[must_use]
+    pub const fn all(id: u32) -> Self {
+        Self { real: id, effective: id, saved: id, file_system: id }
+    }
+
+    /// Whether `id` is the real, effective or saved one.
+    #[must_use]
+    pub const fn include(&self, id: u32) -> bool {
+        self.real == id || self.effective == id || self.saved == id
+    }
+}
+
+/// Who a process is and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// User IDs.
+    pub users: Ids,
+    /// Group IDs.
+    pub groups: Ids,
+    /// Supplementary group IDs.
+    pub supplementary: Vec<u32>,
+    /// Capabilities that hold.
+    pub effective: CapabilitySet,
+    /// Capabilities that may be made to hold.
+    pub permitted: CapabilitySet,
+    /// Capabilities kept across execve(2), as far as the file agrees.
+    pub inheritable: CapabilitySet,
+    /// Capabilities that execve(2) can ever give.
+    pub bounding: CapabilitySet,
+    /// Capabilities kept across execve(2) of an ordinary file.
+    pub ambient: CapabilitySet,
+    /// Capabilities stay when the user IDs change (`PR_SET_KEEPCAPS`).
+    pub keep_capabilities: bool,
+    /// execve(2) gives no new privileges (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privileges: bool,
+}
+
+impl Credentials {
+    /// The superuser with all privileges: what the first program has.
+    #[must_use]
+    pub const fn root() -> Self {
+        Self {
+            users: Ids::all(0),
+            groups: Ids::all(0),
+            supplementary: Vec::new(),
+            effective: CapabilitySet::ALL,
+            permitted: CapabilitySet::ALL,
+            inheritable: CapabilitySet::EMPTY,
+            bounding: CapabilitySet::ALL,
+            ambient: CapabilitySet::EMPTY,
+            keep_capabilities: false,
+            no_new_privileges: false,
+        }
+    }
+
+    /// Whether `capability` holds.
+    #[must_use]
+    pub const fn has(&self, capability: Capability) -> bool {
+        self.effective.contains(capability)
+    }
+
+    /// Whether `group` is the file system group or a supplementary one.
+    #[must_use]
+    pub fn is_in_group(&self, group: u32) -> bool {
+        self.groups.file_system == group || self.supplementary.contains(&group)
+    }
+
+    /// Sets the user IDs, with what that does to the capabilities (capabilities(7), "Effect of
+    /// user ID changes on capabilities").
+    pub fn set_users(&mut self, users: Ids) {
+        let old = core::mem::replace(&mut self.users, users);
+        if old.include(0) && !users.include(0) {
+            if !self.keep_capabilities {
+                self.permitted = CapabilitySet::EMPTY;
+                self.effective = CapabilitySet::EMPTY;
+            }
+            self.ambient = CapabilitySet::EMPTY;
+        }
+        if old.effective == 0 && users.effective != 0 {
+            self.effective = CapabilitySet::EMPTY;
+        }
+        if old.effective != 0 && users.effective == 0 {
+            self.effective = self.permitted;
+        }
+        self.follow_file_system_user(old.file_system);
+    }
+
+    /// Sets only the file system user ID: setfsuid(2).
+    pub fn set_file_system_user(&mut self, user: u32) {
+        let old = core::mem::replace(&mut self.users.file_system, user);
+        self.follow_file_system_user(old);
+    }
+
+    /// Takes or gives the capabilities of files after the file system user ID was `old`.
+    fn follow_file_system_user(&mut self, old: u32) {
+        /// `CAP_CHOWN` to `CAP_FSETID`, `CAP_LINUX_IMMUTABLE`, `CAP_MKNOD`, `CAP_MAC_OVERRIDE`.
+        const OF_FILES: CapabilitySet = CapabilitySet(0x1f | 1 << 9 | 1 << 27 | 1 << 32);
+        let new = self.users.file_system;
+        if old == 0 && new != 0 {
+            self.effective.0 &= !OF_FILES.0;
+        }
+        if old != 0 && new == 0 {
+            self.effective.0 |= self.permitted.and(OF_FILES).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_root_for_good_drops_all_capabilities() {
+        let mut credentials = Credentials::root();
+        credentials.set_users(Ids::all(1000));
+        assert_eq!(credentials.permitted, CapabilitySet::EMPTY);
+        assert!(!credentials.has(Capability::Kill));
+    }
+
+    #[test]
+    fn leaving_root_for_a_while_drops_the_effective_ones_only() {
+        let mut credentials = Credentials::root();
+        let away = Ids { effective: 1000, file_system: 1000, ..Ids::all(0) };
+        credentials.set_users(away);
+        assert!(!credentials.has(Capability::Chown));
+        assert_eq!(credentials.permitted, CapabilitySet::ALL);
+        credentials.set_users(Ids::all(0));
+        assert!(credentials.has(Capability::Chown));
+    }
+
+    #[test]
+    fn the_file_system_user_carries_the_capabilities_of_files_only() {
+        let mut credentials = Credentials::root();
+        credentials.set_file_system_user(1000);
+        assert!(!credentials.has(Capability::DacOverride));
+        assert!(credentials.has(Capability::Kill));
+        credentials.set_file_system_user(0);
+        assert!(credentials.has(Capability::DacOverride));
+    }
+}
