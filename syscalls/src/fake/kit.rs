@@ -41,6 +41,8 @@ pub struct Kit {
     pub process: Arc<Process>,
     /// Its thread.
     pub thread: Arc<Thread>,
+    /// Its registers, for [`Kit::context`].
+    registers: Cell<Registers>,
     /// First free address of the area.
     free: Cell<u64>,
     /// What lies behind the area; after the process, which maps it.
@@ -63,7 +65,15 @@ pub fn on(machine: Arc<FakeMachine>) -> Kit {
     let process = Arc::new(Process::new(2, memory));
     let thread = Thread::new(system.clone(), process.clone());
     thread.attach(machine.current_thread());
-    Kit { machine, system, process, thread, free: Cell::new(AREA), _pages: pages }
+    Kit {
+        machine,
+        system,
+        process,
+        thread,
+        registers: Cell::default(),
+        free: Cell::new(AREA),
+        _pages: pages,
+    }
 }
 
 fn map_area(machine: &FakeMachine, space: &dyn Space) -> Vec<Arc<dyn Page>> {
@@ -81,7 +91,7 @@ impl Kit {
     /// The context of a system call, for functions that want one.
     #[must_use]
     pub fn context(&self) -> Context<'_> {
-        Context::new(&self.system, &self.process, &self.thread, Registers::default())
+        Context::new(&self.system, &self.process, &self.thread, &self.registers)
     }
 
     /// Room for `len` bytes in the process's memory, aligned to 16.

@@ -11,7 +11,7 @@ use crate::mm::AddressSpace;
 use super::{Credentials, Limits, Thread};
 
 /// The number of the kernel's own process, which adopts and reaps orphans.
-pub const REAPER: u32 = 1;
+pub(super) const REAPER: u32 = 1;
 
 /// A process: what its threads share.
 pub struct Process {

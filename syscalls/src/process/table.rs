@@ -9,10 +9,10 @@ use spin::Mutex;
 use super::Process;
 
 /// The number of the first program; 1 is the kernel's own.
-pub const FIRST: u32 = 2;
+pub(super) const FIRST: u32 = 2;
 
 /// One more than the highest number of a process or thread (`PID_MAX_LIMIT` of Linux).
-pub const PID_MAX: u32 = 1 << 22;
+pub(super) const PID_MAX: u32 = 1 << 22;
 
 /// All processes by number.
 pub struct ProcessTable {
