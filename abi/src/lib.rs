@@ -9,6 +9,7 @@
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
 //! - [`terminal`]: terminals and their ioctls
+//! - [`fs`]: flags and structures of files
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
@@ -17,6 +18,7 @@
 pub mod auxv;
 pub mod boot;
 pub mod errno;
+pub mod fs;
 pub mod memory;
 pub mod number;
 pub mod process;

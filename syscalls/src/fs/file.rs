@@ -1,11 +1,9 @@
 //! Open files.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use abi::Errno;
 use bitflags::bitflags;
-use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
@@ -13,6 +11,7 @@ use crate::io::{Sink, Source};
 use crate::wait::WaitQueue;
 
 use super::inode::Inode;
+use super::open_file::OpenFile;
 
 bitflags! {
     /// What poll(2) can find: the values of `POLLIN` and its family.
@@ -48,6 +47,26 @@ impl PollEvents {
     pub const ALWAYS: Self = Self::IN.union(Self::OUT).union(Self::RDNORM).union(Self::WRNORM);
 }
 
+/// What a file makes of offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// It has none: lseek(2) and pread(2) are `ESPIPE` (pipes, sockets, terminals).
+    None,
+    /// It takes and ignores them; its position is always 0 (/dev/null).
+    Ignored,
+    /// It has bytes at offsets (regular files, block devices).
+    Kept,
+}
+
+/// Which end of a hole lseek(2) looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The next byte that is stored: `SEEK_DATA`.
+    Data,
+    /// The next byte that is not: `SEEK_HOLE`. There is one at the end of the file.
+    Hole,
+}
+
 /// What an [`Inode`] becomes when it is opened.
 ///
 /// Defaults are those of a file that cannot do the thing.
@@ -55,12 +74,12 @@ pub trait File: Send + Sync {
     /// What was opened.
     fn inode(&self) -> &Arc<dyn Inode>;
 
-    /// Whether it has a position (regular files, directories, block devices).
-    fn is_seekable(&self) -> bool {
-        false
+    /// What it makes of offsets; never changes.
+    fn positions(&self) -> Positions {
+        Positions::None
     }
 
-    /// Reads at `offset`, which only a seekable file looks at, and returns how many bytes.
+    /// Reads at `offset`, where the file keeps positions, and returns how many bytes.
     /// Waits for the first byte where there is none, unless `open` is nonblocking.
     ///
     /// # Errors
@@ -76,7 +95,7 @@ pub trait File: Send + Sync {
         Err(Errno::EINVAL.because("the file cannot be read"))
     }
 
-    /// Writes at `offset`, which only a seekable file looks at, and returns how many bytes.
+    /// Writes at `offset`, where the file keeps positions, and returns how many bytes.
     ///
     /// # Errors
     /// Those of write(2).
@@ -89,6 +108,44 @@ pub trait File: Send + Sync {
     ) -> Result<usize> {
         let _ = (cx, open, offset, from);
         Err(Errno::EINVAL.because("the file cannot be written"))
+    }
+
+    /// Writes at the end, in one piece for all who write, and returns how many bytes and
+    /// where the end is then. Only called where the file keeps positions.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    fn append(
+        &self,
+        cx: &Context<'_>,
+        open: &OpenFile,
+        from: &mut dyn Source,
+    ) -> Result<(usize, u64)> {
+        let end = self.inode().metadata()?.size;
+        let written = self.write(cx, open, end, from)?;
+        Ok((written, end + written as u64))
+    }
+
+    /// The first offset from `offset` that lies in an extent of this kind. Only called where
+    /// the file keeps positions.
+    ///
+    /// # Errors
+    /// `ENXIO` when `offset` is past the end, or there is no more data.
+    fn find(&self, offset: u64, extent: Extent) -> Result<u64> {
+        let end = self.inode().metadata()?.size;
+        match extent {
+            _ if offset >= end => Err(Errno::ENXIO.because("the offset is past the end")),
+            Extent::Data => Ok(offset),
+            Extent::Hole => Ok(end),
+        }
+    }
+
+    /// How many bytes can be read at once: `FIONREAD`.
+    ///
+    /// # Errors
+    /// `ENOTTY` where that means nothing.
+    fn readable_bytes(&self) -> Result<usize> {
+        Err(Errno::ENOTTY.because("the file does not know this request"))
     }
 
     /// Control operations: ioctl(2).
@@ -110,6 +167,14 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// Stores what was written for good: fsync(2).
+    ///
+    /// # Errors
+    /// `EINVAL` where there is nothing to store; `EIO`.
+    fn sync(&self) -> Result<()> {
+        Err(Errno::EINVAL.because("the file cannot be synchronized"))
+    }
+
     /// Called when a descriptor is closed (close(2), not dup's last), for errors that only
     /// show then.
     ///
@@ -117,29 +182,5 @@ pub trait File: Send + Sync {
     /// Those of close(2).
     fn flush(&self) -> Result<()> {
         Ok(())
-    }
-}
-
-/// An open file description: what descriptors refer to and share after dup(2) and fork(2).
-pub struct OpenFile {
-    /// The file itself.
-    pub file: Arc<dyn File>,
-    /// Access mode and status flags (`O_APPEND`, `O_NONBLOCK` …), as in `F_GETFL`.
-    flags: AtomicU32,
-    /// The position. Held by its thread during a read or write of a seekable file.
-    position: Mutex<u64>,
-}
-
-impl OpenFile {
-    /// A new description of `file` at position 0.
-    #[must_use]
-    pub fn new(file: Arc<dyn File>, flags: u32) -> Self {
-        Self { file, flags: AtomicU32::new(flags), position: Mutex::new(0) }
-    }
-
-    /// Access mode and status flags.
-    #[must_use]
-    pub fn flags(&self) -> u32 {
-        self.flags.load(Ordering::Relaxed)
     }
 }

@@ -4,12 +4,31 @@
 //! - [`File`]: what open(2) makes of it: where read, write, seek, ioctl and poll go
 //! - [`OpenFile`]: POSIX's "open file description": a [`File`], a position, status flags
 //! - [`FdTable`]: a process's descriptors
+//! - [`Location`]: a place in the tree: a [`Dentry`] (a name in use) seen through a [`Mount`]
+//! - [`FsContext`]: from where a process sees the tree
+//! - [`tmpfs`]: the file system in memory, whose files lie in the boot archive until written
 
+pub mod dentry;
+pub mod fd_table;
 pub mod file;
 pub mod inode;
+pub mod mount;
+pub mod open_file;
 pub mod pipe;
 pub mod procfs;
+pub mod pseudo;
 pub mod stream;
+pub mod tmpfs;
+mod turn;
+pub mod working;
 
-pub use file::{File, OpenFile, PollEvents};
-pub use inode::Inode;
+pub use dentry::Dentry;
+pub use fd_table::{Fd, FdTable, OnExec};
+pub use file::{Extent, File, PollEvents, Positions};
+pub use inode::{
+    Change, DirectoryEntry, FileSystem, Inode, Link, Metadata, NewInode, NewKind, Timestamp, Usage,
+};
+pub use mount::{Location, Mount, MountTable};
+pub use open_file::OpenFile;
+pub use pseudo::PseudoFileSystem;
+pub use working::FsContext;

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
+use abi::fs::OpenFlags;
 use abi::terminal::request::FIONREAD;
 use spin::Mutex;
 
@@ -29,7 +30,6 @@ use super::{File, Inode, OpenFile, PollEvents};
 const O_RDONLY: u32 = 0;
 const O_WRONLY: u32 = 1;
 const O_RDWR: u32 = 2;
-const O_NONBLOCK: u32 = 0o4000;
 
 /// Largest piece that goes to or comes from the machine at once, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -82,7 +82,7 @@ pub fn open(system: &Arc<System>, stream: Stream) -> Arc<OpenFile> {
         buffer: Mutex::new(None),
         received: Mutex::new(VecDeque::new()),
     };
-    Arc::new(OpenFile::new(Arc::new(file), flags))
+    Arc::new(OpenFile::new(Arc::new(file), OpenFlags::from_bits_retain(flags)))
 }
 
 /// The file behind descriptor 0, 1 or 2.
@@ -162,7 +162,7 @@ impl StandardStream {
         open: &OpenFile,
         mut ready: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        if open.flags() & O_NONBLOCK != 0 {
+        if open.is_nonblocking() {
             return ready()?.ok_or_else(|| Errno::EAGAIN.because("it would block"));
         }
         let done = cx.wait_until(&[&self.end.changed], None, Interruption::Restart, ready)?;

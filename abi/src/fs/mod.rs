@@ -1,0 +1,74 @@
+//! Files: the flags, numbers and structures of the calls in `calls` that take files or paths.
+//!
+//! - [`flags`]: [`OpenFlags`], [`AtFlags`], [`Mode`], [`FileType`] and their kin
+//! - [`records`]: [`Stat`], [`Statx`], [`Statfs`], [`Dirent64`] and their kin, laid out as in
+//!   the headers of Linux
+
+pub mod flags;
+pub mod records;
+
+pub use flags::{
+    AccessMode, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, FileType, LockOperation,
+    MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, StatxMask, TransferFlags,
+};
+pub use records::{
+    Device, Dirent, Dirent64, Flock, Iovec, OpenHow, Stat, Statfs, Statx, StatxTime,
+};
+
+/// The directory descriptor that means the working directory.
+pub const AT_FDCWD: i32 = linux_raw_sys::general::AT_FDCWD;
+
+/// Longest name of a directory entry, in bytes.
+pub const NAME_MAX: usize = 255;
+
+/// Most pieces of a vector: readv(2).
+pub const IOV_MAX: usize = 1024;
+
+/// Commands of fcntl(2).
+pub mod fcntl {
+    pub use linux_raw_sys::general::{
+        F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_DUPFD_QUERY, F_GET_SEALS, F_GETFD, F_GETFL,
+        F_GETLEASE, F_GETLK, F_GETOWN, F_GETPIPE_SZ, F_GETSIG, F_OFD_GETLK, F_OFD_SETLK,
+        F_OFD_SETLKW, F_RDLCK, F_SETFD, F_SETFL, F_SETLEASE, F_SETLK, F_SETLKW, F_SETOWN,
+        F_SETPIPE_SZ, F_SETSIG, F_UNLCK, F_WRLCK,
+    };
+
+    /// The descriptor flag of `F_GETFD` and `F_SETFD`.
+    pub const FD_CLOEXEC: u32 = 1;
+}
+
+/// Requests of ioctl(2) that every file knows.
+pub mod ioctl {
+    pub use linux_raw_sys::ioctl::{
+        FIGETBSZ, FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE,
+    };
+}
+
+/// Values of `whence`: lseek(2).
+pub mod seek {
+    pub use linux_raw_sys::general::{SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+}
+
+/// Identities of file systems: statfs(2).
+pub mod magic {
+    pub use linux_raw_sys::general::{PIPEFS_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC};
+
+    /// Anonymous inodes (`linux/magic.h`).
+    pub const ANON_INODE_FS_MAGIC: u32 = 0x0904_1934;
+}
+
+/// Flags of a mount as statfs(2) shows them.
+pub mod mount_flags {
+    /// The file system cannot be written.
+    pub const ST_RDONLY: u64 = 0x0001;
+    /// Set-user-ID bits have no effect.
+    pub const ST_NOSUID: u64 = 0x0002;
+    /// Device nodes cannot be opened.
+    pub const ST_NODEV: u64 = 0x0004;
+    /// Programs cannot be executed.
+    pub const ST_NOEXEC: u64 = 0x0008;
+    /// The other bits are valid.
+    pub const ST_VALID: u64 = 0x0020;
+    /// Access times are updated relative to modification times.
+    pub const ST_RELATIME: u64 = 0x1000;
+}

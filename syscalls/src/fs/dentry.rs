@@ -1,0 +1,213 @@
+//! Names in use: the part of the directory tree that somebody holds.
+//!
+//! A [`Dentry`] exists as long as an open file, a working directory or a mount needs it, and
+//! there is one for each name in use, so that getcwd(2) and `..` see a rename. What is not in
+//! use is only in the file system.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use hashbrown::HashMap;
+use spin::Mutex;
+
+use super::inode::Inode;
+use super::mount::Mount;
+
+/// A name in use and the inode it leads to.
+pub struct Dentry {
+    inode: Arc<dyn Inode>,
+    place: Mutex<Place>,
+    children: Mutex<HashMap<Arc<[u8]>, Weak<Dentry>>>,
+    /// What is mounted here.
+    mounted: Mutex<Option<Arc<Mount>>>,
+    has_mount: AtomicBool,
+}
+
+/// Where a dentry is in the tree.
+struct Place {
+    /// The directory; `None` for a root, and for what has no path.
+    parent: Option<Arc<Dentry>>,
+    name: Arc<[u8]>,
+    /// The name is gone: unlink(2), rmdir(2), or another file was renamed to it.
+    removed: bool,
+}
+
+impl Dentry {
+    /// The root of a file system.
+    #[must_use]
+    pub fn root(inode: Arc<dyn Inode>) -> Arc<Self> {
+        Arc::new(Self::new(inode, None, Arc::from(&b""[..])))
+    }
+
+    /// What has no path, and is shown as `name`.
+    #[must_use]
+    pub fn without_path(inode: Arc<dyn Inode>, name: &[u8]) -> Arc<Self> {
+        Arc::new(Self::new(inode, None, Arc::from(name)))
+    }
+
+    fn new(inode: Arc<dyn Inode>, parent: Option<Arc<Self>>, name: Arc<[u8]>) -> Self {
+        Self {
+            inode,
+            place: Mutex::new(Place { parent, name, removed: false }),
+            children: Mutex::new(HashMap::new()),
+            mounted: Mutex::new(None),
+            has_mount: AtomicBool::new(false),
+        }
+    }
+
+    /// The inode.
+    #[must_use]
+    pub fn inode(&self) -> &Arc<dyn Inode> {
+        &self.inode
+    }
+
+    /// The directory it is in; `None` at the root of a file system.
+    #[must_use]
+    pub fn parent(&self) -> Option<Arc<Self>> {
+        self.place.lock().parent.clone()
+    }
+
+    /// Its name in that directory.
+    #[must_use]
+    pub fn name(&self) -> Arc<[u8]> {
+        self.place.lock().name.clone()
+    }
+
+    /// Whether the name is gone.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.place.lock().removed
+    }
+
+    /// The entry `name` of this directory, if it is in use.
+    pub(super) fn child_in_use(&self, name: &[u8]) -> Option<Arc<Self>> {
+        self.children.lock().get(name).and_then(Weak::upgrade)
+    }
+
+    /// The entry `name` of this directory, which the file system says is `inode`.
+    pub(super) fn child(self: &Arc<Self>, name: &[u8], inode: Arc<dyn Inode>) -> Arc<Self> {
+        let mut children = self.children.lock();
+        if let Some(child) = children.get(name).and_then(Weak::upgrade) {
+            drop(children);
+            return child;
+        }
+        let name: Arc<[u8]> = Arc::from(name);
+        let child = Arc::new(Self::new(inode, Some(self.clone()), name.clone()));
+        children.insert(name, Arc::downgrade(&child));
+        child
+    }
+
+    /// The entry `name` of this directory is gone.
+    pub(super) fn remove_child(&self, name: &[u8]) {
+        let child = self.children.lock().remove(name);
+        if let Some(child) = child.and_then(|child| child.upgrade()) {
+            child.place.lock().removed = true;
+        }
+    }
+
+    /// The entry `name` of `from` is now `new_name` of `to`, and what was there is gone.
+    pub(super) fn move_child(from: &Arc<Self>, name: &[u8], to: &Arc<Self>, new_name: &[u8]) {
+        let same = Arc::ptr_eq(from, to) && name == new_name;
+        let moved = from.child_in_use(name);
+        if same {
+            return;
+        }
+        to.remove_child(new_name);
+        from.children.lock().remove(name);
+        if let Some(moved) = moved {
+            moved.set_place(to, new_name);
+        }
+    }
+
+    /// The entries `name` of `from` and `new_name` of `to` have changed places.
+    pub(super) fn exchange_children(
+        from: &Arc<Self>,
+        name: &[u8],
+        to: &Arc<Self>,
+        new_name: &[u8],
+    ) {
+        let (one, other) = (from.child_in_use(name), to.child_in_use(new_name));
+        from.children.lock().remove(name);
+        to.children.lock().remove(new_name);
+        if let Some(one) = one {
+            one.set_place(to, new_name);
+        }
+        if let Some(other) = other {
+            other.set_place(from, name);
+        }
+    }
+
+    fn set_place(self: &Arc<Self>, parent: &Arc<Self>, name: &[u8]) {
+        let name: Arc<[u8]> = Arc::from(name);
+        parent.children.lock().insert(name.clone(), Arc::downgrade(self));
+        let place = Place { parent: Some(parent.clone()), name, removed: false };
+        let old = core::mem::replace(&mut *self.place.lock(), place);
+        drop(old);
+    }
+
+    /// Whether `other` is this directory or lies in it.
+    #[must_use]
+    pub fn contains(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        let mut at = Some(other.clone());
+        while let Some(dentry) = at {
+            if Arc::ptr_eq(self, &dentry) {
+                return true;
+            }
+            at = dentry.parent();
+        }
+        false
+    }
+
+    /// The names from the root of the file system to here.
+    #[must_use]
+    pub fn names(self: &Arc<Self>) -> Vec<Arc<[u8]>> {
+        let mut names = Vec::new();
+        let mut at = self.clone();
+        while let Some(parent) = at.parent() {
+            names.push(at.name());
+            at = parent;
+        }
+        names.reverse();
+        names
+    }
+
+    /// What is mounted here.
+    #[must_use]
+    pub fn mounted(&self) -> Option<Arc<Mount>> {
+        if !self.has_mount.load(Ordering::Acquire) {
+            return None;
+        }
+        self.mounted.lock().clone()
+    }
+
+    /// Mounts `mount` here, or takes away what was mounted.
+    pub(super) fn set_mounted(&self, mount: Option<Arc<Mount>>) {
+        self.has_mount.store(mount.is_some(), Ordering::Release);
+        let old = core::mem::replace(&mut *self.mounted.lock(), mount);
+        drop(old);
+    }
+
+    /// Leaves the tree, and returns the directory it was in.
+    fn leave(&mut self) -> Option<Arc<Self>> {
+        let this: *const Self = self;
+        let place = self.place.get_mut();
+        let parent = place.parent.take()?;
+        let mut children = parent.children.lock();
+        if children.get(&place.name).is_some_and(|child| core::ptr::eq(child.as_ptr(), this)) {
+            children.remove(&place.name);
+        }
+        drop(children);
+        Some(parent)
+    }
+}
+
+impl Drop for Dentry {
+    // Not by recursion: an application can build a tree that is deeper than a kernel stack.
+    fn drop(&mut self) {
+        let mut parent = self.leave();
+        while let Some(mut last) = parent.and_then(Arc::into_inner) {
+            parent = last.leave();
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Open file descriptions.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use abi::Errno;
+use abi::fs::{AccessMode, OpenFlags, seek};
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::io::{Sink, Source};
+
+use super::file::{Extent, File, Positions};
+use super::mount::Location;
+use super::turn::Turn;
+
+/// An open file description: what descriptors refer to and share after dup(2) and fork(2).
+pub struct OpenFile {
+    /// The file itself.
+    pub file: Arc<dyn File>,
+    location: Location,
+    /// Access mode and status flags, as in `F_GETFL`.
+    flags: AtomicU32,
+    positions: Positions,
+    position: AtomicU64,
+    /// Taken by whoever moves the position.
+    turn: Turn,
+}
+
+impl OpenFile {
+    /// A description of `file` at position 0, which has no path (a pipe, a socket, a stream).
+    #[must_use]
+    pub fn new(file: Arc<dyn File>, flags: OpenFlags) -> Self {
+        let location = Location::without_path(file.inode().clone());
+        Self::at(location, file, flags)
+    }
+
+    /// A description of `file`, found at `location`, at position 0.
+    #[must_use]
+    pub fn at(location: Location, file: Arc<dyn File>, flags: OpenFlags) -> Self {
+        let positions = file.positions();
+        let flags = AtomicU32::new(flags.difference(OpenFlags::CREATION).bits());
+        Self { file, location, flags, positions, position: AtomicU64::new(0), turn: Turn::new() }
+    }
+
+    /// Access mode and status flags.
+    #[must_use]
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+
+    /// Replaces the flags of [`OpenFlags::SETTABLE`] by those of `flags`.
+    pub fn set_flags(&self, flags: OpenFlags) {
+        let kept = self.flags().difference(OpenFlags::SETTABLE);
+        let new = kept | flags.intersection(OpenFlags::SETTABLE);
+        self.flags.store(new.bits(), Ordering::Relaxed);
+    }
+
+    /// Whether reads and writes return `EAGAIN` rather than wait.
+    #[must_use]
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
+    /// Whether it only names a place (`O_PATH`).
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        self.flags().contains(OpenFlags::PATH)
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// What it was opened for.
+    #[must_use]
+    pub fn access_mode(&self) -> AccessMode {
+        if self.is_path() { AccessMode::Neither } else { self.flags().access_mode() }
+    }
+
+    /// What the file makes of offsets.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        self.positions
+    }
+
+    /// Reads from the position on and moves it: read(2).
+    ///
+    /// # Errors
+    /// `EBADF` when it is not open for reading; those of [`File::read`].
+    pub fn read(&self, cx: &Context<'_>, to: &mut dyn Sink) -> Result<usize> {
+        self.check_readable()?;
+        if self.positions != Positions::Kept {
+            return self.file.read(cx, self, 0, to);
+        }
+        let _turn = self.turn.take(cx)?;
+        let at = self.position.load(Ordering::Relaxed);
+        let len = self.file.read(cx, self, at, to)?;
+        self.position.store(at + len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
+
+    /// Writes at the position, or at the end with `O_APPEND`, and moves it: write(2).
+    ///
+    /// # Errors
+    /// `EBADF` when it is not open for writing; those of [`File::write`].
+    pub fn write(&self, cx: &Context<'_>, from: &mut dyn Source) -> Result<usize> {
+        self.check_writable()?;
+        if self.positions != Positions::Kept {
+            return self.file.write(cx, self, 0, from);
+        }
+        let _turn = self.turn.take(cx)?;
+        let (len, end) = if self.flags().contains(OpenFlags::APPEND) {
+            self.file.append(cx, self, from)?
+        } else {
+            let at = self.position.load(Ordering::Relaxed);
+            let len = self.file.write(cx, self, at, from)?;
+            (len, at + len as u64)
+        };
+        self.position.store(end, Ordering::Relaxed);
+        Ok(len)
+    }
+
+    /// Reads at `offset` and leaves the position alone: pread(2).
+    ///
+    /// # Errors
+    /// `ESPIPE` where the file has no positions; as [`OpenFile::read`].
+    pub fn read_at(&self, cx: &Context<'_>, offset: u64, to: &mut dyn Sink) -> Result<usize> {
+        self.check_positions()?;
+        self.check_readable()?;
+        self.file.read(cx, self, offset, to)
+    }
+
+    /// Writes at `offset`, or at the end with `O_APPEND` (as Linux does, against POSIX), and
+    /// leaves the position alone: pwrite(2).
+    ///
+    /// # Errors
+    /// `ESPIPE` where the file has no positions; as [`OpenFile::write`].
+    pub fn write_at(&self, cx: &Context<'_>, offset: u64, from: &mut dyn Source) -> Result<usize> {
+        self.check_positions()?;
+        self.check_writable()?;
+        if self.positions == Positions::Kept && self.flags().contains(OpenFlags::APPEND) {
+            return self.file.append(cx, self, from).map(|(len, _)| len);
+        }
+        self.file.write(cx, self, offset, from)
+    }
+
+    /// Moves the position and returns it: lseek(2).
+    ///
+    /// # Errors
+    /// `ESPIPE` where the file has no positions; `EINVAL` for an unknown `whence` or a
+    /// position before the start; `EOVERFLOW`; those of [`File::find`].
+    pub fn seek(&self, cx: &Context<'_>, offset: i64, whence: u32) -> Result<u64> {
+        if self.positions == Positions::None {
+            return Err(Errno::ESPIPE.because("the file has no positions"));
+        }
+        if whence > seek::SEEK_HOLE {
+            return Err(Errno::EINVAL.because("whence is not valid"));
+        }
+        if self.positions == Positions::Ignored {
+            return Ok(0);
+        }
+        let _turn = self.turn.take(cx)?;
+        let position = self.seek_target(offset, whence)?;
+        self.position.store(position, Ordering::Relaxed);
+        Ok(position)
+    }
+
+    fn seek_target(&self, offset: i64, whence: u32) -> Result<u64> {
+        let base = match whence {
+            seek::SEEK_SET => 0,
+            seek::SEEK_CUR => self.position.load(Ordering::Relaxed),
+            seek::SEEK_END => self.file.inode().metadata()?.size,
+            _ => {
+                let offset = u64::try_from(offset)
+                    .map_err(|_| Errno::ENXIO.because("the offset is before the start"))?;
+                let extent = if whence == seek::SEEK_DATA { Extent::Data } else { Extent::Hole };
+                return self.file.find(offset, extent);
+            }
+        };
+        let target = i64::try_from(base).ok().and_then(|base| base.checked_add(offset));
+        let target = target.ok_or_else(|| Errno::EOVERFLOW.because("the position overflows"))?;
+        u64::try_from(target).map_err(|_| Errno::EINVAL.because("the position is before the start"))
+    }
+
+    /// The position now.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// Calls `transfer` with the position, and moves it to what that returns: getdents64(2),
+    /// sendfile(2).
+    ///
+    /// # Errors
+    /// Those of `transfer`; the position then stays.
+    pub(crate) fn with_position<T>(
+        &self,
+        cx: &Context<'_>,
+        transfer: impl FnOnce(u64) -> Result<(T, u64)>,
+    ) -> Result<T> {
+        let _turn = self.turn.take(cx)?;
+        let (value, position) = transfer(self.position())?;
+        self.position.store(position, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    /// Fails unless the file may be read.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn check_readable(&self) -> Result<()> {
+        if self.access_mode().can_read() {
+            return Ok(());
+        }
+        Err(Errno::EBADF.because("the descriptor is not open for reading"))
+    }
+
+    /// Fails unless the file may be written.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.access_mode().can_write() {
+            return Ok(());
+        }
+        Err(Errno::EBADF.because("the descriptor is not open for writing"))
+    }
+
+    fn check_positions(&self) -> Result<()> {
+        if self.positions == Positions::None {
+            return Err(Errno::ESPIPE.because("the file has no positions"));
+        }
+        Ok(())
+    }
+}
