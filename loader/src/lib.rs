@@ -11,9 +11,13 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod archive;
 pub mod elf;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod stack;
 
 /// Longest path name, in bytes, with its terminating NUL (`PATH_MAX` of limits.h).

@@ -9,6 +9,9 @@
 //! [`InitialStack::build`] makes the bytes; where the top is, and whether it is random, is
 //! its caller's choice. Neighbours: [`crate::elf`] knows the facts for [`Auxiliary`].
 
+#[cfg(test)]
+mod tests;
+
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;

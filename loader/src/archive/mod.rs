@@ -13,6 +13,8 @@
 
 mod error;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use error::{ArchiveError, Field, WriteError};

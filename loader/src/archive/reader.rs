@@ -157,7 +157,9 @@ impl<'a> Record<'a> {
         let end = end.ok_or(truncated)?;
         // Without data, the padding of the name may be missing at the very end.
         let data = if len == 0 { &[][..] } else { input.get(data_offset..end).ok_or(truncated)? };
-        if with_sum && data.iter().fold(0_u32, |sum, &b| sum.wrapping_add(u32::from(b))) != sum {
+        // Symbolic links and further names of a file have no sum of their own.
+        let summed = with_sum && metadata.file_type() == REGULAR && !data.is_empty();
+        if summed && sum_of(data) != sum {
             return Err(ArchiveError::BadChecksum { offset: data_offset });
         }
         Ok(Self {
@@ -190,6 +192,11 @@ impl<'a> Record<'a> {
             archive,
         })
     }
+}
+
+/// The sum that `c_check` holds.
+fn sum_of(data: &[u8]) -> u32 {
+    data.iter().fold(0, |sum, &byte| sum.wrapping_add(u32::from(byte)))
 }
 
 /// Whether the magic number is the one of the variant with sums.

@@ -84,7 +84,11 @@ impl Writer {
         let aligned = metadata.file_type() == REGULAR && data_len >= ALIGNED_FROM;
         let padding = if aligned { Padding::Page } else { Padding::Word };
 
-        let mut out = Out::new(self.position)?;
+        let mut out = Out { start: self.position, bytes: Vec::new() };
+        // The padding before, a filler with the padding it makes up for, and the header.
+        let alignment = if aligned { 2 * PAGE } else { 0 };
+        let room = self.padding.boundary() + alignment + header_len(name.len() + 1);
+        out.bytes.try_reserve(room as usize).map_err(|_| WriteError::OutOfMemory)?;
         out.pad(self.padding.boundary());
         let name_size = if aligned { out.align_data_after(name) } else { name.len() + 1 };
         out.header(name, name_size, metadata, file_size);
@@ -128,13 +132,6 @@ struct Out {
 }
 
 impl Out {
-    /// With room for everything that may come before the data of one entry.
-    fn new(start: u64) -> Result<Self, WriteError> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve(4 * PAGE as usize).map_err(|_| WriteError::OutOfMemory)?;
-        Ok(Self { start, bytes })
-    }
-
     fn position(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }

@@ -17,6 +17,10 @@
 mod error;
 mod mapping;
 mod read;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 

@@ -196,21 +196,20 @@ fn segment(load: &ProgramHeader) -> Segment {
 }
 
 fn check_loads(table: &[ProgramHeader], kind: Kind, file_len: u64) -> Result<(), ElfError> {
-    let mut all = loads(table);
-    while let Some((index, load)) = all.next() {
+    for (index, load) in loads(table) {
         check_load(index, load, file_len)?;
-        let (address, len) = (load.p_vaddr, load.p_memsz);
-        if len > 0 && kind == Kind::Fixed && address < MMAP_MIN_ADDR {
+        let address = load.p_vaddr;
+        if load.p_memsz > 0 && kind == Kind::Fixed && address < MMAP_MIN_ADDR {
             return Err(ElfError::SegmentTooLow { index, address });
         }
-        // An overflow in a later one is found when its turn comes.
+    }
+    let mut rest = loads(table).filter(|(_, load)| load.p_memsz > 0);
+    while let Some((index, load)) = rest.next() {
         let overlap = |other: &ProgramHeader| {
-            len > 0
-                && other.p_memsz > 0
-                && address < other.p_vaddr.saturating_add(other.p_memsz)
-                && other.p_vaddr < address + len
+            load.p_vaddr < other.p_vaddr + other.p_memsz
+                && other.p_vaddr < load.p_vaddr + load.p_memsz
         };
-        if let Some((other, _)) = all.clone().find(|(_, other)| overlap(other)) {
+        if let Some((other, _)) = rest.clone().find(|(_, other)| overlap(other)) {
             return Err(ElfError::SegmentsOverlap { index, other });
         }
     }
