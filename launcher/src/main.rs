@@ -1,2 +1,7 @@
 //! The `birgus` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(birgus::command::main(std::env::args_os().skip(1)))
+}

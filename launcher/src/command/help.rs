@@ -1,0 +1,80 @@
+//! How to use `birgus`.
+
+use super::options::Topic;
+
+/// The text for a topic.
+pub(super) fn text(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Birgus => BIRGUS,
+        Topic::Run => RUN,
+        Topic::Doctor => DOCTOR,
+        Topic::Syscalls => SYSCALLS,
+    }
+}
+
+const BIRGUS: &str = "\
+birgus runs an unmodified Linux program as a virtual machine of its own.
+
+Usage: birgus run [OPTIONS] PROGRAM [ARGUMENTS]
+       birgus doctor
+       birgus syscalls [--json]
+
+Commands:
+  run        Run a program
+  doctor     Say what this machine can do, and what to install for the rest
+  syscalls   Print which system calls there are, and how much of each
+
+Options:
+  -h, --help      Print this; `birgus run --help` says what `run` takes
+  -V, --version   Print the version
+";
+
+const RUN: &str = "\
+Runs an unmodified Linux program as a virtual machine of its own.
+
+Usage: birgus run [OPTIONS] PROGRAM [ARGUMENTS]
+
+PROGRAM is a file, or a name to look for in PATH. Options end there: what follows belongs
+to the program. Its standard input, output and error are those of birgus, a terminal among
+them included.
+
+What the program sees:
+  -e, --env NAME[=VALUE]      Set an environment variable, or pass the host's on
+  -w, --workdir DIR           Begin in this directory of the guest [default: /]
+  -v, --volume HOST:GUEST:ro  Show a file or directory of the host, as a copy
+      --rootfs DIR            Use a copy of DIR as the root; PROGRAM is a file in it
+
+The machine:
+  -m, --memory SIZE           Its memory, such as 64M or 1G
+                              [default: 256M, and room for the files]
+      --engine ENGINE         auto, kvm or qemu [default: auto]
+      --timeout DURATION      End it after that time, such as 10, 500ms or 2m
+
+Looking inside:
+      --trace[=FILE]          Print each system call to stderr, or to FILE
+      --verbose               Tell more about the run on stderr
+  -h, --help                  Print this
+
+Exit status: the program's; 128 + N when signal N ended it; 124 after a time-out; 125 when
+birgus failed; 126 when PROGRAM cannot be executed; 127 when it is not found.
+
+On a terminal, Ctrl-\\ pressed three times ends the machine, whatever the program does.
+";
+
+const DOCTOR: &str = "\
+Says what this machine can do, and what to install for the rest.
+
+Usage: birgus doctor
+
+Exit status: 0 when programs can be run, 1 when something is missing.
+";
+
+const SYSCALLS: &str = "\
+Prints the table of system calls of the embedded kernel: number, name, support (full,
+partial, none), and what is missing.
+
+Usage: birgus syscalls [--json]
+
+Options:
+      --json   Print an array of objects
+";

@@ -1,0 +1,49 @@
+//! The command line: what `birgus` is asked to do, and what it says about that.
+//!
+//! Its own words are one line each on stderr, after `birgus: `. Only what was asked for
+//! (`--help`, the table, the doctor's report) goes to stdout, where a program's output goes.
+
+mod doctor;
+mod help;
+pub mod options;
+mod run;
+mod syscalls;
+
+use crate::Error;
+use options::Command;
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+/// Does what the command line (without the name of the command) says; the exit status.
+///
+/// To be called on the main thread, because virtual machines end with the thread that
+/// started them.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let done = options::parse(arguments).and_then(|command| match command {
+        Command::Run(options) => run::run(&options),
+        Command::Doctor => doctor::doctor(),
+        Command::Syscalls { json } => syscalls::print(json),
+        Command::Help(topic) => print(help::text(topic)),
+        Command::Version => print(&format!("birgus {}\n", env!("CARGO_PKG_VERSION"))),
+    });
+    done.unwrap_or_else(|error| {
+        say(&error.to_string());
+        error.status()
+    })
+}
+
+/// Says one line on stderr. The text is safe to show: foreign parts of it are escaped.
+fn say(text: &str) {
+    // Where stderr is gone there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "birgus: {text}");
+}
+
+/// Prints what was asked for; status 0. A reader that went away is no failure.
+fn print(text: &str) -> Result<u8, Error> {
+    match io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to stdout", &error))
+        }
+        _ => Ok(0),
+    }
+}

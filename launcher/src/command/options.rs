@@ -1,0 +1,404 @@
+//! The command line, parsed.
+
+use crate::Error;
+use crate::escape::escaped_os;
+use crate::units;
+use lexopt::prelude::*;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `birgus` is asked to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run a program.
+    Run(Box<RunOptions>),
+    /// Say what this machine can do.
+    Doctor,
+    /// Print the table of system calls.
+    Syscalls {
+        /// As JSON.
+        json: bool,
+    },
+    /// Print how to use `birgus`, or one of its commands.
+    Help(Topic),
+    /// Print the version.
+    Version,
+}
+
+/// What help is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// `birgus --help`
+    Birgus,
+    /// `birgus run --help`
+    Run,
+    /// `birgus doctor --help`
+    Doctor,
+    /// `birgus syscalls --help`
+    Syscalls,
+}
+
+/// What runs the virtual machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The best that this machine has.
+    #[default]
+    Auto,
+    /// Hardware virtualisation.
+    Kvm,
+    /// QEMU.
+    Qemu,
+}
+
+/// The machine that QEMU emulates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MachineKind {
+    /// Virtio over memory-mapped registers, and nothing that the kernel does not need.
+    #[default]
+    Microvm,
+    /// A PC with PCI.
+    Q35,
+}
+
+/// Where the trace of system calls goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TraceTo {
+    /// There is none.
+    #[default]
+    Off,
+    /// To stderr, a line each.
+    Stderr,
+    /// To this file.
+    File(PathBuf),
+}
+
+/// A file or directory of the host that the program sees (`-v HOST:GUEST:ro`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its path on the host.
+    pub host: PathBuf,
+    /// Its path in the guest, absolute.
+    pub guest: PathBuf,
+}
+
+/// Options of `birgus run`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The program, as the user named it.
+    pub program: OsString,
+    /// Its arguments, without its name.
+    pub arguments: Vec<OsString>,
+    /// Memory of the virtual machine in bytes; `None` for the default.
+    pub memory: Option<u64>,
+    /// Environment variables; without a value, the host's is passed on.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+    /// Working directory in the guest.
+    pub working_directory: Option<PathBuf>,
+    /// Files and directories of the host.
+    pub volumes: Vec<Volume>,
+    /// A directory of the host that becomes the root.
+    pub root: Option<PathBuf>,
+    /// How long the program may run.
+    pub timeout: Option<Duration>,
+    /// Tell more.
+    pub verbose: bool,
+    /// Where the trace goes.
+    pub trace: TraceTo,
+    /// What runs the virtual machine.
+    pub engine: EngineChoice,
+    /// The machine that QEMU emulates.
+    pub machine: MachineKind,
+    /// A kernel to boot in place of the embedded one.
+    pub kernel: Option<PathBuf>,
+    /// More words for the kernel's command line.
+    pub kernel_arguments: Vec<String>,
+}
+
+/// Reads the command line, which begins after the name of the command.
+///
+/// # Errors
+/// [`Error::Usage`] says what is wrong with it.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    match parser.next().map_err(usage)? {
+        Some(Value(command)) => match command.to_str() {
+            Some("run") => parse_run(&mut parser),
+            Some("doctor") => parse_plain(&mut parser, Topic::Doctor),
+            Some("syscalls") => parse_plain(&mut parser, Topic::Syscalls),
+            Some("help") => Ok(Command::Help(Topic::Birgus)),
+            _ => Err(Error::Usage(format!(
+                "no such command: {} (to run a program: birgus run PROGRAM)",
+                escaped_os(&command)
+            ))),
+        },
+        Some(Short('h') | Long("help")) => Ok(Command::Help(Topic::Birgus)),
+        Some(Short('V') | Long("version")) => Ok(Command::Version),
+        Some(other) => Err(usage(other.unexpected())),
+        None => Err(Error::Usage("what shall I do? Commands: run, doctor, syscalls".into())),
+    }
+}
+
+fn parse_plain(parser: &mut lexopt::Parser, topic: Topic) -> Result<Command, Error> {
+    let mut json = false;
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help(topic)),
+            Long("json") if topic == Topic::Syscalls => json = true,
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(if topic == Topic::Syscalls { Command::Syscalls { json } } else { Command::Doctor })
+}
+
+fn parse_run(parser: &mut lexopt::Parser) -> Result<Command, Error> {
+    let mut options = RunOptions::default();
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help(Topic::Run)),
+            Value(program) => {
+                if program.is_empty() {
+                    return Err(Error::NotFound("the name of the program is empty".into()));
+                }
+                options.program = program;
+                options.arguments = parser.raw_args().map_err(usage)?.collect();
+                return Ok(Command::Run(Box::new(options)));
+            }
+            // The name borrows from the parser, which then has to give the value.
+            Short(letter) => {
+                let name = format!("-{letter}");
+                parse_run_option(parser, &name, &mut options)?;
+            }
+            Long(name) => {
+                let name = format!("--{name}");
+                parse_run_option(parser, &name, &mut options)?;
+            }
+        }
+    }
+    Err(Error::Usage("no program is named: birgus run [OPTIONS] PROGRAM [ARGUMENTS]".into()))
+}
+
+/// Takes one option and its value.
+fn parse_run_option(
+    parser: &mut lexopt::Parser,
+    name: &str,
+    options: &mut RunOptions,
+) -> Result<(), Error> {
+    match name {
+        "-m" | "--memory" => options.memory = Some(memory(parser)?),
+        "-e" | "--env" => options.environment.push(environment(&value(parser)?)?),
+        "-w" | "--workdir" => options.working_directory = Some(working_directory(parser)?),
+        "-v" | "--volume" => options.volumes.push(volume(&value(parser)?)?),
+        "--rootfs" => options.root = Some(value(parser)?.into()),
+        "--timeout" => options.timeout = Some(timeout(parser)?),
+        "--verbose" => options.verbose = true,
+        "--trace" => {
+            options.trace =
+                parser.optional_value().map_or(TraceTo::Stderr, |file| TraceTo::File(file.into()));
+        }
+        "--engine" => {
+            let engines = [
+                ("auto", EngineChoice::Auto),
+                ("kvm", EngineChoice::Kvm),
+                ("qemu", EngineChoice::Qemu),
+            ];
+            options.engine = choice(name, parser, &engines)?;
+        }
+        "--machine" => {
+            let machines = [("microvm", MachineKind::Microvm), ("q35", MachineKind::Q35)];
+            options.machine = choice(name, parser, &machines)?;
+        }
+        "--kernel" => options.kernel = Some(value(parser)?.into()),
+        "--kernel-arg" => options.kernel_arguments.push(text(name, parser)?),
+        _ => return Err(Error::Usage(format!("no such option: {}", escaped_os(name)))),
+    }
+    Ok(())
+}
+
+fn usage(error: lexopt::Error) -> Error {
+    Error::Usage(escaped_os(&error.to_string()).to_string())
+}
+
+fn value(parser: &mut lexopt::Parser) -> Result<OsString, Error> {
+    parser.value().map_err(usage)
+}
+
+fn text(option: &str, parser: &mut lexopt::Parser) -> Result<String, Error> {
+    value(parser)?
+        .into_string()
+        .map_err(|bad| Error::Usage(format!("{option}: {} is not UTF-8", escaped_os(&bad))))
+}
+
+fn choice<T: Copy>(
+    option: &str,
+    parser: &mut lexopt::Parser,
+    choices: &[(&str, T)],
+) -> Result<T, Error> {
+    let word = text(option, parser)?;
+    choices.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        let word = escaped_os(&word);
+        Error::Usage(format!("{option} is one of {}, not `{word}`", names.join(", ")))
+    })
+}
+
+fn memory(parser: &mut lexopt::Parser) -> Result<u64, Error> {
+    let word = text("--memory", parser)?;
+    units::parse_size(&word).filter(|&size| size > 0).ok_or_else(|| {
+        let word = escaped_os(&word);
+        Error::Usage(format!("--memory wants a size such as 64M or 1G, not `{word}`"))
+    })
+}
+
+fn timeout(parser: &mut lexopt::Parser) -> Result<Duration, Error> {
+    let word = text("--timeout", parser)?;
+    units::parse_duration(&word).ok_or_else(|| {
+        let word = escaped_os(&word);
+        Error::Usage(format!("--timeout wants a duration such as 10, 500ms or 2m, not `{word}`"))
+    })
+}
+
+fn working_directory(parser: &mut lexopt::Parser) -> Result<PathBuf, Error> {
+    let path = PathBuf::from(value(parser)?);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let path = escaped_os(&path).to_string();
+    Err(Error::Usage(format!("--workdir wants an absolute path in the guest, not `{path}`")))
+}
+
+fn environment(word: &OsStr) -> Result<(OsString, Option<OsString>), Error> {
+    let mut parts = word.as_bytes().splitn(2, |&byte| byte == b'=');
+    let name = parts.next().unwrap_or_default();
+    let value = parts.next().map(|value| OsString::from_vec(value.to_vec()));
+    if name.is_empty() {
+        let word = escaped_os(word);
+        return Err(Error::Usage(format!("--env wants NAME or NAME=VALUE, not `{word}`")));
+    }
+    Ok((OsString::from_vec(name.to_vec()), value))
+}
+
+fn volume(word: &OsStr) -> Result<Volume, Error> {
+    let parts: Vec<&OsStr> =
+        word.as_bytes().split(|&byte| byte == b':').map(OsStr::from_bytes).collect();
+    let shown = escaped_os(word);
+    match parts[..] {
+        [host, guest, mode] if mode == "ro" && !host.is_empty() => {
+            let guest = PathBuf::from(guest);
+            if !guest.is_absolute() {
+                return Err(Error::Usage(format!(
+                    "--volume: `{shown}` names no absolute path in the guest"
+                )));
+            }
+            Ok(Volume { host: host.into(), guest })
+        }
+        [host, guest] | [host, guest, _] if !host.is_empty() && !guest.is_empty() => {
+            if parts.get(2).is_none_or(|mode| *mode == "rw") {
+                return Err(Error::Usage(format!(
+                    "--volume: writable volumes are not supported yet: say `{}:ro`",
+                    escaped_os(&host_and_guest(host, guest))
+                )));
+            }
+            Err(Error::Usage(format!("--volume: the mode of `{shown}` is not `ro`")))
+        }
+        _ => Err(Error::Usage(format!("--volume wants HOST:GUEST:ro, not `{shown}`"))),
+    }
+}
+
+fn host_and_guest(host: &OsStr, guest: &OsStr) -> OsString {
+    let mut both = host.to_owned();
+    both.push(":");
+    both.push(guest);
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &[&str]) -> Result<Command, Error> {
+        parse(words.iter().map(OsString::from))
+    }
+
+    fn run(words: &[&str]) -> RunOptions {
+        let words: Vec<_> = ["run"].iter().chain(words).copied().collect();
+        match parse_words(&words) {
+            Ok(Command::Run(options)) => *options,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        let words: Vec<_> = ["run"].iter().chain(words).copied().collect();
+        match parse_words(&words) {
+            Err(error @ Error::Usage(_)) => error.to_string(),
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn everything_after_the_program_belongs_to_it() {
+        let options = run(&["-m", "64M", "prog", "-m", "--help", "--", "-x=1", ""]);
+        assert_eq!(options.memory, Some(64 << 20));
+        assert_eq!(options.program, "prog");
+        assert_eq!(options.arguments, ["-m", "--help", "--", "-x=1", ""]);
+        assert_eq!(run(&["--", "-odd", "--verbose"]).program, "-odd");
+    }
+
+    #[test]
+    fn options_take_their_values_in_every_usual_form() {
+        let options = run(&["-m64M", "--timeout=1.5s", "-eA=b=c", "-e", "HOME", "--env=X=", "p"]);
+        assert_eq!(options.timeout, Some(Duration::from_millis(1500)));
+        let expected: [(OsString, Option<OsString>); 3] = [
+            ("A".into(), Some("b=c".into())),
+            ("HOME".into(), None),
+            ("X".into(), Some("".into())),
+        ];
+        assert_eq!(options.environment, expected);
+    }
+
+    #[test]
+    fn a_trace_file_is_named_only_with_an_equals_sign() {
+        assert_eq!(run(&["--trace", "prog"]).trace, TraceTo::Stderr);
+        assert_eq!(run(&["--trace=f", "prog"]).trace, TraceTo::File("f".into()));
+        assert_eq!(run(&["prog"]).trace, TraceTo::Off);
+    }
+
+    #[test]
+    fn volumes_are_read_only() {
+        let volume = Volume { host: "data".into(), guest: "/data".into() };
+        assert_eq!(run(&["-v", "data:/data:ro", "p"]).volumes, [volume]);
+        assert!(refusal(&["-v", "data:/data", "p"]).contains("say `data:/data:ro`"));
+        assert!(refusal(&["-v", "data:/data:rw", "p"]).contains("not supported yet"));
+        for bad in ["data", ":/data:ro", "data:", "data:/x:zz", "data:x:ro", "a:/b:ro:ro", ""] {
+            refusal(&["-v", bad, "p"]);
+        }
+    }
+
+    #[test]
+    fn wrong_options_are_told_in_one_line_that_names_them() {
+        assert!(refusal(&["--nonsense", "p"]).contains("--nonsense"));
+        assert!(refusal(&["-m", "lots", "p"]).contains("lots"));
+        assert!(refusal(&["-m", "0", "p"]).contains("`0`"));
+        assert!(refusal(&["--engine", "xen", "p"]).contains("auto, kvm, qemu"));
+        assert!(refusal(&["-w", "tmp", "p"]).contains("absolute"));
+        assert!(refusal(&["-e", "=x", "p"]).contains("NAME"));
+        assert!(refusal(&["-m"]).contains("-m"));
+        assert!(refusal(&["--verbose=1", "p"]).contains("--verbose"));
+        assert!(refusal(&[]).contains("no program"));
+        assert!(!refusal(&["--x\x1b[2J\n", "p"]).contains(['\x1b', '\n']));
+    }
+
+    #[test]
+    fn the_other_commands_have_their_options() {
+        assert_eq!(parse_words(&["syscalls", "--json"]).unwrap(), Command::Syscalls { json: true });
+        assert_eq!(parse_words(&["doctor"]).unwrap(), Command::Doctor);
+        assert_eq!(parse_words(&["--version"]).unwrap(), Command::Version);
+        assert_eq!(parse_words(&["run", "-h"]).unwrap(), Command::Help(Topic::Run));
+        assert!(parse_words(&["doctor", "--json"]).is_err());
+        assert!(parse_words(&["doctor", "x"]).is_err());
+        assert!(parse_words(&[]).is_err());
+        assert!(parse_words(&["./prog"]).unwrap_err().to_string().contains("birgus run"));
+    }
+}

@@ -1,0 +1,106 @@
+//! `birgus run`
+
+use super::options::{EngineChoice, RunOptions, TraceTo};
+use super::say;
+use crate::Error;
+use crate::engine::{Machine, PostMortem, Vm, qemu};
+use crate::escape::{escaped, escaped_os};
+use crate::host::{self, Ending, Manner, Streams, Terminal};
+use crate::image::{self, View};
+use crate::kernel;
+use crate::units::MIB;
+use rustix::fs::MemfdFlags;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+/// Memory for the kernel and the program where the user states none, in bytes.
+const DEFAULT_MEMORY: u64 = 256 * MIB;
+
+/// Lines of the engine's and the kernel's last words to show when a run is lost.
+const LAST_LINES: usize = 20;
+
+/// Runs a program; its exit status.
+pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
+    if options.engine == EngineChoice::Kvm {
+        return Err(Error::Failed("the KVM engine is not there yet: use --engine qemu".into()));
+    }
+    let trace = match &options.trace {
+        TraceTo::File(path) => Some(File::create(path).map_err(|error| {
+            Error::io(format_args!("cannot write the trace to {}", escaped_os(path)), &error)
+        })?),
+        TraceTo::Off | TraceTo::Stderr => None,
+    };
+    let streams =
+        Streams::of_process().map_err(|error| Error::io("cannot take the streams", &error))?;
+    let window = streams.terminal.as_ref().map(Terminal::size);
+    let archive = image::build(options, View { terminals: streams.terminals, window })?;
+    let memory = options.memory.unwrap_or(DEFAULT_MEMORY + archive.len.next_multiple_of(MIB));
+    if options.verbose {
+        let (archive, memory) = (archive.len / 1024, memory / MIB);
+        say(&format!("QEMU with TCG, {memory} MiB of memory, {archive} KiB of files"));
+    }
+    let mut vm = qemu::start(Machine {
+        kind: options.machine,
+        memory,
+        kernel: kernel_file(options)?,
+        archive: archive.file,
+        command_line: options.kernel_arguments.join(" "),
+    })?;
+    let manner = Manner {
+        verbose: options.verbose,
+        trace: trace.map(OwnedFd::from),
+        timeout: options.timeout,
+        signals: true,
+    };
+    let ending = host::attend(&mut vm, streams, manner)
+        .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
+    Ok(conclude(options, &ending, &vm.end()))
+}
+
+/// The kernel in a memory file, which the engine can open by name.
+fn kernel_file(options: &RunOptions) -> Result<OwnedFd, Error> {
+    let cannot = |error| Error::io("cannot hand the kernel over", &error);
+    let other = options.kernel.as_deref().map(kernel::read).transpose()?;
+    let file = rustix::fs::memfd_create("birgus-kernel", MemfdFlags::CLOEXEC)
+        .map_err(|error| cannot(error.into()))?;
+    let mut file = File::from(file);
+    file.write_all(other.as_deref().unwrap_or(kernel::embedded())).map_err(cannot)?;
+    Ok(file.into())
+}
+
+/// Says how the run ended, where the program does not say it itself; the exit status.
+fn conclude(options: &RunOptions, ending: &Ending, found: &PostMortem) -> u8 {
+    let name = escaped_os(&options.program);
+    let (status, lost) = match ending {
+        Ending::Exit(status) => (status.shell_status(), false),
+        Ending::TimedOut => {
+            let seconds = options.timeout.unwrap_or_default().as_secs_f64();
+            say(&format!("{name}: still running after {seconds} s, ended"));
+            (124, false)
+        }
+        Ending::Signal(signal) => {
+            say(&format!("{name}: ended by signal {signal}, which the guest did not answer"));
+            (128_u8.saturating_add(*signal), false)
+        }
+        Ending::Lost(reason) => {
+            let own = found.status.as_deref().map(|status| format!(" (QEMU: {status})"));
+            let own = own.unwrap_or_default();
+            say(&format!("{name}: the virtual machine is lost: {reason}{own}"));
+            (Error::Failed(String::new()).status(), true)
+        }
+    };
+    if lost || options.verbose {
+        say_last_words("QEMU", &found.engine);
+        say_last_words("serial port", &found.serial);
+    }
+    status
+}
+
+fn say_last_words(whose: &str, words: &[u8]) {
+    let lines: Vec<&[u8]> =
+        words.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
+    for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+        say(&format!("{whose}: {}", escaped(line.strip_suffix(b"\r").unwrap_or(line))));
+    }
+}

@@ -1,0 +1,130 @@
+//! Signals that `birgus` receives and passes on to the program.
+
+use super::Notice;
+use signal_hook::consts::signal::{
+    SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Signals that are caught, unless somebody made `birgus` ignore them (as nohup(1) does).
+const CAUGHT: [i32; 9] =
+    [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH];
+
+/// How long the guest may take to answer a signal by any frame before it counts as dead.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Catches signals from now on, on a thread that tells with [`Notice::Signal`].
+pub(super) fn catch(notices: SyncSender<Notice>) -> io::Result<()> {
+    let ignored = ignored();
+    let wanted = CAUGHT.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    let mut signals = Signals::new(wanted)?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if notices.send(Notice::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The set of signals that this process ignores (`SigIgn` of proc(5)).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// What to do about a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Pass it on to the program.
+    Forward(u8),
+    /// The guest does not answer: end the virtual machine.
+    End(u8),
+    /// The terminal's size changed.
+    Resize,
+    /// Stop, as a job of a shell does.
+    Stop,
+    /// Go on after a stop.
+    Continue,
+}
+
+/// Decides what becomes of signals. A signal is the program's business as long as the guest
+/// is alive, that is, answers each one with a frame (of whatever kind). A guest that does not
+/// answer is ended after [`PATIENCE`], or by the next signal.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    unanswered: Option<(u8, Instant)>,
+}
+
+impl Policy {
+    /// A signal arrived. `running`: the guest has said hello and so can take one.
+    pub(super) fn react(&mut self, signal: i32, running: bool, now: Instant) -> Reaction {
+        match signal {
+            SIGWINCH => return Reaction::Resize,
+            SIGTSTP => return Reaction::Stop,
+            SIGCONT => return Reaction::Continue,
+            _ => {}
+        }
+        // The signals that are caught have numbers below 32.
+        let number = u8::try_from(signal).unwrap_or(SIGTERM as u8);
+        if !running || self.unanswered.is_some() {
+            return Reaction::End(number);
+        }
+        self.unanswered = Some((number, now));
+        Reaction::Forward(number)
+    }
+
+    /// The guest sent something.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = None;
+    }
+
+    /// Until when the guest has to answer.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.unanswered.map(|(_, since)| since + PATIENCE)
+    }
+
+    /// The signal that was not answered in time.
+    pub(super) fn overdue(&self, now: Instant) -> Option<u8> {
+        let (signal, since) = self.unanswered?;
+        (now >= since + PATIENCE).then_some(signal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_answers_gets_every_signal() {
+        let (mut policy, now) = (Policy::default(), Instant::now());
+        for _ in 0..3 {
+            assert_eq!(policy.react(SIGINT, true, now), Reaction::Forward(2));
+            policy.answered();
+        }
+        assert_eq!(policy.overdue(now + PATIENCE), None);
+    }
+
+    #[test]
+    fn a_silent_guest_ends_with_the_second_signal_or_when_patience_does() {
+        let (mut policy, now) = (Policy::default(), Instant::now());
+        assert_eq!(policy.react(SIGTERM, true, now), Reaction::Forward(15));
+        assert_eq!(policy.deadline(), Some(now + PATIENCE));
+        assert_eq!(policy.overdue(now + PATIENCE / 2), None);
+        assert_eq!(policy.overdue(now + PATIENCE), Some(15));
+        assert_eq!(policy.react(SIGINT, true, now), Reaction::End(2));
+    }
+
+    #[test]
+    fn before_the_guest_is_there_a_signal_ends_it() {
+        let (mut policy, now) = (Policy::default(), Instant::now());
+        assert_eq!(policy.react(SIGWINCH, false, now), Reaction::Resize);
+        assert_eq!(policy.react(SIGHUP, false, now), Reaction::End(1));
+    }
+}

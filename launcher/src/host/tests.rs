@@ -1,0 +1,1 @@
+//! The plumbing against a guest that is a thread.

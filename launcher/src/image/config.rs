@@ -1,0 +1,108 @@
+//! The configuration of a run, as the kernel reads it ([`abi::boot::config`]).
+
+use crate::session::Terminals;
+use abi::boot::VERSION;
+use abi::boot::config::{
+    KEY_ARGUMENT, KEY_ENVIRONMENT, KEY_PROGRAM, KEY_TERMINAL, KEY_TRACE, KEY_VERSION, KEY_WINDOW,
+    KEY_WORKING_DIRECTORY,
+};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The configuration of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunConfig {
+    /// Path of the program in the guest.
+    pub program: PathBuf,
+    /// Its arguments, with its name.
+    pub arguments: Vec<OsString>,
+    /// Its environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Its working directory; `None`: the root.
+    pub working_directory: Option<PathBuf>,
+    /// Which of its descriptors 0, 1 and 2 are the terminal.
+    pub terminals: Terminals,
+    /// Rows and columns of the terminal.
+    pub window: Option<(u16, u16)>,
+    /// Send a trace.
+    pub trace: bool,
+}
+
+impl RunConfig {
+    /// The contents of the archive's entry [`abi::boot::config::ENTRY`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        record(&mut out, KEY_VERSION, VERSION.to_string().as_bytes());
+        record(&mut out, KEY_PROGRAM, self.program.as_os_str().as_bytes());
+        for argument in &self.arguments {
+            record(&mut out, KEY_ARGUMENT, argument.as_bytes());
+        }
+        for (name, value) in &self.environment {
+            let text = [name.as_bytes(), b"=", value.as_bytes()].concat();
+            record(&mut out, KEY_ENVIRONMENT, &text);
+        }
+        if let Some(directory) = &self.working_directory {
+            record(&mut out, KEY_WORKING_DIRECTORY, directory.as_os_str().as_bytes());
+        }
+        let digits = (b'0'..).zip(self.terminals).filter(|(_, terminal)| *terminal);
+        let digits: Vec<u8> = digits.map(|(digit, _)| digit).collect();
+        record(&mut out, KEY_TERMINAL, &digits);
+        if let Some((rows, columns)) = self.window {
+            record(&mut out, KEY_WINDOW, format!("{rows}x{columns}").as_bytes());
+        }
+        if self.trace {
+            record(&mut out, KEY_TRACE, b"1");
+        }
+        out
+    }
+}
+
+/// Appends a record. Values come from arguments, variables and paths, which have no NUL.
+fn record(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    debug_assert!(!value.contains(&0));
+    out.extend_from_slice(key.as_bytes());
+    out.push(b'=');
+    out.extend_from_slice(value);
+    out.push(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::boot::config::records;
+
+    #[test]
+    fn the_kernel_reads_what_was_written() {
+        let config = RunConfig {
+            program: "/bin/prog".into(),
+            arguments: vec!["prog".into(), "a=b".into(), "".into()],
+            environment: vec![("X".into(), "1=2\n".into())],
+            working_directory: Some("/tmp".into()),
+            terminals: [true, false, true],
+            window: Some((50, 132)),
+            trace: true,
+        };
+        let bytes = config.to_bytes();
+        let found: Vec<_> = records(&bytes)
+            .map(|record| {
+                let (key, value) = record.unwrap();
+                format!("{} {}", key.escape_ascii(), value.escape_ascii())
+            })
+            .collect();
+        let expected = [
+            "version 1",
+            "program /bin/prog",
+            "arg prog",
+            "arg a=b",
+            "arg ",
+            r"env X=1=2\n",
+            "cwd /tmp",
+            "terminal 02",
+            "window 50x132",
+            "trace 1",
+        ];
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,116 @@
+//! What the guest finds when it starts: the boot archive.
+//!
+//! - [`tree`]: the guest's root file system as a description, without the contents of files
+//! - [`copy`]: directories of the host, copied into it (`--rootfs`, `-v`)
+//! - [`bring`]: files of the host at the paths they have there
+//! - [`program`]: finding and checking the program
+//! - [`defaults`]: what every program finds (`/etc`, `/tmp` …)
+//! - [`config`]: the configuration of the run
+//! - [`archive`]: all of it as a memory file
+//!
+//! Only descriptions are held in memory; contents go straight from the host's files into the
+//! archive.
+
+mod archive;
+mod bring;
+mod config;
+mod copy;
+mod defaults;
+mod program;
+mod tree;
+
+pub use config::RunConfig;
+pub use tree::{Body, Node, Source, Tree};
+
+use crate::Error;
+use crate::command::options::RunOptions;
+use crate::session::Terminals;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+
+/// A boot archive.
+#[derive(Debug)]
+pub struct Archive {
+    /// The memory file that holds it.
+    pub file: OwnedFd,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// The host as the program will see it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// Which of the descriptors 0, 1 and 2 are the terminal.
+    pub terminals: Terminals,
+    /// Rows and columns of the terminal.
+    pub window: Option<(u16, u16)>,
+}
+
+/// Finds the program and everything it needs, and makes the archive.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::NotExecutable`] for the program, [`Error::Failed`] for
+/// other files that cannot be read.
+pub fn build(options: &RunOptions, view: View) -> Result<Archive, Error> {
+    let (tree, config) = describe(options, view)?;
+    archive::write(&tree, &config)
+}
+
+/// The root file system and the run configuration.
+fn describe(options: &RunOptions, view: View) -> Result<(Tree, RunConfig), Error> {
+    let mut tree = Tree::default();
+    if let Some(root) = &options.root {
+        copy::root(&mut tree, root)?;
+    }
+    for volume in &options.volumes {
+        copy::volume(&mut tree, volume)?;
+    }
+    let environment = environment(options, view);
+    let program = program::provide(&mut tree, options, value_of(&environment, "PATH"))?;
+    if options.root.is_none() {
+        defaults::fill(&mut tree);
+    }
+    defaults::fill_any_root(&mut tree);
+    if let Some(terminal) = value_of(&environment, "TERM") {
+        defaults::terminal_description(&mut tree, terminal);
+    }
+    if let Some(directory) = &options.working_directory {
+        tree.make_directory(directory, 0o755)
+            .map_err(|error| error.at("the working directory", directory))?;
+    }
+    let config = RunConfig {
+        program,
+        arguments: std::iter::once(&options.program).chain(&options.arguments).cloned().collect(),
+        environment,
+        working_directory: options.working_directory.clone(),
+        terminals: view.terminals,
+        window: view.window,
+        trace: options.trace != crate::command::options::TraceTo::Off,
+    };
+    Ok((tree, config))
+}
+
+/// The program's environment: `HOME`, `PATH`, `TERM` where there is a terminal, and what the
+/// user asks for.
+fn environment(options: &RunOptions, view: View) -> Vec<(OsString, OsString)> {
+    let mut variables: Vec<(OsString, OsString)> =
+        vec![("HOME".into(), "/root".into()), ("PATH".into(), defaults::PATH.into())];
+    if view.terminals.contains(&true)
+        && let Some(terminal) = std::env::var_os("TERM").filter(|name| !name.is_empty())
+    {
+        variables.push(("TERM".into(), terminal));
+    }
+    for (name, value) in &options.environment {
+        let Some(value) = value.clone().or_else(|| std::env::var_os(name)) else { continue };
+        variables.retain(|(known, _)| known != name);
+        variables.push((name.clone(), value));
+    }
+    variables
+}
+
+fn value_of<'a>(environment: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
+    environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! What ends up in an archive.
+
+use super::*;
+use crate::command::options::Volume;
+use loader::archive::{DIRECTORY, REGULAR, SYMLINK, entries};
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// A folder of its own for each test, which ends with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("birgus-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn file(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    /// A program that passes for a static one: a header and one segment.
+    fn program(&self, name: &str) -> PathBuf {
+        let mut elf = vec![0; 64 + 56];
+        elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        elf[16..24].copy_from_slice(&[2, 0, 62, 0, 1, 0, 0, 0]);
+        elf[24..32].copy_from_slice(&0x40_0078_u64.to_le_bytes());
+        elf[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        elf[52..58].copy_from_slice(&[64, 0, 56, 0, 1, 0]);
+        elf[64..72].copy_from_slice(&[1, 0, 0, 0, 5, 0, 0, 0]);
+        let words = [0, 0x40_0000, 0x40_0000, 0x80, 0x80, 0x1000_u64];
+        for (index, word) in words.into_iter().enumerate() {
+            elf[72 + index * 8..][..8].copy_from_slice(&word.to_le_bytes());
+        }
+        elf.extend_from_slice(&[0xf4; 8]);
+        let path = self.file(name, "", 0o755);
+        fs::write(&path, elf).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn options(program: impl Into<OsString>) -> RunOptions {
+    RunOptions { program: program.into(), ..RunOptions::default() }
+}
+
+/// Entries of the archive: path, mode, inode, data.
+fn archive(options: &RunOptions) -> Vec<(String, u32, u32, Vec<u8>)> {
+    let archive = build(options, View::default()).unwrap();
+    let mut file = File::from(archive.file);
+    file.rewind().unwrap();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes.len() as u64, archive.len);
+    entries(&bytes)
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = String::from_utf8(entry.name.to_vec()).unwrap();
+            (name, entry.metadata.mode, entry.metadata.inode, entry.data.to_vec())
+        })
+        .collect()
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix("/").unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_program_and_its_configuration_and_the_usual_files_are_there() {
+    let folder = Folder::new("usual");
+    let program = folder.program("bin/prog");
+    let mut options = options(&program);
+    options.arguments = vec!["x".into()];
+    options.environment = vec![("A".into(), Some("1".into())), ("NOT_SET_ANYWHERE".into(), None)];
+    options.working_directory = Some("/work/here".into());
+    let entries = archive(&options);
+    let find = |name: &str| entries.iter().find(|(known, ..)| known == name);
+    let (_, _, _, config) = find(".birgus/config").unwrap();
+    let config = String::from_utf8(config.clone()).unwrap();
+    let expected = format!(
+        "version=1|program={0}|arg={0}|arg=x|env=HOME=/root|env=PATH={1}|env=A=1|\
+         cwd=/work/here|terminal=|",
+        program.display(),
+        defaults::PATH
+    );
+    assert_eq!(config.replace('\0', "|"), expected);
+    assert_eq!(find(&relative(&program)).unwrap().1, REGULAR | 0o755);
+    assert_eq!(find("tmp").unwrap().1 & 0o7777, 0o1777);
+    assert_eq!(find("work/here").unwrap().1, DIRECTORY | 0o755);
+    assert!(find("etc/passwd").unwrap().3.starts_with(b"root:x:0:0:"));
+    for name in [".", "dev", "proc", "sys", "root", "etc/hosts", "etc/nsswitch.conf"] {
+        assert!(find(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_program_behind_symbolic_links_is_at_the_path_that_was_named() {
+    let folder = Folder::new("links");
+    folder.program("usr/bin/prog");
+    symlink("usr/bin", folder.0.join("bin")).unwrap();
+    symlink("../bin/prog", folder.0.join("usr/link")).unwrap();
+    let named = folder.0.join("usr/../usr/link");
+    let (tree, config) = describe(&options(&named), View::default()).unwrap();
+    assert_eq!(config.program, named);
+    let (path, node) = tree.find(&named).unwrap();
+    assert_eq!(path, folder.0.join("usr/bin/prog"));
+    assert!(matches!(node.body, Body::File(Source::Host(..))));
+    assert_eq!(tree.at(&folder.0.join("bin")).unwrap().mode & 0o170_000, SYMLINK);
+}
+
+#[test]
+fn a_root_directory_keeps_modes_links_and_hard_links_and_has_the_program() {
+    let folder = Folder::new("root");
+    folder.program("root/bin/prog");
+    let secret = folder.file("root/etc/secret", "shh", 0o4600);
+    fs::hard_link(&secret, folder.0.join("root/etc/same")).unwrap();
+    symlink("/bin/prog", folder.0.join("root/prog")).unwrap();
+    let mut options = options("prog");
+    options.root = Some(folder.0.join("root"));
+    let entries = archive(&options);
+    let find = |name: &str| entries.iter().find(|(known, ..)| known == name);
+    let (first, second) = (find("etc/same").unwrap(), find("etc/secret").unwrap());
+    assert_eq!((first.1, first.2), (REGULAR | 0o4600, second.2));
+    assert_eq!([&first.3[..], &second.3].concat(), b"shh");
+    assert_eq!(find("prog").unwrap().3, b"/bin/prog");
+    assert!(find("dev").is_some());
+    assert!(find("etc/passwd").is_none());
+    let (_, config) = describe(&options, View::default()).unwrap();
+    assert_eq!(config.program, Path::new("/bin/prog"));
+}
+
+#[test]
+fn with_a_root_directory_the_host_has_no_programs() {
+    let folder = Folder::new("noprog");
+    let program = folder.program("prog");
+    fs::create_dir(folder.0.join("root")).unwrap();
+    let mut options = options(&program);
+    options.root = Some(folder.0.join("root"));
+    assert_eq!(build(&options, View::default()).unwrap_err().status(), 127);
+}
+
+#[test]
+fn a_volume_takes_the_place_of_what_was_there() {
+    let folder = Folder::new("volume");
+    folder.program("root/bin/prog");
+    folder.file("root/data/old", "old", 0o644);
+    folder.file("new/sub/file", "new", 0o640);
+    let mut options = options("/bin/prog");
+    options.root = Some(folder.0.join("root"));
+    options.volumes = vec![
+        Volume { host: folder.0.join("new"), guest: "/data".into() },
+        Volume { host: folder.0.join("new/sub/file"), guest: "/etc/one".into() },
+    ];
+    let entries = archive(&options);
+    let find = |name: &str| entries.iter().find(|(known, ..)| known == name);
+    assert!(find("data/old").is_none());
+    assert_eq!(find("data/sub/file").unwrap().1, REGULAR | 0o640);
+    assert_eq!(find("etc/one").unwrap().3, b"new");
+    options.volumes[0].host = folder.0.join("nothing");
+    assert_eq!(build(&options, View::default()).unwrap_err().status(), 125);
+}
+
+#[test]
+fn the_description_of_the_terminal_is_brought() {
+    let mut tree = Tree::default();
+    defaults::terminal_description(&mut tree, OsStr::new("linux"));
+    defaults::terminal_description(&mut tree, OsStr::new("../../etc/passwd"));
+    defaults::terminal_description(&mut tree, OsStr::new(""));
+    assert!(tree.nodes().any(|(path, _)| path.ends_with(b"/l/linux")));
+    assert!(!tree.nodes().any(|(path, _)| path.ends_with(b"passwd")));
+}
+
+#[test]
+fn a_programs_conflicts_with_volumes_are_told() {
+    let folder = Folder::new("conflict");
+    let program = folder.program("dir/prog");
+    let file = folder.file("file", "", 0o644);
+    let mut options = options(&program);
+    options.volumes = vec![Volume { host: file, guest: folder.0.join("dir") }];
+    assert_eq!(build(&options, View::default()).unwrap_err().status(), 126);
+}
