@@ -43,6 +43,33 @@ pub struct Termios2 {
 
 const _: () = assert!(size_of::<Termios2>() == 44);
 
+/// The settings as System V had them: `struct termio`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Termio {
+    /// `c_iflag`: the low half of [`InputFlags`].
+    pub input: u16,
+    /// `c_oflag`: the low half of [`OutputFlags`].
+    pub output: u16,
+    /// `c_cflag`: the low half of [`ControlFlags`].
+    pub control_flags: u16,
+    /// `c_lflag`: the low half of [`LocalFlags`].
+    pub local: u16,
+    /// `c_line`.
+    pub line: u8,
+    /// `c_cc`: the first control characters.
+    pub control: [u8; Self::CONTROL_COUNT],
+    /// Zero.
+    pub padding: u8,
+}
+
+const _: () = assert!(size_of::<Termio>() == 18);
+
+impl Termio {
+    /// Number of control characters (`NCC`).
+    pub const CONTROL_COUNT: usize = 8;
+}
+
 /// Size of a terminal's window: `struct winsize`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -252,6 +279,7 @@ pub mod request {
     pub const FIONREAD: u32 = 0x541b;
     pub const FIONBIO: u32 = 0x5421;
     pub const TIOCNOTTY: u32 = 0x5422;
+    pub const TIOCSETD: u32 = 0x5423;
     pub const TIOCGETD: u32 = 0x5424;
     pub const TCSBRKP: u32 = 0x5425;
     pub const TIOCGSID: u32 = 0x5429;
