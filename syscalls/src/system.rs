@@ -10,6 +10,7 @@ use crate::error::{Because, Error};
 use crate::fs::stream::Streams;
 use crate::machine::Machine;
 use crate::process::ProcessTable;
+use crate::terminal::{self, Terminal};
 
 /// The personality of one machine.
 pub struct System {
@@ -17,6 +18,8 @@ pub struct System {
     pub machine: Arc<dyn Machine>,
     /// The program's standard streams where they are not the terminal.
     pub streams: Streams,
+    /// The terminal of the machine.
+    pub terminal: Arc<Terminal>,
     /// All processes.
     pub processes: ProcessTable,
     /// `nodename` of uname(2).
@@ -30,6 +33,7 @@ impl System {
     #[must_use]
     pub fn new(machine: Arc<dyn Machine>) -> Arc<Self> {
         Arc::new(Self {
+            terminal: terminal::console::new(&machine),
             machine,
             streams: Streams::default(),
             processes: ProcessTable::new(),

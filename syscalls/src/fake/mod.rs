@@ -15,6 +15,8 @@ mod frames;
 mod host;
 pub mod kit;
 mod machine;
+#[cfg(test)]
+mod news;
 mod schedule;
 mod space;
 
@@ -22,3 +24,5 @@ pub use application::Application;
 pub use frames::aligned_archive;
 pub use host::HostEvent;
 pub use machine::FakeMachine;
+#[cfg(test)]
+pub(crate) use news::NewsOnly;

@@ -13,23 +13,19 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
 use abi::fs::OpenFlags;
-use abi::terminal::request::FIONREAD;
+use abi::terminal::Winsize;
 use spin::Mutex;
 
 use crate::context::Context;
-use crate::error::{Because, Outcome, Result};
+use crate::error::{Because, Result};
 use crate::io::{Sink, Source};
-use crate::machine::{Machine, Stream};
+use crate::machine::{Machine, News, Stream};
 use crate::system::System;
-use crate::user::UserPtr;
+use crate::terminal::console;
 use crate::wait::{Interruption, WaitQueue};
 
 use super::pipe::PipeInode;
 use super::{File, Inode, OpenFile, PollEvents};
-
-const O_RDONLY: u32 = 0;
-const O_WRONLY: u32 = 1;
-const O_RDWR: u32 = 2;
 
 /// Largest piece that goes to or comes from the machine at once, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -40,7 +36,7 @@ const SHORT: usize = 256;
 /// What is known of the program's three streams.
 #[derive(Default)]
 pub struct Streams {
-    ends: [Arc<End>; 4],
+    ends: [Arc<End>; 3],
 }
 
 /// What is known of one stream.
@@ -53,36 +49,59 @@ struct End {
 }
 
 impl Streams {
-    /// Bytes have arrived, or can be sent again.
-    pub fn ready(&self, stream: Stream) {
-        self.ends[stream as usize].changed.wake_all();
-    }
-
-    /// The host closed its side.
-    pub fn closed(&self, stream: Stream) {
-        let end = &self.ends[stream as usize];
-        end.is_closed.store(true, Ordering::SeqCst);
-        end.changed.wake_all();
+    /// The end of `stream`; `None` for the terminal.
+    fn end(&self, stream: Stream) -> Option<&Arc<End>> {
+        self.ends.get(stream as usize)
     }
 }
 
-/// Opens a standard stream; closing the last descriptor of it tells the host.
+/// Passes on what the machine says of its streams and its terminal. Signals are no business of
+/// this function.
+pub fn news(system: &System, news: News) {
+    match news {
+        News::Readable(Stream::Terminal) | News::Writable(Stream::Terminal) => {
+            system.terminal.news(system);
+        }
+        News::Closed(Stream::Terminal) => system.terminal.hang_up(system),
+        News::WindowSize { rows, columns } => {
+            let window = Winsize { rows, columns, ..Winsize::default() };
+            system.terminal.set_window(system, window);
+        }
+        News::Readable(stream) | News::Writable(stream) => {
+            if let Some(end) = system.streams.end(stream) {
+                end.changed.wake_all();
+            }
+        }
+        News::Closed(stream) => {
+            if let Some(end) = system.streams.end(stream) {
+                end.is_closed.store(true, Ordering::SeqCst);
+                end.changed.wake_all();
+            }
+        }
+        News::Signal(_) => {}
+    }
+}
+
+/// Opens a standard stream; closing the last descriptor of it tells the host. For
+/// [`Stream::Terminal`] that is the terminal, which is better opened as /dev/console.
 #[must_use]
-pub fn open(system: &Arc<System>, stream: Stream) -> Arc<OpenFile> {
+pub fn open(system: &System, stream: Stream) -> Arc<OpenFile> {
     let flags = match stream {
-        Stream::Stdin => O_RDONLY,
-        Stream::Stdout | Stream::Stderr => O_WRONLY,
-        Stream::Terminal => O_RDWR,
+        Stream::Stdin => OpenFlags::empty(),
+        _ => OpenFlags::WRONLY,
+    };
+    let Some(end) = system.streams.end(stream) else {
+        return console::open(system);
     };
     let file = StandardStream {
         machine: system.machine.clone(),
         stream,
-        end: system.streams.ends[stream as usize].clone(),
+        end: end.clone(),
         inode: PipeInode::anonymous(),
         buffer: Mutex::new(None),
         received: Mutex::new(VecDeque::new()),
     };
-    Arc::new(OpenFile::new(Arc::new(file), OpenFlags::from_bits_retain(flags)))
+    Arc::new(OpenFile::new(Arc::new(file), flags))
 }
 
 /// The file behind descriptor 0, 1 or 2.
@@ -267,16 +286,8 @@ impl File for StandardStream {
         Ok(done)
     }
 
-    fn ioctl(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<Outcome> {
-        match request {
-            FIONREAD => {
-                // At most one chunk: it fits.
-                let count = self.count_received()? as i32;
-                UserPtr::new(argument).write(cx, &count)?;
-                Ok(().into())
-            }
-            _ => Err(Errno::ENOTTY.because("the file does not know this request")),
-        }
+    fn readable_bytes(&self) -> Result<usize> {
+        self.count_received()
     }
 
     fn poll(&self) -> PollEvents {
@@ -308,5 +319,105 @@ impl File for StandardStream {
 impl Drop for StandardStream {
     fn drop(&mut self) {
         self.machine.close(self.stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use crate::fake::kit::{self, Kit};
+    use crate::fake::{HostEvent, NewsOnly};
+    use crate::io::{SliceSink, SliceSource};
+
+    use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn kit() -> (Kit, Arc<NewsOnly>) {
+        let kit = kit::process();
+        let service = NewsOnly::on(&kit);
+        (kit, service)
+    }
+
+    fn read(kit: &Kit, open: &OpenFile, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        let done = open.read(&kit.context(), &mut SliceSink::new(&mut bytes))?;
+        bytes.truncate(done);
+        Ok(bytes)
+    }
+
+    fn write(kit: &Kit, open: &OpenFile, bytes: &[u8]) -> Result<usize> {
+        open.write(&kit.context(), &mut SliceSource::new(bytes))
+    }
+
+    #[test]
+    fn a_read_waits_for_bytes_and_ends_at_the_close() {
+        let (kit, _service) = kit();
+        let stdin = open(&kit.system, Stream::Stdin);
+        kit.machine.host_at(MILLISECOND, HostEvent::Feed(Stream::Stdin, b"abc".to_vec()));
+        assert_eq!(read(&kit, &stdin, 2), Ok(b"ab".to_vec()));
+        assert_eq!(kit.machine.monotonic_ns(), MILLISECOND);
+        assert_eq!(stdin.file.readable_bytes(), Ok(1));
+        kit.machine.host(HostEvent::Close(Stream::Stdin));
+        let both = PollEvents::IN | PollEvents::RDNORM | PollEvents::HUP;
+        assert_eq!(stdin.file.poll(), both);
+        assert_eq!(read(&kit, &stdin, 2), Ok(b"c".to_vec()));
+        assert_eq!(read(&kit, &stdin, 2), Ok(Vec::new()));
+        assert_eq!(stdin.file.poll(), PollEvents::HUP);
+    }
+
+    #[test]
+    fn a_nonblocking_read_does_not_wait() {
+        let (kit, _service) = kit();
+        let stdin = open(&kit.system, Stream::Stdin);
+        stdin.set_flags(OpenFlags::NONBLOCK);
+        assert_eq!(read(&kit, &stdin, 2).map_err(|error| error.errno), Err(Errno::EAGAIN));
+        assert_eq!(stdin.file.poll(), PollEvents::empty());
+    }
+
+    #[test]
+    fn a_large_write_waits_for_credit_and_arrives_whole() {
+        let (kit, _service) = kit();
+        let stdout = open(&kit.system, Stream::Stdout);
+        let bytes: Vec<u8> = (0..50_000_u32).map(|at| (at % 251) as u8).collect();
+        kit.machine.set_credit(Stream::Stdout, Some(20_000));
+        kit.machine.host_at(MILLISECOND, HostEvent::Credit(Stream::Stdout, 100));
+        kit.machine.host_at(2 * MILLISECOND, HostEvent::Credit(Stream::Stdout, 60_000));
+        assert_eq!(write(&kit, &stdout, &bytes), Ok(bytes.len()));
+        assert_eq!(kit.machine.output(Stream::Stdout), bytes);
+        assert_eq!(kit.machine.monotonic_ns(), 2 * MILLISECOND);
+    }
+
+    #[test]
+    fn a_nonblocking_write_says_how_much_was_sent() {
+        let (kit, _service) = kit();
+        let stdout = open(&kit.system, Stream::Stdout);
+        stdout.set_flags(OpenFlags::NONBLOCK);
+        kit.machine.set_credit(Stream::Stdout, Some(3));
+        assert_eq!(write(&kit, &stdout, b"hello"), Ok(3));
+        assert_eq!(write(&kit, &stdout, b"lo").map_err(|error| error.errno), Err(Errno::EAGAIN));
+        assert_eq!(stdout.file.poll(), PollEvents::empty());
+    }
+
+    #[test]
+    fn writing_to_nobody_is_a_broken_pipe() {
+        let (kit, _service) = kit();
+        let stderr = open(&kit.system, Stream::Stderr);
+        kit.machine.host(HostEvent::Close(Stream::Stderr));
+        assert_eq!(write(&kit, &stderr, b"x").map_err(|error| error.errno), Err(Errno::EPIPE));
+        assert!(stderr.file.poll().contains(PollEvents::ERR | PollEvents::OUT));
+        assert_eq!(read(&kit, &stderr, 1).map_err(|error| error.errno), Err(Errno::EBADF));
+    }
+
+    #[test]
+    fn the_last_close_tells_the_host() {
+        let (kit, _service) = kit();
+        let stdout = open(&kit.system, Stream::Stdout);
+        let other = stdout.clone();
+        drop(stdout);
+        assert!(!kit.machine.is_closed_by_guest(Stream::Stdout));
+        drop(other);
+        assert!(kit.machine.is_closed_by_guest(Stream::Stdout));
     }
 }

@@ -1,0 +1,85 @@
+//! The console: the terminal of the machine, whose user sits at the launcher.
+//!
+//! The devices /dev/console (5, 1) and /dev/tty (5, 0) are opened by [`open_console`] and
+//! [`open_controlling`]; [`open`] needs no device.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::fs::{Device, FileType, Mode, OpenFlags};
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::fs::{File, FileSystem, Inode, Metadata, OpenFile, PseudoFileSystem};
+use crate::machine::{Machine, Stream};
+use crate::system::System;
+
+use super::settings::Settings;
+use super::{Terminal, TerminalFile, Transport};
+
+/// The number of /dev/console.
+pub const DEVICE: Device = Device::new(5, 1);
+
+/// The machine's stream for the terminal.
+struct Host(Arc<dyn Machine>);
+
+impl Transport for Host {
+    fn receive(&self, to: &mut [u8]) -> usize {
+        self.0.receive(Stream::Terminal, to)
+    }
+
+    fn send(&self, bytes: &[u8]) -> usize {
+        self.0.send(Stream::Terminal, bytes)
+    }
+}
+
+/// The terminal of `machine`.
+#[must_use]
+pub fn new(machine: &Arc<dyn Machine>) -> Arc<Terminal> {
+    Terminal::new(Box::new(Host(machine.clone())), Settings::console())
+}
+
+/// Opens the console where there is no /dev/console.
+#[must_use]
+pub fn open(system: &System) -> Arc<OpenFile> {
+    let file = open_console(system, Arc::new(ConsoleInode));
+    Arc::new(OpenFile::new(file, OpenFlags::RDWR))
+}
+
+/// Opens /dev/console, whose node is `inode`. As on Linux that does not make it the
+/// controlling terminal of anybody.
+#[must_use]
+pub fn open_console(system: &System, inode: Arc<dyn Inode>) -> Arc<dyn File> {
+    Arc::new(TerminalFile::new(system.terminal.clone(), inode))
+}
+
+/// Opens /dev/tty, whose node is `inode`: the controlling terminal of the caller.
+///
+/// # Errors
+/// `ENXIO` when it has none.
+pub fn open_controlling(cx: &Context<'_>, inode: Arc<dyn Inode>) -> Result<Arc<dyn File>> {
+    let terminal = &cx.system.terminal;
+    if !terminal.controls(cx.process.session()) {
+        return Err(Errno::ENXIO.because("the process has no controlling terminal"));
+    }
+    Ok(Arc::new(TerminalFile::new(terminal.clone(), inode)))
+}
+
+/// The console without a path.
+struct ConsoleInode;
+
+impl Inode for ConsoleInode {
+    fn kind(&self) -> FileType {
+        FileType::CharacterDevice
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
+        let mode = Mode::OWNER_READ | Mode::OWNER_WRITE;
+        Ok(Metadata { device: DEVICE, ..Metadata::new(1, self.kind(), mode) })
+    }
+
+    fn file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::new(PseudoFileSystem::ANONYMOUS)
+    }
+}

