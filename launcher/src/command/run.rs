@@ -5,7 +5,7 @@ use super::say;
 use crate::Error;
 use crate::engine::{Machine, PostMortem, Vm, qemu};
 use crate::escape::{escaped, escaped_os};
-use crate::host::{self, Ending, Manner, Streams, Terminal};
+use crate::host::{self, Caught, Ending, Manner, Streams, Terminal};
 use crate::image::{self, View};
 use crate::kernel;
 use crate::units::MIB;
@@ -40,18 +40,21 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
         let (archive, memory) = (archive.len / 1024, memory / MIB);
         say(&format!("QEMU with TCG, {memory} MiB of memory, {archive} KiB of files"));
     }
-    let mut vm = qemu::start(Machine {
+    let machine = Machine {
         kind: options.machine,
         memory,
         kernel: kernel_file(options)?,
         archive: archive.file,
         command_line: options.kernel_arguments.join(" "),
-    })?;
+    };
+    // From here on there is something to be tidied up.
+    let signals = Caught::now().map_err(|error| Error::io("cannot catch signals", &error))?;
+    let mut vm = qemu::start(machine)?;
     let manner = Manner {
         verbose: options.verbose,
         trace: trace.map(OwnedFd::from),
         timeout: options.timeout,
-        signals: true,
+        signals: Some(signals),
     };
     let ending = host::attend(&mut vm, streams, manner)
         .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
@@ -84,9 +87,11 @@ fn conclude(options: &RunOptions, ending: &Ending, found: &PostMortem) -> u8 {
             (128_u8.saturating_add(*signal), false)
         }
         Ending::Lost(reason) => {
-            let own = found.status.as_deref().map(|status| format!(" (QEMU: {status})"));
-            let own = own.unwrap_or_default();
-            say(&format!("{name}: the virtual machine is lost: {reason}{own}"));
+            let reason = match &found.status {
+                Some(status) => format!("QEMU ended: {status}"),
+                None => reason.clone(),
+            };
+            say(&format!("{name}: the virtual machine is lost: {reason}"));
             (Error::Failed(String::new()).status(), true)
         }
     };

@@ -9,6 +9,7 @@ use crate::Error;
 use crate::command::options::MachineKind;
 use crate::error::reason;
 use crate::units::MIB;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::FdFlags;
 use rustix::process::{self, Pid, Signal};
 use std::io::{self, Read};
@@ -18,6 +19,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The program that is looked for in `PATH`.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -42,6 +44,9 @@ const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resour
 
 /// How much of QEMU's own words, and of the serial port's, is kept, in bytes: the last ones.
 const WORDS_KEPT: usize = 16 * 1024;
+
+/// How long QEMU may take to end after it has closed its channel.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// A virtual machine in a QEMU process.
 #[derive(Debug)]
@@ -169,12 +174,20 @@ impl Qemu {
         }
     }
 
-    /// How QEMU ended by itself, if it did.
+    /// How QEMU ended by itself, if it did. Its channel closes a moment before it can be
+    /// waited for.
     fn own_end(&mut self) -> Option<String> {
-        match self.child.try_wait() {
-            Ok(Some(status)) => Some(words_for(status)),
-            Ok(None) => None,
-            Err(error) => Some(reason(&error)),
+        let gone =
+            poll(&mut [PollFd::new(&self.control, PollFlags::empty())], Some(&Timespec::default()))
+                .is_ok_and(|hung_up| hung_up > 0);
+        let until = Instant::now() + if gone { LAST_BREATH } else { Duration::ZERO };
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(words_for(status)),
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(2)),
+                Ok(None) => return None,
+                Err(error) => return Some(reason(&error)),
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::input::Input;
 use super::output::{Origin, Outputs};
-use super::signals::{self, Policy, Reaction};
+use super::signals::{Policy, Reaction};
 use super::wire::Wire;
 use super::{Ending, Manner, Notice, Streams, Terminal};
 use crate::engine::Vm;
@@ -83,8 +83,8 @@ impl<'a> Attendant<'a> {
         files.push((Origin::Report, stderr));
         let trace = if manner.trace.is_some() { Origin::Trace } else { Origin::Report };
         files.extend(manner.trace.map(|file| (Origin::Trace, file)));
-        if manner.signals {
-            signals::catch(sender.clone())?;
+        if let Some(signals) = manner.signals {
+            signals.tell(sender.clone());
         }
         Ok(Self {
             wire: Wire::start(vm.control()?, &sender)?,

@@ -16,6 +16,7 @@ mod signals;
 mod terminal;
 mod wire;
 
+pub use signals::Caught;
 pub use terminal::Terminal;
 
 use crate::engine::Vm;
@@ -94,9 +95,8 @@ pub struct Manner {
     pub trace: Option<OwnedFd>,
     /// How long the run may take.
     pub timeout: Option<Duration>,
-    /// Catch this process's signals and pass them on. Signals are the whole process's, so
-    /// tests do without.
-    pub signals: bool,
+    /// Signals of this process to pass on.
+    pub signals: Option<Caught>,
 }
 
 /// How a run ended.

@@ -17,19 +17,31 @@ const CAUGHT: [i32; 9] =
 /// How long the guest may take to answer a signal by any frame before it counts as dead.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Catches signals from now on, on a thread that tells with [`Notice::Signal`].
-pub(super) fn catch(notices: SyncSender<Notice>) -> io::Result<()> {
-    let ignored = ignored();
-    let wanted = CAUGHT.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    let mut signals = Signals::new(wanted)?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            if notices.send(Notice::Signal(signal)).is_err() {
-                return;
+/// The signals of this process, caught: those that arrive wait here until the run takes them.
+#[derive(Debug)]
+pub struct Caught(Signals);
+
+impl Caught {
+    /// Catches signals from now on.
+    ///
+    /// # Errors
+    /// The descriptors that it takes cannot be had.
+    pub fn now() -> io::Result<Self> {
+        let ignored = ignored();
+        let wanted = CAUGHT.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        Signals::new(wanted).map(Self)
+    }
+
+    /// Tells each with [`Notice::Signal`], from a thread of its own.
+    pub(super) fn tell(mut self, notices: SyncSender<Notice>) {
+        thread::spawn(move || {
+            for signal in self.0.forever() {
+                if notices.send(Notice::Signal(signal)).is_err() {
+                    return;
+                }
             }
-        }
-    });
-    Ok(())
+        });
+    }
 }
 
 /// The set of signals that this process ignores (`SigIgn` of proc(5)).

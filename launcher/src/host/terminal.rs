@@ -41,10 +41,15 @@ impl Terminal {
         let Some((_, fd)) = stdio.into_iter().find(|(is_terminal, _)| *is_terminal) else {
             return Ok(None);
         };
-        let file = writable(fd)?;
-        let terminal = Self { file, keyboard, screen, saved: Arc::default() };
+        let terminal = Self::new(writable(fd)?, keyboard, screen);
         terminal.restore_when_panicking();
         Ok(Some(terminal))
+    }
+
+    /// The terminal behind a descriptor. `keyboard`: what is typed is the program's;
+    /// `screen`: nobody else writes to it.
+    pub(super) fn new(file: OwnedFd, keyboard: bool, screen: bool) -> Self {
+        Self { file, keyboard, screen, saved: Arc::default() }
     }
 
     /// The descriptor that writes to it.

@@ -205,3 +205,43 @@ fn credit_of_any_size_does_not_overflow() {
     feed(&mut session, &credit).unwrap();
     assert_eq!(session.credit(Stream::Stdin), usize::MAX);
 }
+
+/// A small generator of numbers (xorshift), so that a failure can be repeated.
+fn numbers(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    }
+}
+
+#[test]
+fn no_sequence_of_frames_panics_or_lets_more_in_than_was_granted() {
+    for seed in 1..=2000 {
+        let mut number = numbers(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut session = running([number(2) == 0, number(2) == 0, number(2) == 0]);
+        let mut taken = [0; 4];
+        for _ in 0..50 {
+            let kind = Kind::from_byte(number(10) as u8 + 1).unwrap();
+            let stream = Stream::ALL[number(4)];
+            let mut bytes =
+                frame(kind, stream, &vec![number(7) as u8; number(9) * number(3000) / 2]);
+            if number(20) == 0 {
+                let at = number(bytes.len());
+                bytes[at] ^= 1 << number(8);
+            }
+            let mut input = &bytes[..];
+            match session.next(&mut input) {
+                Ok(Some(Event::Data(stream, data))) => taken[stream as usize] += data.len(),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+            if number(4) == 0 {
+                session.close(Stream::ALL[number(4)]);
+            }
+            session.send(Stream::Stdin, &[0; 10]);
+        }
+        assert!(taken.iter().all(|&len| len <= WINDOW), "seed {seed}");
+    }
+}
