@@ -7,6 +7,7 @@ use abi::{Errno, number};
 use spin::Mutex;
 
 use crate::error::{Because, Error};
+use crate::fs::Vfs;
 use crate::fs::stream::Streams;
 use crate::machine::Machine;
 use crate::process::ProcessTable;
@@ -20,6 +21,8 @@ pub struct System {
     pub streams: Streams,
     /// The terminal of the machine.
     pub terminal: Arc<Terminal>,
+    /// The tree of files.
+    pub vfs: Vfs,
     /// All processes.
     pub processes: ProcessTable,
     /// `nodename` of uname(2).
@@ -29,12 +32,13 @@ pub struct System {
 }
 
 impl System {
-    /// The personality on `machine`.
+    /// The personality on `machine`, with these files.
     #[must_use]
-    pub fn new(machine: Arc<dyn Machine>) -> Arc<Self> {
+    pub fn new(machine: Arc<dyn Machine>, vfs: Vfs) -> Arc<Self> {
         Arc::new(Self {
             terminal: terminal::console::new(&machine),
             machine,
+            vfs,
             streams: Streams::default(),
             processes: ProcessTable::new(),
             host_name: Mutex::new(b"birgus".to_vec()),

@@ -15,6 +15,7 @@ use abi::{Errno, PAGE_SIZE, number};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::context::Context;
+use crate::fs::{FsContext, Vfs};
 use crate::machine::{Access, Flow, Machine, Page, Registers, Space, Task};
 use crate::mm::AddressSpace;
 use crate::process::{Process, Thread};
@@ -55,14 +56,25 @@ pub fn process() -> Kit {
     on(FakeMachine::new())
 }
 
-/// A process on this machine.
+/// A process on this machine, in whose root directory there are only `dev` and `tmp`.
 #[must_use]
 pub fn on(machine: Arc<FakeMachine>) -> Kit {
+    with_archive(machine, &[])
+}
+
+/// A process on this machine that was booted with this archive.
+///
+/// # Panics
+/// When the archive is malformed.
+#[must_use]
+pub fn with_archive(machine: Arc<FakeMachine>, archive: &'static [u8]) -> Kit {
     let as_machine: Arc<dyn Machine> = machine.clone();
     let memory = Arc::new(AddressSpace::new(&as_machine).expect("memory for an address space"));
     let pages = map_area(&machine, &**memory.space());
-    let system = System::new(as_machine);
-    let process = Arc::new(Process::new(2, memory));
+    let vfs = Vfs::boot(&as_machine, archive).expect("a well-formed archive").vfs;
+    let system = System::new(as_machine, vfs);
+    let paths = FsContext::new(system.vfs.root().clone());
+    let process = Arc::new(Process::new(2, memory, paths));
     let thread = Thread::new(system.clone(), process.clone());
     thread.attach(machine.current_thread());
     Kit {

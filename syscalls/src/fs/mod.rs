@@ -9,20 +9,28 @@
 //! - [`tmpfs`]: the file system in memory, whose files lie in the boot archive until written
 
 pub mod dentry;
+pub mod device;
+pub mod directory;
 pub mod fd_table;
 pub mod file;
 pub mod inode;
+pub mod lock;
+mod memory_device;
 pub mod mount;
 pub mod open_file;
+pub mod permission;
 pub mod pipe;
 pub mod procfs;
 pub mod pseudo;
 pub mod stream;
 pub mod tmpfs;
 mod turn;
+pub mod vfs;
 pub mod working;
 
 pub use dentry::Dentry;
+pub use device::{DeviceTable, Driver};
+pub use directory::Directory;
 pub use fd_table::{Fd, FdTable, OnExec};
 pub use file::{Extent, File, PollEvents, Positions};
 pub use inode::{
@@ -31,4 +39,5 @@ pub use inode::{
 pub use mount::{Location, Mount, MountTable};
 pub use open_file::OpenFile;
 pub use pseudo::PseudoFileSystem;
+pub use vfs::Vfs;
 pub use working::FsContext;

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use spin::Mutex;
 
+use crate::fs::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 
 use super::{Credentials, Limits, Thread};
@@ -21,15 +22,20 @@ pub struct Process {
     session: AtomicU32,
     memory: Mutex<Arc<AddressSpace>>,
     credentials: Mutex<Arc<Credentials>>,
+    /// Its descriptors.
+    pub files: FdTable,
+    /// Its root and working directory, and its umask.
+    pub paths: FsContext,
     limits: Limits,
     threads: Mutex<Vec<Weak<Thread>>>,
 }
 
 impl Process {
     /// The process of a program that the kernel itself starts: child of the reaper, leader of
-    /// a session of its own, with the superuser's credentials.
+    /// a session of its own, with the superuser's credentials and no descriptors. It sees files
+    /// from `paths`.
     #[must_use]
-    pub fn new(id: u32, memory: Arc<AddressSpace>) -> Self {
+    pub fn new(id: u32, memory: Arc<AddressSpace>, paths: FsContext) -> Self {
         Self {
             id,
             parent: AtomicU32::new(REAPER),
@@ -37,6 +43,8 @@ impl Process {
             session: AtomicU32::new(id),
             memory: Mutex::new(memory),
             credentials: Mutex::new(Arc::new(Credentials::root())),
+            files: FdTable::new(),
+            paths,
             limits: Limits::initial(1 << 16),
             threads: Mutex::new(Vec::new()),
         }

@@ -1,0 +1,99 @@
+//! What the caller may do with files: path_resolution(7), capabilities(7).
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::fs::{AccessRequest, FileType, Mode};
+use abi::process::Resource;
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::process::{Capability, Credentials};
+
+use super::inode::{Inode, Metadata};
+
+/// Fails unless `who` may use a file with this metadata as `request` says.
+///
+/// # Errors
+/// `EACCES`.
+pub fn check(who: &Credentials, file: &Metadata, request: AccessRequest) -> Result<()> {
+    let mode = u32::from(file.mode.bits());
+    let class = if who.users.file_system == file.owner {
+        mode >> 6
+    } else if who.is_in_group(file.group) {
+        mode >> 3
+    } else {
+        mode
+    };
+    if request.bits() & !class & 0o7 == 0 || bypasses(who, file, request) {
+        return Ok(());
+    }
+    Err(Errno::EACCES.because("permission denied"))
+}
+
+/// Whether privilege allows what the mode does not.
+fn bypasses(who: &Credentials, file: &Metadata, request: AccessRequest) -> bool {
+    let is_directory = file.kind == FileType::Directory;
+    let executable = file
+        .mode
+        .intersects(Mode::OWNER_EXECUTE.union(Mode::GROUP_EXECUTE).union(Mode::OTHERS_EXECUTE));
+    let all = is_directory || executable || !request.contains(AccessRequest::EXECUTE);
+    if all && who.has(Capability::DacOverride) {
+        return true;
+    }
+    let reads =
+        request == AccessRequest::READ || is_directory && !request.contains(AccessRequest::WRITE);
+    reads && who.has(Capability::DacReadSearch)
+}
+
+/// Fails unless the caller may use `inode` as `request` says.
+///
+/// # Errors
+/// `EACCES`; those of [`Inode::metadata`].
+pub fn check_inode(cx: &Context<'_>, inode: &Arc<dyn Inode>, request: AccessRequest) -> Result<()> {
+    check(&cx.process.credentials(), &inode.metadata()?, request)
+}
+
+/// Fails unless `who` owns the file, or may act as any owner.
+///
+/// # Errors
+/// `EPERM`.
+pub fn check_owner(who: &Credentials, file: &Metadata) -> Result<()> {
+    if who.users.file_system == file.owner || who.has(Capability::FileOwner) {
+        return Ok(());
+    }
+    Err(Errno::EPERM.because("the file belongs to somebody else"))
+}
+
+/// Fails unless `who` may remove `entry` from `directory`, as far as a sticky bit is concerned.
+///
+/// # Errors
+/// `EPERM`.
+pub fn check_sticky(who: &Credentials, directory: &Metadata, entry: &Metadata) -> Result<()> {
+    let user = who.users.file_system;
+    let bound = directory.mode.contains(Mode::STICKY);
+    if !bound || entry.owner == user || directory.owner == user || who.has(Capability::FileOwner) {
+        return Ok(());
+    }
+    Err(Errno::EPERM.because("the directory is sticky and the file belongs to somebody else"))
+}
+
+/// Whether writing or changing owners leaves the set-ID bits of a file to the caller.
+pub(super) fn keeps_set_id(cx: &Context<'_>) -> bool {
+    cx.process.credentials().has(Capability::FileSetId)
+}
+
+/// Up to where the caller may write to a file that can be `max` bytes long, from `offset` on.
+///
+/// # Errors
+/// `EFBIG` when that is nothing.
+pub(super) fn check_file_size(cx: &Context<'_>, offset: u64, max: u64) -> Result<u64> {
+    let limit = cx.process.limits().current(Resource::FileSize);
+    if offset >= limit {
+        return Err(Errno::EFBIG.because("the file would exceed RLIMIT_FSIZE"));
+    }
+    if offset >= max {
+        return Err(Errno::EFBIG.because("the file would be too large"));
+    }
+    Ok(max.min(limit))
+}

@@ -1,0 +1,158 @@
+//! The tree of a system as a whole, and how it is put together at boot.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use abi::Errno;
+use abi::fs::{Device, FileType, Mode, mount_flags};
+
+use crate::error::{Because, Result};
+use crate::machine::Machine;
+
+use super::dentry::Dentry;
+use super::device::{DeviceTable, Driver};
+use super::inode::{Inode, NewInode, NewKind};
+use super::lock::LockTable;
+use super::memory_device;
+use super::mount::{Location, MountTable};
+use super::tmpfs::{Tmpfs, UnpackError, unpack};
+
+/// Device numbers of file systems start after those of the pseudo file systems.
+const FIRST_FILE_SYSTEM: u32 = 16;
+
+/// The tree of a system, and what is behind its nodes.
+pub struct Vfs {
+    /// What is mounted where.
+    pub mounts: MountTable,
+    /// What is behind device nodes and FIFOs.
+    pub devices: DeviceTable,
+    /// Locks of files.
+    pub locks: Arc<LockTable>,
+    /// The root directory of /dev.
+    dev: Arc<dyn Inode>,
+    /// A file system without a name: memfd_create(2).
+    unnamed: Arc<dyn Inode>,
+    next_device: AtomicU32,
+}
+
+/// A tree from a boot archive.
+pub struct Booted {
+    /// The tree.
+    pub vfs: Vfs,
+    /// The configuration of the run ([`abi::boot::config`]), if the archive has one.
+    pub configuration: Option<&'static [u8]>,
+}
+
+impl Vfs {
+    /// The tree of the boot archive, with /dev and its memory devices, /dev/shm and /tmp.
+    ///
+    /// # Errors
+    /// [`UnpackError`] says what is wrong with the archive.
+    pub fn boot(machine: &Arc<dyn Machine>, archive: &'static [u8]) -> Result<Booted, UnpackError> {
+        let device = Device::new(0, FIRST_FILE_SYSTEM);
+        let unpacked = unpack(machine, device, archive)?;
+        let vfs = Self {
+            mounts: MountTable::new(unpacked.root),
+            devices: DeviceTable::new(),
+            locks: Arc::new(LockTable::new()),
+            dev: Tmpfs::create(machine, "devtmpfs", Device::new(0, FIRST_FILE_SYSTEM + 1)),
+            unnamed: Tmpfs::create(machine, "tmpfs", Device::new(0, FIRST_FILE_SYSTEM + 2)),
+            next_device: AtomicU32::new(FIRST_FILE_SYSTEM + 3),
+        };
+        vfs.fill_root().map_err(|error| UnpackError::Entry { name: b"dev".to_vec(), error })?;
+        Ok(Booted { vfs, configuration: unpacked.configuration })
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> &Location {
+        self.mounts.root()
+    }
+
+    /// A number for a new file system.
+    #[must_use]
+    pub fn new_device(&self) -> Device {
+        Device::new(0, self.next_device.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The root directory of a file system that is mounted nowhere, for files without a name.
+    pub(crate) fn unnamed(&self) -> &Arc<dyn Inode> {
+        &self.unnamed
+    }
+
+    /// Adds the node `name` for `device` to /dev, with `driver` behind it.
+    ///
+    /// # Errors
+    /// `EEXIST`; `ENOSPC`.
+    pub fn add_device(
+        &self,
+        name: &str,
+        mode: Mode,
+        device: Device,
+        driver: Arc<dyn Driver>,
+    ) -> Result<()> {
+        self.devices.register(FileType::CharacterDevice, device, driver);
+        let kind = NewKind::Special(FileType::CharacterDevice, device);
+        self.dev.create(name.as_bytes(), &owned_by_root(kind, mode)).map(drop)
+    }
+
+    /// Mounts the file system of `inode`, its root directory, on the directory `name` of the
+    /// root, which is made if it is not there.
+    ///
+    /// # Errors
+    /// `ENOTDIR` when something else is there; `ENOSPC`.
+    pub fn mount_in_root(
+        &self,
+        name: &str,
+        inode: Arc<dyn Inode>,
+        source: &'static str,
+        flags: u64,
+    ) -> Result<Location> {
+        let name = name.as_bytes();
+        let directory = make_directory(self.root().inode(), name, 0o755)?;
+        let dentry = Dentry::child(&self.root().dentry, name, directory);
+        let point = Location { mount: self.root().mount.clone(), dentry };
+        self.mounts.mount(point, inode, source, flags)
+    }
+
+    fn fill_root(&self) -> Result<()> {
+        memory_device::register(&self.devices);
+        for (name, device) in memory_device::NODES {
+            let kind = NewKind::Special(FileType::CharacterDevice, device);
+            let mode = Mode::from_bits_retain(0o666);
+            self.dev.create(name.as_bytes(), &owned_by_root(kind, mode))?;
+        }
+        for (name, target) in [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+        ] {
+            let link = NewKind::SymbolicLink(target.as_bytes());
+            self.dev.create(name.as_bytes(), &owned_by_root(link, Mode::ALL))?;
+        }
+        make_directory(&self.dev, b"shm", 0o1777)?;
+        self.mount_in_root("dev", self.dev.clone(), "devtmpfs", mount_flags::ST_NOSUID)?;
+        make_directory(self.root().inode(), b"tmp", 0o1777).map(drop)
+    }
+}
+
+fn owned_by_root(kind: NewKind<'_>, mode: Mode) -> NewInode<'_> {
+    NewInode { kind, mode, owner: 0, group: 0 }
+}
+
+/// The directory `name` in `directory`, a directory of a [`Tmpfs`]; it is made if it is not
+/// there.
+fn make_directory(directory: &Arc<dyn Inode>, name: &[u8], mode: u16) -> Result<Arc<dyn Inode>> {
+    let new = owned_by_root(NewKind::Directory, Mode::from_bits_retain(mode));
+    match directory.create(name, &new) {
+        Err(error) if error.errno == Errno::EEXIST => {
+            let found = super::tmpfs::entry(directory, name)?;
+            if found.kind() == FileType::Directory {
+                return Ok(found);
+            }
+            Err(Errno::ENOTDIR.because("something else is where a directory must be"))
+        }
+        other => other,
+    }
+}
