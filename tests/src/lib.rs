@@ -6,13 +6,16 @@
 //! - [`birgus`]: finds the `birgus` command and runs programs in it, at most
 //!   [`birgus::MAX_MACHINES`] at a time
 //! - [`compare`]: the first difference between two runs, in words
+//! - [`process`]: the processes that another one started
 //! - [`scratch`]: temporary directories
 //!
 //! The tests themselves are in `tests/tests`: `conformance` (the programs), `boot` (machines,
-//! exit statuses, failures of all kinds) and `debian` (unmodified programs of Debian).
+//! exit statuses, failures of all kinds), `debian` (unmodified programs of Debian) and
+//! `terminal` (programs on a terminal, driven by tmux).
 
 pub mod birgus;
 pub mod compare;
+pub mod process;
 pub mod program;
 pub mod run;
 pub mod scratch;

@@ -11,11 +11,14 @@
 //! - `timeout`: seconds for the run in Birgus, [`DEFAULT_LIMIT`] otherwise
 //!
 //! `NAME.stdin` beside the source is what it gets on standard input.
+//!
+//! The programs of the folder `boot` are not compared with Linux: the boot tests use them.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::run::{Given, Stdout};
@@ -125,10 +128,23 @@ impl Program {
     /// # Errors
     /// When a source cannot be read or says something strange.
     pub fn all() -> io::Result<Vec<Self>> {
+        Self::in_folders(&["", "rust"])
+    }
+
+    /// The program of the folder `boot` with this name.
+    ///
+    /// # Errors
+    /// When there is none, or its source cannot be read.
+    pub fn for_boot(name: &str) -> io::Result<Self> {
+        let found = Self::in_folders(&["boot"])?.into_iter().find(|program| program.name == name);
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no program {name}")))
+    }
+
+    fn in_folders(folders: &[&str]) -> io::Result<Vec<Self>> {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
         let mut sources = Vec::new();
-        for directory in [programs.join("rust"), programs] {
-            for entry in fs::read_dir(directory)? {
+        for folder in folders {
+            for entry in fs::read_dir(programs.join(folder))? {
                 let path = entry?.path();
                 let extension = path.extension().and_then(|extension| extension.to_str());
                 if matches!(extension, Some("c" | "cc" | "rs")) {
@@ -148,15 +164,6 @@ impl Program {
             }
         }
         Ok(all)
-    }
-
-    /// The program with this name and its first library.
-    ///
-    /// # Errors
-    /// When there is none, or as [`Program::all`].
-    pub fn named(name: &str) -> io::Result<Self> {
-        let found = Self::all()?.into_iter().find(|program| program.name == name);
-        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no program {name}")))
     }
 
     /// The test's name: the program's, and its library when it is built with several.
@@ -190,13 +197,15 @@ impl Program {
     pub fn build(&self) -> io::Result<PathBuf> {
         let directory = target_directory().join("programs").join(self.library.name());
         fs::create_dir_all(&directory)?;
-        let output =
-            directory.join(&self.name).canonicalize().unwrap_or(directory.join(&self.name));
+        let output = directory.canonicalize()?.join(&self.name);
         if is_current(&output, self.newest_source()?) {
             return Ok(output);
         }
-        // Under another name first: an interrupted compiler leaves no half program.
-        let partial = output.with_extension("partial");
+        // Under a name of its own first: an interrupted compiler leaves no half program, and
+        // two tests may build the same one.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let partial = output.with_extension(format!("{}-{number}", process::id()));
         let mut compiler = self.compiler();
         let status = compiler.arg("-o").arg(&partial).arg(&self.source).status();
         let status = status.map_err(|error| {
@@ -207,7 +216,7 @@ impl Program {
             return Err(io::Error::other(format!("{} does not compile", self.source.display())));
         }
         fs::rename(partial, &output)?;
-        output.canonicalize()
+        Ok(output)
     }
 
     fn compiler(&self) -> Command {

@@ -253,25 +253,6 @@ impl fmt::Display for ElfError {
             Self::EntryNotExecutable { entry } => {
                 write!(f, "e_entry {entry:#x} is not in an executable segment")
             }
-            Self::ProgramHeadersOutsideFile { .. }
-            | Self::FileLongerThanMemory { .. }
-            | Self::SegmentOutsideFile { .. }
-            | Self::SegmentMisaligned { .. }
-            | Self::SegmentTooHigh { .. }
-            | Self::SegmentTooLow { .. }
-            | Self::SegmentsOverlap { .. } => self.fmt_segment(f),
-            Self::SeveralInterpreters { .. }
-            | Self::InterpreterLength { .. }
-            | Self::InterpreterOutsideFile { .. }
-            | Self::InterpreterNotTerminated
-            | Self::InterpreterEmpty => self.fmt_interpreter(f),
-        }
-    }
-}
-
-impl ElfError {
-    fn fmt_segment(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::ProgramHeadersOutsideFile { offset, count, file_len } => write!(
                 f,
                 "the {count} program headers at e_phoff {offset:#x} are not all in the file \
@@ -305,12 +286,6 @@ impl ElfError {
             Self::SegmentsOverlap { index, other } => {
                 write!(f, "program headers {index} and {other} overlap in memory")
             }
-            other => write!(f, "{other:?}"),
-        }
-    }
-
-    fn fmt_interpreter(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::SeveralInterpreters { index } => {
                 write!(f, "program header {index}: a second PT_INTERP")
             }
@@ -326,7 +301,6 @@ impl ElfError {
                 f.write_str("PT_INTERP: the path name does not end with a NUL byte")
             }
             Self::InterpreterEmpty => f.write_str("PT_INTERP: the path name is empty"),
-            other => write!(f, "{other:?}"),
         }
     }
 }
