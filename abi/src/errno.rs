@@ -3,7 +3,7 @@
 /// An error number as a system call returns it (negated, in `rax`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u16)]
-#[allow(clippy::upper_case_acronyms, non_camel_case_types)]
+#[allow(clippy::upper_case_acronyms)]
 pub enum Errno {
     /// Operation not permitted.
     EPERM = 1,
@@ -273,9 +273,6 @@ pub enum Errno {
     /// Kernel-internal: restart the call only when no handler ran. Never reaches an
     /// application.
     ERESTARTNOHAND = 514,
-    /// Kernel-internal: go on with restart_syscall(2) when no handler ran. Never reaches an
-    /// application.
-    ERESTART_RESTARTBLOCK = 516,
 }
 
 impl Errno {
@@ -421,7 +418,6 @@ impl Errno {
         Self::EHWPOISON,
         Self::ERESTARTSYS,
         Self::ERESTARTNOHAND,
-        Self::ERESTART_RESTARTBLOCK,
     ];
 
     /// The error with this positive number.
@@ -579,7 +575,6 @@ impl Errno {
             Self::EHWPOISON => "EHWPOISON",
             Self::ERESTARTSYS => "ERESTARTSYS",
             Self::ERESTARTNOHAND => "ERESTARTNOHAND",
-            Self::ERESTART_RESTARTBLOCK => "ERESTART_RESTARTBLOCK",
         }
     }
 }
