@@ -1,1 +1,266 @@
 //! Memory mappings.
+
+use core::fmt::{self, Write};
+
+use abi::memory::{Advice, LockAllFlags, LockFlags, MapFlags, Protection, RemapFlags, SyncFlags};
+use abi::process::{RLIM_INFINITY, Resource};
+use abi::{Errno, PAGE_SIZE, TASK_SIZE};
+use bitflags::Flags;
+
+use crate::args::Argument;
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::fs::Fd;
+use crate::mm::{AreaFlags, MapRequest, MapSource, RemapRequest};
+use crate::process::Capability;
+use crate::user::UserPtr;
+
+/// brk(2): moves the program break; returns where it is then.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn brk(cx: &Context<'_>, address: Address) -> Result<u64> {
+    Ok(cx.memory().move_program_break(address.0, lock_limit(cx)))
+}
+
+/// mmap(2): maps a file or memory of zeros.
+///
+/// # Differences from Linux
+/// There are no huge pages to reserve, so `MAP_HUGETLB` is `ENOMEM`. Nothing can be mapped
+/// below 64 KiB, whatever the privileges. The touched pages of a file that is cut off stay
+/// readable instead of raising `SIGBUS`.
+pub(crate) fn mmap(
+    cx: &Context<'_>,
+    address: Address,
+    len: u64,
+    protection: Protection,
+    flags: MapFlags,
+    fd: i32,
+    offset: Address,
+) -> Result<u64> {
+    if !offset.0.is_multiple_of(PAGE_SIZE as u64) {
+        return Err(Errno::EINVAL.because("the offset is not a multiple of the page size"));
+    }
+    let source = if flags.contains(MapFlags::ANONYMOUS) {
+        MapSource::Anonymous
+    } else {
+        MapSource::File(cx.process.files.get(Fd(fd))?, offset.0)
+    };
+    if flags.contains(MapFlags::HUGETLB) {
+        return Err(match source {
+            MapSource::Anonymous => Errno::ENOMEM.because("no huge pages are reserved"),
+            MapSource::File(..) => Errno::EINVAL.because("not a file of huge pages"),
+        });
+    }
+    let request = MapRequest {
+        address: address.0,
+        len,
+        protection,
+        flags,
+        source,
+        lock_limit: lock_limit(cx),
+    };
+    cx.memory().map(&request)
+}
+
+/// munmap(2): unmaps what is in a range.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn munmap(cx: &Context<'_>, address: Address, len: u64) -> Result<()> {
+    cx.memory().unmap(address.0, len)
+}
+
+/// mprotect(2): changes what may be done with memory.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn mprotect(
+    cx: &Context<'_>,
+    address: Address,
+    len: u64,
+    protection: Protection,
+) -> Result<()> {
+    cx.memory().protect(address.0, len, protection)
+}
+
+/// mremap(2): changes length or address of a mapping.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn mremap(
+    cx: &Context<'_>,
+    address: Address,
+    len: u64,
+    new_len: u64,
+    flags: RemapFlags,
+    new_address: Address,
+) -> Result<u64> {
+    let request = RemapRequest {
+        address: address.0,
+        len,
+        new_len,
+        flags,
+        new_address: new_address.0,
+        lock_limit: lock_limit(cx),
+    };
+    cx.memory().remap(&request)
+}
+
+/// madvise(2): says how memory will be used.
+///
+/// # Differences from Linux
+/// `MADV_FREE` frees at once. `MADV_REMOVE` of shared memory is `EOPNOTSUPP`, `MADV_COLLAPSE`
+/// is `EINVAL`.
+pub(crate) fn madvise(cx: &Context<'_>, address: Address, len: u64, advice: i32) -> Result<()> {
+    let advice =
+        Advice::from_number(advice).ok_or_else(|| Errno::EINVAL.because("unknown advice"))?;
+    cx.memory().advise(address.0, len, advice)
+}
+
+/// msync(2): stores what was written to mapped files.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn msync(cx: &Context<'_>, address: Address, len: u64, flags: SyncFlags) -> Result<()> {
+    cx.memory().sync(address.0, len, flags)
+}
+
+/// mincore(2): says which pages are in memory.
+///
+/// # Differences from Linux
+/// All pages of files are in memory.
+pub(crate) fn mincore(cx: &Context<'_>, address: Address, len: u64, to: UserPtr<u8>) -> Result<()> {
+    let page = PAGE_SIZE as u64;
+    if !address.0.is_multiple_of(page) {
+        return Err(Errno::EINVAL.because("the address is not a multiple of the page size"));
+    }
+    if address.0.checked_add(len).is_none_or(|end| end > TASK_SIZE) {
+        return Err(Errno::ENOMEM.because("beyond the end of the address space"));
+    }
+    let memory = cx.memory();
+    let pages = len.div_ceil(page);
+    let mut chunk = [0; 256];
+    let mut done = 0;
+    while done < pages {
+        let part = &mut chunk[..(pages - done).min(256) as usize];
+        memory.residency(address.0 + done * page, part)?;
+        memory.write(to.address().wrapping_add(done), part)?;
+        done += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// mlock(2): locks pages in memory.
+///
+/// # Differences from Linux
+/// None: nothing is swapped out, a lock fills the pages and counts.
+pub(crate) fn mlock(cx: &Context<'_>, address: Address, len: u64) -> Result<()> {
+    cx.memory().lock(address.0, len, AreaFlags::LOCKED, lock_limit(cx))
+}
+
+/// mlock2(2): locks pages in memory, perhaps only once they are used.
+///
+/// # Differences from Linux
+/// As [`mlock`].
+pub(crate) fn mlock2(cx: &Context<'_>, address: Address, len: u64, flags: LockFlags) -> Result<()> {
+    if !LockFlags::ONFAULT.contains(flags) {
+        return Err(Errno::EINVAL.because("bad flags"));
+    }
+    let mut how = AreaFlags::LOCKED;
+    how.set(AreaFlags::ON_FAULT, flags.contains(LockFlags::ONFAULT));
+    cx.memory().lock(address.0, len, how, lock_limit(cx))
+}
+
+/// munlock(2): unlocks pages.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn munlock(cx: &Context<'_>, address: Address, len: u64) -> Result<()> {
+    cx.memory().unlock(address.0, len)
+}
+
+/// mlockall(2): locks all memory.
+///
+/// # Differences from Linux
+/// As [`mlock`].
+pub(crate) fn mlockall(cx: &Context<'_>, flags: LockAllFlags) -> Result<()> {
+    cx.memory().lock_all(flags, lock_limit(cx))
+}
+
+/// munlockall(2): unlocks all memory.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn munlockall(cx: &Context<'_>) -> Result<()> {
+    cx.memory().unlock_all();
+    Ok(())
+}
+
+/// How much memory the caller may lock, in bytes.
+fn lock_limit(cx: &Context<'_>) -> u64 {
+    if cx.process.credentials().has(Capability::IpcLock) {
+        return RLIM_INFINITY;
+    }
+    cx.process.limits().current(Resource::LockedMemory)
+}
+
+/// A number that the tracer shows as an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(u64);
+
+impl Argument for Address {
+    fn from_register(raw: u64) -> Result<Self> {
+        Ok(Self(raw))
+    }
+
+    fn show(raw: u64, cx: &Context<'_>, out: &mut dyn Write) -> fmt::Result {
+        UserPtr::<u8>::show(raw, cx, out)
+    }
+}
+
+/// Flags as strace(1) shows them: `MAP_PRIVATE|MAP_ANONYMOUS`, or `none` where none is set.
+fn show_flags<T: Flags<Bits = u32>>(
+    raw: u64,
+    prefix: &str,
+    none: &str,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    let flags = T::from_bits_retain(raw as u32);
+    let mut left = raw as u32;
+    let mut separator = "";
+    for (name, flag) in flags.iter_names() {
+        write!(out, "{separator}{prefix}{name}")?;
+        left &= !flag.bits();
+        separator = "|";
+    }
+    match (left, separator) {
+        (0, "") => out.write_str(none),
+        (0, _) => Ok(()),
+        _ => write!(out, "{separator}{left:#x}"),
+    }
+}
+
+/// Implements [`Argument`] for flags: type, prefix of the names, what no flag is called.
+macro_rules! flag_arguments {
+    ($($flags:ty, $prefix:literal, $none:literal;)*) => {$(
+        impl Argument for $flags {
+            fn from_register(raw: u64) -> Result<Self> {
+                Ok(Self::from_bits_retain(raw as u32))
+            }
+
+            fn show(raw: u64, _: &Context<'_>, out: &mut dyn Write) -> fmt::Result {
+                show_flags::<Self>(raw, $prefix, $none, out)
+            }
+        }
+    )*};
+}
+
+flag_arguments! {
+    Protection, "PROT_", "PROT_NONE";
+    MapFlags, "MAP_", "0";
+    RemapFlags, "MREMAP_", "0";
+    SyncFlags, "MS_", "0";
+    LockFlags, "MLOCK_", "0";
+    LockAllFlags, "MCL_", "0";
+}

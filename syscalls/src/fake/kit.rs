@@ -11,13 +11,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use abi::memory::{MapFlags, Protection};
 use abi::{Errno, PAGE_SIZE, number};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::context::Context;
 use crate::fs::{FsContext, Vfs};
-use crate::machine::{Access, Flow, Machine, Page, Registers, Space, Task};
-use crate::mm::AddressSpace;
+use crate::machine::{Flow, Machine, Registers, Task};
+use crate::mm::{AddressSpace, MapRequest, MapSource, MemoryLimits};
 use crate::process::{Process, Thread};
 use crate::system::System;
 
@@ -46,8 +47,6 @@ pub struct Kit {
     registers: Cell<Registers>,
     /// First free address of the area.
     free: Cell<u64>,
-    /// What lies behind the area; after the process, which maps it.
-    _pages: Vec<Arc<dyn Page>>,
 }
 
 /// A process on a machine of its own.
@@ -69,34 +68,28 @@ pub fn on(machine: Arc<FakeMachine>) -> Kit {
 #[must_use]
 pub fn with_archive(machine: Arc<FakeMachine>, archive: &'static [u8]) -> Kit {
     let as_machine: Arc<dyn Machine> = machine.clone();
-    let memory = Arc::new(AddressSpace::new(&as_machine).expect("memory for an address space"));
-    let pages = map_area(&machine, &**memory.space());
+    let memory = AddressSpace::new(&as_machine, MemoryLimits::default());
+    let memory = Arc::new(memory.expect("memory for an address space"));
+    map_area(&memory);
     let vfs = Vfs::boot(&as_machine, archive).expect("a well-formed archive").vfs;
     let system = System::new(as_machine, vfs);
     let paths = FsContext::new(system.vfs.root().clone());
     let process = Arc::new(Process::new(2, memory, paths));
     let thread = Thread::new(system.clone(), process.clone());
     thread.attach(machine.current_thread());
-    Kit {
-        machine,
-        system,
-        process,
-        thread,
-        registers: Cell::default(),
-        free: Cell::new(AREA),
-        _pages: pages,
-    }
+    Kit { machine, system, process, thread, registers: Cell::default(), free: Cell::new(AREA) }
 }
 
-fn map_area(machine: &FakeMachine, space: &dyn Space) -> Vec<Arc<dyn Page>> {
-    (AREA..AREA + AREA_LEN)
-        .step_by(PAGE_SIZE)
-        .map(|address| {
-            let page = machine.allocate_page().expect("memory for the kit's area");
-            space.map(address, &*page, Access::ReadWrite).expect("memory for its tables");
-            page
-        })
-        .collect()
+fn map_area(memory: &AddressSpace) {
+    let request = MapRequest {
+        address: AREA,
+        len: AREA_LEN,
+        protection: Protection::READ | Protection::WRITE,
+        flags: MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED,
+        source: MapSource::Anonymous,
+        lock_limit: 0,
+    };
+    memory.map(&request).expect("room for the kit's area");
 }
 
 impl Kit {

@@ -1,26 +1,114 @@
 //! The address space of a process.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use abi::Errno;
+use abi::process::{RLIM_INFINITY, Resource};
+use spin::Mutex;
 
 use crate::error::{Because, Result};
-use crate::machine::{Machine, Space};
+use crate::machine::{Machine, OutOfMemory, Page, Space};
+use crate::process::Limits;
 
-use super::copy::Direction;
+use super::area::{Area, AreaFlags, PAGE};
+use super::areas::Areas;
+use super::layout::Layout;
+use super::pages::Pages;
+
+/// Most areas that an address space may have (`vm.max_map_count`).
+pub(super) const MAX_AREAS: usize = 65530;
 
 /// The address space of a process: what lies where in its half of memory.
 pub struct AddressSpace {
-    space: Arc<dyn Space>,
+    pub(super) machine: Arc<dyn Machine>,
+    pub(super) space: Arc<dyn Space>,
+    pub(super) layout: Layout,
+    pub(super) state: Mutex<State>,
+}
+
+/// Limits of a process that concern its memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// All mappings: `RLIMIT_AS`.
+    pub address_space: u64,
+    /// Private writable mappings: `RLIMIT_DATA`.
+    pub data: u64,
+    /// The stack: `RLIMIT_STACK`.
+    pub stack: u64,
+}
+
+impl MemoryLimits {
+    /// Those of a process.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            address_space: limits.current(Resource::AddressSpace),
+            data: limits.current(Resource::Data),
+            stack: limits.current(Resource::Stack),
+        }
+    }
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self { address_space: RLIM_INFINITY, data: RLIM_INFINITY, stack: 8 << 20 }
+    }
+}
+
+/// How much memory a process uses, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All mapped pages: `VmSize`.
+    pub mapped: u64,
+    /// Pages in memory: `VmRSS`.
+    pub resident: u64,
+    /// Most pages that have been in memory at a time: `VmHWM`.
+    pub resident_peak: u64,
+    /// Private writable pages but the stack: `VmData`.
+    pub data: u64,
+    /// Growing stacks: `VmStk`.
+    pub stack: u64,
+    /// Locked pages: `VmLck`.
+    pub locked: u64,
+}
+
+/// What changes in an address space.
+pub(super) struct State {
+    pub(super) areas: Areas,
+    pub(super) pages: Pages,
+    /// From the start of the program break's area to the break itself.
+    pub(super) program_break: Range<u64>,
+    pub(super) limits: MemoryLimits,
+    /// What mlockall(2) wants of new areas.
+    pub(super) future: AreaFlags,
+    /// Changes with the areas, so that who let go of the lock knows.
+    pub(super) generation: u64,
+    /// The page of zeros that untouched anonymous memory shows.
+    pub(super) zeros: Option<Arc<dyn Page>>,
+    pub(super) resident_peak: usize,
 }
 
 impl AddressSpace {
-    /// An empty address space.
+    /// An empty address space with a random layout.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn new(machine: &Arc<dyn Machine>) -> Result<Self> {
-        Ok(Self { space: machine.create_space()? })
+    pub fn new(machine: &Arc<dyn Machine>, limits: MemoryLimits) -> Result<Self> {
+        let layout = Layout::random(&**machine, limits.stack);
+        let state = State {
+            areas: Areas::default(),
+            pages: Pages::default(),
+            program_break: 0..0,
+            limits,
+            future: AreaFlags::empty(),
+            generation: 0,
+            zeros: None,
+            resident_peak: 0,
+        };
+        let space = machine.create_space()?;
+        Ok(Self { machine: machine.clone(), space, layout, state: Mutex::new(state) })
     }
 
     /// The machine's side of it.
@@ -29,12 +117,114 @@ impl AddressSpace {
         &self.space
     }
 
-    /// Fills the page at `address` so that the access works.
-    ///
-    /// # Errors
-    /// `EFAULT` when no area allows that access there; `ENOMEM`; the errors of the file
-    /// behind a mapping.
-    pub(super) fn resolve(&self, _address: u64, _direction: Direction) -> Result<()> {
-        Err(Errno::EFAULT.because("no memory area there"))
+    /// Where things go in it.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Replaces the limits that hold for later calls: setrlimit(2).
+    pub fn set_limits(&self, limits: MemoryLimits) {
+        self.state.lock().limits = limits;
+    }
+
+    /// All areas as they are now, in ascending order.
+    #[must_use]
+    pub fn areas(&self) -> Vec<Area> {
+        self.state.lock().areas.iter().cloned().collect()
+    }
+
+    /// Which of the pages of `range` are in memory, in pages: all, and those that are the
+    /// process's own.
+    #[must_use]
+    pub fn resident(&self, range: &Range<u64>) -> (u64, u64) {
+        let state = self.state.lock();
+        let within = state.pages.within(range.clone());
+        within.fold((0, 0), |(all, own), (_, page)| (all + 1, own + u64::from(page.own)))
+    }
+
+    /// How much memory is used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let state = self.state.lock();
+        let totals = state.areas.totals();
+        Usage {
+            mapped: totals.all,
+            resident: state.pages.len() as u64,
+            resident_peak: state.resident_peak as u64,
+            data: totals.data,
+            stack: totals.stack,
+            locked: totals.locked,
+        }
+    }
+}
+
+impl State {
+    /// Fails unless `pages` more pages may be mapped as `area` in place of `replaced` ones.
+    pub(super) fn check_growth(&self, area: &Area, pages: u64, replaced: u64) -> Result<()> {
+        let totals = self.areas.totals();
+        if totals.all - replaced + pages > self.limits.address_space / PAGE {
+            return Err(Errno::ENOMEM.because("RLIMIT_AS is reached"));
+        }
+        if area.is_data() && totals.data + pages > self.limits.data / PAGE {
+            return Err(Errno::ENOMEM.because("RLIMIT_DATA is reached"));
+        }
+        Ok(())
+    }
+
+    /// Fails unless `pages` more locked pages are within `lock_limit` bytes.
+    pub(super) fn check_locked(&self, pages: u64, lock_limit: u64, errno: Errno) -> Result<()> {
+        if self.areas.totals().locked + pages > lock_limit / PAGE {
+            return Err(errno.because("RLIMIT_MEMLOCK is reached"));
+        }
+        Ok(())
+    }
+
+    /// Fails when `more` areas on top of those there are would be too many.
+    pub(super) fn check_count(&self, more: usize) -> Result<()> {
+        if self.areas.len() + more > MAX_AREAS {
+            return Err(Errno::ENOMEM.because("too many memory areas"));
+        }
+        Ok(())
+    }
+
+    /// Takes everything out of `range`. The caller drops the areas after letting go of the
+    /// lock: the last use of a file may be among them.
+    #[must_use]
+    pub(super) fn clear(&mut self, space: &dyn Space, range: &Range<u64>) -> Vec<Area> {
+        self.generation += 1;
+        self.pages.release(space, range);
+        self.areas.remove(range)
+    }
+
+    /// Adds an area where nothing is.
+    pub(super) fn insert(&mut self, area: Area) {
+        self.generation += 1;
+        self.areas.insert(area);
+    }
+
+    /// The page of zeros.
+    pub(super) fn zeros(&mut self, machine: &dyn Machine) -> Result<Arc<dyn Page>, OutOfMemory> {
+        if let Some(zeros) = &self.zeros {
+            return Ok(zeros.clone());
+        }
+        let zeros = machine.allocate_page()?;
+        Ok(self.zeros.insert(zeros).clone())
+    }
+}
+
+/// Fails when `pages` are more than the machine could ever have, as Linux's heuristic does.
+pub(super) fn check_commit(machine: &dyn Machine, pages: u64) -> Result<()> {
+    if pages > machine.memory().total_pages {
+        return Err(Errno::ENOMEM.because("more than all memory"));
+    }
+    Ok(())
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        // Somebody may still hold the space; no page may be mapped when it is freed.
+        let state = self.state.get_mut();
+        state.pages.unmap(&*self.space, &(0..abi::TASK_SIZE));
     }
 }

@@ -7,16 +7,7 @@
 use crate::error::Result;
 use crate::machine::{Fault, Page};
 
-use super::AddressSpace;
-
-/// What a copy does to the application's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    /// Loads from it.
-    Read,
-    /// Stores to it.
-    Write,
-}
+use super::{AddressSpace, Wanted};
 
 impl AddressSpace {
     /// Copies all of `to` from the application.
@@ -38,7 +29,7 @@ impl AddressSpace {
     /// Copies from the application up to the first bad address: how many bytes, and `EFAULT`
     /// when that was not all.
     pub fn read_partially(&self, address: u64, to: &mut [u8]) -> (usize, Result<()>) {
-        self.copy(address, to.len(), Direction::Read, |done| {
+        self.copy(address, to.len(), Wanted::Read, |done| {
             self.space().read(address + done as u64, &mut to[done..])
         })
     }
@@ -46,7 +37,7 @@ impl AddressSpace {
     /// Copies to the application up to the first bad address: how many bytes, and `EFAULT`
     /// when that was not all.
     pub fn write_partially(&self, address: u64, from: &[u8]) -> (usize, Result<()>) {
-        self.copy(address, from.len(), Direction::Write, |done| {
+        self.copy(address, from.len(), Wanted::Write, |done| {
             self.space().write(address + done as u64, &from[done..])
         })
     }
@@ -60,7 +51,7 @@ impl AddressSpace {
         offset: usize,
         len: usize,
     ) -> (usize, Result<()>) {
-        self.copy(address, len, Direction::Read, |done| {
+        self.copy(address, len, Wanted::Read, |done| {
             self.space().read_to_page(address + done as u64, page, offset + done, len - done)
         })
     }
@@ -74,7 +65,7 @@ impl AddressSpace {
         offset: usize,
         len: usize,
     ) -> (usize, Result<()>) {
-        self.copy(address, len, Direction::Write, |done| {
+        self.copy(address, len, Wanted::Write, |done| {
             self.space().write_from_page(address + done as u64, page, offset + done, len - done)
         })
     }
@@ -87,7 +78,7 @@ impl AddressSpace {
         loop {
             match self.space().load_u32(address) {
                 Ok(value) => return Ok(value),
-                Err(fault) => self.resolve(fault.address, Direction::Read)?,
+                Err(fault) => self.resolve(fault.address, Wanted::Read)?,
             }
         }
     }
@@ -97,7 +88,7 @@ impl AddressSpace {
         &self,
         address: u64,
         len: usize,
-        direction: Direction,
+        wanted: Wanted,
         mut attempt: impl FnMut(usize) -> Result<(), Fault>,
     ) -> (usize, Result<()>) {
         let mut done = 0;
@@ -112,7 +103,7 @@ impl AddressSpace {
             done = done
                 .max(usize::try_from(fault.address.wrapping_sub(address)).unwrap_or(0))
                 .min(len);
-            if let Err(error) = self.resolve(fault.address, direction) {
+            if let Err(error) = self.resolve(fault.address, wanted) {
                 return (done, Err(error));
             }
         }

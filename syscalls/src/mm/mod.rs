@@ -1,9 +1,40 @@
 //! Memory of a process: areas, their pages, page faults.
 //!
-//! [`AddressSpace`] holds what the application may see at which address; the page tables
-//! behind [`crate::machine::Space`] are a cache of that, filled by page faults.
+//! [`AddressSpace`] holds what the application may see at which address: [`Area`]s say what
+//! is allowed and where content comes from, and a map of resident pages says what has been
+//! used. The page tables behind [`crate::machine::Space`] are a cache of both, filled by
+//! page faults: an entry may be missing, but one that is there never allows more than the
+//! area and the page do.
+//!
+//! A private page that nobody else holds is written in place; one that is a file's, the
+//! common page of zeros, or held by another process is copied first.
+//!
+//! - `area`, `areas`: one area, and all of them by address
+//! - `object`: files and shared memory, where pages come from
+//! - `pages`: the resident pages
+//! - `fault`: what a page fault does; `copy`: copies from and to the application
+//! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
+//! - `layout`: where things go
 
 mod address_space;
+mod advise;
+mod area;
+mod areas;
 mod copy;
+mod fault;
+mod layout;
+mod lock;
+mod map;
+mod object;
+mod pages;
+mod program_break;
+mod protect;
+mod remap;
 
-pub use address_space::AddressSpace;
+pub use address_space::{AddressSpace, MemoryLimits, Usage};
+pub use area::{Area, AreaFlags, Backing, Share};
+pub use fault::{FaultSignal, Wanted};
+pub use layout::Layout;
+pub use map::{MapRequest, MapSource};
+pub use object::{Object, SharedMemory};
+pub use remap::RemapRequest;

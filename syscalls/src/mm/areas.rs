@@ -1,0 +1,258 @@
+//! The areas of an address space, by address: lookup, splitting, merging, free room.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::area::{Area, AreaFlags, PAGE};
+
+/// Areas that do not overlap. Neighbours that differ in nothing are one.
+#[derive(Default)]
+pub(super) struct Areas {
+    by_start: BTreeMap<u64, Area>,
+    totals: Totals,
+}
+
+/// Sums over all areas, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    /// All pages (`VmSize`).
+    pub(super) all: u64,
+    /// The process's data (`VmData`).
+    pub(super) data: u64,
+    /// Stacks (`VmStk`).
+    pub(super) stack: u64,
+    /// Locked pages (`VmLck`).
+    pub(super) locked: u64,
+}
+
+impl Totals {
+    /// The sums with the area's part changed by `change`, an addition or a subtraction.
+    fn with(self, area: &Area, change: fn(u64, u64) -> u64) -> Self {
+        let part = |belongs: bool| if belongs { area.pages() } else { 0 };
+        Self {
+            all: change(self.all, area.pages()),
+            data: change(self.data, part(area.is_data())),
+            stack: change(self.stack, part(area.flags.contains(AreaFlags::GROWS_DOWN))),
+            locked: change(self.locked, part(area.flags.contains(AreaFlags::LOCKED))),
+        }
+    }
+}
+
+impl Areas {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_start.len()
+    }
+
+    /// Sums over all of them.
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// All of them in ascending order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Area> {
+        self.by_start.values()
+    }
+
+    /// The area that `address` lies in.
+    pub(super) fn at(&self, address: u64) -> Option<&Area> {
+        let (_, area) = self.by_start.range(..=address).next_back()?;
+        (address < area.range.end).then_some(area)
+    }
+
+    /// The first area that ends above `address`.
+    pub(super) fn at_or_above(&self, address: u64) -> Option<&Area> {
+        self.at(address).or_else(|| Some(self.by_start.range(address..).next()?.1))
+    }
+
+    /// The last area that begins below `address`.
+    pub(super) fn below(&self, address: u64) -> Option<&Area> {
+        Some(self.by_start.range(..address).next_back()?.1)
+    }
+
+    /// The areas that share a page with `range`, in ascending order.
+    pub(super) fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = &Area> {
+        let first = self.at(range.start).map_or(range.start, |area| area.range.start);
+        self.by_start.range(first..range.end.max(first)).map(|(_, area)| area)
+    }
+
+    /// Whether all of `range` is covered.
+    pub(super) fn cover(&self, range: &Range<u64>) -> bool {
+        let mut covered = range.start;
+        for area in self.overlapping(range.clone()) {
+            if area.range.start > covered {
+                return false;
+            }
+            covered = area.range.end;
+        }
+        covered >= range.end
+    }
+
+    fn put(&mut self, area: Area) {
+        self.totals = self.totals.with(&area, u64::wrapping_add);
+        self.by_start.insert(area.range.start, area);
+    }
+
+    fn take(&mut self, start: u64) -> Option<Area> {
+        let area = self.by_start.remove(&start)?;
+        self.totals = self.totals.with(&area, u64::wrapping_sub);
+        Some(area)
+    }
+
+    /// Adds an area where none is, as a part of its neighbours where they are like it.
+    pub(super) fn insert(&mut self, mut area: Area) {
+        if let Some(next) = self.by_start.get(&area.range.end)
+            && area.continues_in(next)
+            && let Some(next) = self.take(area.range.end)
+        {
+            area.range.end = next.range.end;
+        }
+        if let Some(previous) = self.below(area.range.start)
+            && previous.continues_in(&area)
+            && let Some(mut previous) = self.take(previous.range.start)
+        {
+            previous.range.end = area.range.end;
+            area = previous;
+        }
+        self.put(area);
+    }
+
+    /// Makes `address` the border of areas.
+    fn split(&mut self, address: u64) {
+        let inside = self.at(address).filter(|area| area.range.start < address);
+        if let Some(start) = inside.map(|area| area.range.start)
+            && let Some(mut lower) = self.take(start)
+        {
+            let upper = lower.split_off(address);
+            self.put(lower);
+            self.put(upper);
+        }
+    }
+
+    /// How many more areas there would be if the borders of `range` were borders of areas.
+    pub(super) fn splits(&self, range: &Range<u64>) -> usize {
+        [range.start, range.end]
+            .iter()
+            .filter(|&&border| self.at(border).is_some_and(|area| area.range.start < border))
+            .count()
+    }
+
+    /// Takes out what lies in `range`, and returns it in ascending order.
+    pub(super) fn remove(&mut self, range: &Range<u64>) -> Vec<Area> {
+        self.split(range.start);
+        self.split(range.end);
+        let starts: Vec<u64> =
+            self.by_start.range(range.start..range.end).map(|(&start, _)| start).collect();
+        starts.into_iter().filter_map(|start| self.take(start)).collect()
+    }
+
+    /// Changes what lies in `range`, which is covered or not.
+    pub(super) fn change(&mut self, range: &Range<u64>, mut change: impl FnMut(&mut Area)) {
+        for mut area in self.remove(range) {
+            change(&mut area);
+            self.insert(area);
+        }
+        // The areas around may have become like those at the borders inside.
+        for border in [range.start, range.end] {
+            if let Some(area) = self.take(border) {
+                self.insert(area);
+            }
+        }
+    }
+
+    /// Whether a mapping can be at `range` without touching others or a stack's distance.
+    pub(super) fn is_free(&self, range: &Range<u64>) -> bool {
+        self.at(range.start).is_none()
+            && self.at_or_above(range.start).is_none_or(|area| area.start_with_gap() >= range.end)
+    }
+
+    /// The highest free room of `len` bytes inside `within`; its address.
+    pub(super) fn highest_room(&self, within: Range<u64>, len: u64) -> Option<u64> {
+        let mut end = within.end;
+        // An area above may keep a distance that reaches into the range.
+        if let Some(above) = self.at_or_above(end) {
+            end = end.min(above.start_with_gap());
+        }
+        loop {
+            let start = end.checked_sub(len).filter(|&start| start >= within.start)?;
+            match self.below(end) {
+                Some(area) if area.range.end > start => end = area.start_with_gap(),
+                _ => return Some(start),
+            }
+        }
+    }
+
+    /// The lowest free room of `len` bytes inside `within`; its address.
+    pub(super) fn lowest_room(&self, within: Range<u64>, len: u64) -> Option<u64> {
+        let mut start = within.start;
+        loop {
+            let end = start.checked_add(len).filter(|&end| end <= within.end)?;
+            match self.at_or_above(start) {
+                Some(area) if area.start_with_gap() < end => start = area.range.end,
+                _ => return Some(start),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::memory::Protection;
+
+    fn area(pages: Range<u64>, protection: Protection) -> Area {
+        Area::anonymous(pages.start * PAGE..pages.end * PAGE, protection)
+    }
+
+    fn shape(areas: &Areas) -> Vec<(u64, u64, u32)> {
+        areas
+            .iter()
+            .map(|area| (area.range.start / PAGE, area.range.end / PAGE, area.protection.bits()))
+            .collect()
+    }
+
+    #[test]
+    fn equal_neighbours_become_one() {
+        let mut areas = Areas::default();
+        areas.insert(area(10..12, Protection::READ));
+        areas.insert(area(14..16, Protection::READ));
+        areas.insert(area(12..14, Protection::READ));
+        assert_eq!(shape(&areas), [(10, 16, 1)]);
+        areas.change(&(12 * PAGE..14 * PAGE), |area| area.protection = Protection::WRITE);
+        assert_eq!(shape(&areas), [(10, 12, 1), (12, 14, 2), (14, 16, 1)]);
+        assert_eq!(areas.totals().all, 6);
+        assert_eq!(areas.totals().data, 2);
+        areas.change(&(12 * PAGE..14 * PAGE), |area| area.protection = Protection::READ);
+        assert_eq!(shape(&areas), [(10, 16, 1)]);
+        assert_eq!(areas.totals().data, 0);
+    }
+
+    #[test]
+    fn removing_cuts_areas_at_the_borders() {
+        let mut areas = Areas::default();
+        areas.insert(area(10..20, Protection::READ));
+        let removed = areas.remove(&(12 * PAGE..15 * PAGE));
+        assert_eq!(removed.len(), 1);
+        assert_eq!(shape(&areas), [(10, 12, 1), (15, 20, 1)]);
+        assert!(areas.cover(&(10 * PAGE..12 * PAGE)));
+        assert!(!areas.cover(&(11 * PAGE..16 * PAGE)));
+    }
+
+    #[test]
+    fn room_is_found_between_areas_and_keeps_a_stack_its_distance() {
+        let mut areas = Areas::default();
+        areas.insert(area(10..20, Protection::READ));
+        let mut stack = area(1000..1010, Protection::READ);
+        stack.flags = AreaFlags::GROWS_DOWN;
+        areas.insert(stack);
+        let all = 0..2000 * PAGE;
+        assert_eq!(areas.highest_room(all.clone(), 990 * PAGE), Some(1010 * PAGE));
+        assert_eq!(areas.highest_room(0..1005 * PAGE, 4 * PAGE), Some(740 * PAGE));
+        assert_eq!(areas.lowest_room(all.clone(), 11 * PAGE), Some(20 * PAGE));
+        assert_eq!(areas.lowest_room(all, 10 * PAGE), Some(0));
+        assert_eq!(areas.highest_room(0..1000 * PAGE, 725 * PAGE), None);
+        assert!(!areas.is_free(&(900 * PAGE..901 * PAGE)));
+        assert!(areas.is_free(&(20 * PAGE..744 * PAGE)));
+    }
+}

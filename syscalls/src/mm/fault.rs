@@ -1,0 +1,228 @@
+//! What a page fault does.
+
+use alloc::sync::Arc;
+
+use abi::memory::Protection;
+use abi::{Errno, TASK_SIZE};
+use loader::MMAP_MIN_ADDR;
+
+use crate::error::{Because, Result};
+use crate::machine::{OutOfMemory, Page};
+
+use super::address_space::{AddressSpace, State};
+use super::area::{Area, AreaFlags, Backing, PAGE, STACK_GUARD_GAP, Share, access_of, page_start};
+use super::object::Object;
+use super::pages::Resident;
+
+/// What an access to memory wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Load.
+    Read,
+    /// Store.
+    Write,
+    /// Fetch an instruction.
+    Execute,
+}
+
+/// Why an access to memory cannot be; the signals are those of sigaction(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultSignal {
+    /// Nothing is mapped there: `SIGSEGV` with `SEGV_MAPERR`.
+    NotMapped,
+    /// The area does not allow it: `SIGSEGV` with `SEGV_ACCERR`.
+    NotAllowed,
+    /// The page is beyond the end of its file, or cannot be read: `SIGBUS` with
+    /// `BUS_ADRERR`.
+    NoPage,
+    /// There is no memory left: the process is killed.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for FaultSignal {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+/// A page that must be taken from an object, without the lock.
+struct Fetch {
+    object: Object,
+    index: u64,
+    share: Share,
+    generation: u64,
+}
+
+impl AddressSpace {
+    /// Fills the page at `address` so that the access works: the answer to a page fault.
+    ///
+    /// # Errors
+    /// [`FaultSignal`] when it cannot work.
+    pub fn fault(&self, address: u64, wanted: Wanted) -> Result<(), FaultSignal> {
+        if address >= TASK_SIZE {
+            return Err(FaultSignal::NotMapped);
+        }
+        loop {
+            let Some(fetch) = self.state.lock().try_fault(self, address, wanted)? else {
+                return Ok(());
+            };
+            let page = match fetch.object.page(fetch.index, fetch.share) {
+                Ok(Some(page)) => page,
+                Err(error) if error.errno == Errno::ENOMEM => return Err(FaultSignal::OutOfMemory),
+                Ok(None) | Err(_) => return Err(FaultSignal::NoPage),
+            };
+            let mut state = self.state.lock();
+            // While the lock was free, the area may have changed: then look again.
+            if state.generation == fetch.generation {
+                return state.fill(self, address, wanted, page);
+            }
+        }
+    }
+
+    /// As [`AddressSpace::fault`], for an access by a system call.
+    ///
+    /// # Errors
+    /// `EFAULT`; `ENOMEM`.
+    pub(super) fn resolve(&self, address: u64, wanted: Wanted) -> Result<()> {
+        self.fault(address, wanted).map_err(|signal| match signal {
+            FaultSignal::NotMapped => Errno::EFAULT.because("no memory is mapped there"),
+            FaultSignal::NotAllowed => Errno::EFAULT.because("the memory does not allow that"),
+            FaultSignal::NoPage => Errno::EFAULT.because("beyond the end of a mapped file"),
+            FaultSignal::OutOfMemory => Errno::ENOMEM.because("out of memory"),
+        })
+    }
+}
+
+impl State {
+    /// Resolves a fault, or says what must be fetched first.
+    fn try_fault(
+        &mut self,
+        memory: &AddressSpace,
+        address: u64,
+        wanted: Wanted,
+    ) -> Result<Option<Fetch>, FaultSignal> {
+        if self.areas.at(address).is_none() {
+            self.grow_stack(address)?;
+        }
+        let area = self.areas.at(address).ok_or(FaultSignal::NotMapped)?;
+        if !allows(area, wanted) {
+            return Err(FaultSignal::NotAllowed);
+        }
+        let at = page_start(address);
+        if let Some(resident) = self.pages.get(at) {
+            if wanted == Wanted::Write && !resident.is_writable(area.share) {
+                let page = resident.page.clone();
+                return self.copy_on_write(memory, at, &*page).map(|()| None);
+            }
+            return self.refresh(memory, at).map(|()| None);
+        }
+        match &area.backing {
+            Backing::Object(object, _) => Ok(Some(Fetch {
+                object: object.clone(),
+                index: area.object_offset(at) / PAGE,
+                share: area.share,
+                generation: self.generation,
+            })),
+            Backing::Anonymous if wanted == Wanted::Write => {
+                let page = memory.machine.allocate_page()?;
+                self.put(memory, at, Resident { page, own: true }).map(|()| None)
+            }
+            Backing::Anonymous => {
+                let page = self.zeros(&*memory.machine)?;
+                self.put(memory, at, Resident { page, own: false }).map(|()| None)
+            }
+        }
+    }
+
+    /// Puts a page that was fetched where the fault was.
+    fn fill(
+        &mut self,
+        memory: &AddressSpace,
+        address: u64,
+        wanted: Wanted,
+        page: Arc<dyn Page>,
+    ) -> Result<(), FaultSignal> {
+        let at = page_start(address);
+        // Another thread may have been faster.
+        if self.pages.get(at).is_some() {
+            return Ok(());
+        }
+        let share = self.areas.at(address).ok_or(FaultSignal::NotMapped)?.share;
+        match (share, wanted) {
+            (Share::Private, Wanted::Write) => self.copy_on_write(memory, at, &*page),
+            (Share::Private, _) => self.put(memory, at, Resident { page, own: false }),
+            (Share::Shared, _) => self.put(memory, at, Resident { page, own: true }),
+        }
+    }
+
+    /// Puts a copy of `page` at `at`.
+    fn copy_on_write(
+        &mut self,
+        memory: &AddressSpace,
+        at: u64,
+        page: &dyn Page,
+    ) -> Result<(), FaultSignal> {
+        let copy = memory.machine.allocate_page()?;
+        copy.copy_from(page);
+        self.put(memory, at, Resident { page: copy, own: true })
+    }
+
+    /// Makes `resident` the page at `at`.
+    fn put(
+        &mut self,
+        memory: &AddressSpace,
+        at: u64,
+        resident: Resident,
+    ) -> Result<(), FaultSignal> {
+        let area = self.areas.at(at).ok_or(FaultSignal::NotMapped)?;
+        let access = access_of(area.protection).ok_or(FaultSignal::NotAllowed)?;
+        let access = resident.access(access, area.share);
+        self.pages.map(&*memory.space, at, resident, access)?;
+        self.resident_peak = self.resident_peak.max(self.pages.len());
+        Ok(())
+    }
+
+    /// Maps the resident page at `at` again, with all that is allowed now.
+    fn refresh(&self, memory: &AddressSpace, at: u64) -> Result<(), FaultSignal> {
+        let area = self.areas.at(at).ok_or(FaultSignal::NotMapped)?;
+        let access = access_of(area.protection).ok_or(FaultSignal::NotAllowed)?;
+        if let Some(resident) = self.pages.get(at) {
+            let access = resident.access(access, area.share);
+            memory.space.map(at, &*resident.page, access)?;
+        }
+        Ok(())
+    }
+
+    /// Extends the stack above `address` down to it.
+    fn grow_stack(&mut self, address: u64) -> Result<(), FaultSignal> {
+        let start = page_start(address);
+        let stack = self.areas.at_or_above(address).ok_or(FaultSignal::NotMapped)?;
+        let may_grow = stack.flags.contains(AreaFlags::GROWS_DOWN)
+            && stack.range.end - start <= self.limits.stack
+            && start >= MMAP_MIN_ADDR;
+        let has_distance = self.areas.below(address).is_none_or(|below| {
+            below.protection.is_empty()
+                || below.flags.contains(AreaFlags::GROWS_DOWN)
+                || start - below.range.end >= STACK_GUARD_GAP
+        });
+        let growth = stack.range.start - start;
+        if !may_grow || !has_distance || self.check_growth(stack, growth / PAGE, 0).is_err() {
+            return Err(FaultSignal::NotMapped);
+        }
+        let mut grown = Area { range: start..stack.range.start, ..stack.clone() };
+        if let Backing::Object(_, offset) = &mut grown.backing {
+            *offset = offset.checked_sub(growth).ok_or(FaultSignal::NotMapped)?;
+        }
+        self.insert(grown);
+        Ok(())
+    }
+}
+
+fn allows(area: &Area, wanted: Wanted) -> bool {
+    match wanted {
+        // x86-64 cannot forbid only loads.
+        Wanted::Read => !area.protection.is_empty(),
+        Wanted::Write => area.protection.contains(Protection::WRITE),
+        Wanted::Execute => area.protection.contains(Protection::EXEC),
+    }
+}
