@@ -8,6 +8,7 @@ use spin::Mutex;
 
 use crate::error::{Because, Error};
 use crate::fs::Vfs;
+use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::stream::Streams;
 use crate::machine::Machine;
 use crate::process::ProcessTable;
@@ -19,6 +20,8 @@ pub struct System {
     pub machine: Arc<dyn Machine>,
     /// The program's standard streams where they are not the terminal.
     pub streams: Streams,
+    /// The numbers of pipes.
+    pub(crate) pipe_numbers: PipeNumbers,
     /// The terminal of the machine.
     pub terminal: Arc<Terminal>,
     /// The tree of files.
@@ -40,6 +43,7 @@ impl System {
             machine,
             vfs,
             streams: Streams::default(),
+            pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
             host_name: Mutex::new(b"birgus".to_vec()),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),

@@ -148,6 +148,24 @@ pub trait File: Send + Sync {
         Err(Errno::ENOTTY.because("the file does not know this request"))
     }
 
+    /// How many bytes a pipe can hold: `F_GETPIPE_SZ`.
+    ///
+    /// # Errors
+    /// `EBADF` when it is not a pipe.
+    fn pipe_size(&self) -> Result<usize> {
+        Err(Errno::EBADF.because("not a pipe"))
+    }
+
+    /// Sets how many bytes a pipe can hold, and returns that, rounded up: `F_SETPIPE_SZ`.
+    ///
+    /// # Errors
+    /// `EBADF` when it is not a pipe; `EINVAL`; `EPERM` above the limit; `EBUSY` when it holds
+    /// more.
+    fn set_pipe_size(&self, cx: &Context<'_>, bytes: u64) -> Result<usize> {
+        let _ = (cx, bytes);
+        self.pipe_size()
+    }
+
     /// Control operations: ioctl(2).
     ///
     /// # Errors

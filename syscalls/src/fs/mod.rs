@@ -20,6 +20,9 @@ pub mod mount;
 pub mod open_file;
 pub mod permission;
 pub mod pipe;
+pub(crate) mod pipe_inode;
+#[cfg(test)]
+mod pipe_tests;
 pub mod procfs;
 pub mod pseudo;
 pub mod stream;

@@ -20,11 +20,13 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::io::{Sink, Source};
 use crate::machine::{Machine, News, Stream};
+use crate::process::Credentials;
 use crate::system::System;
 use crate::terminal::console;
 use crate::wait::{Interruption, WaitQueue};
 
-use super::pipe::PipeInode;
+use super::pipe;
+use super::pipe_inode::PipeInode;
 use super::{File, Inode, OpenFile, PollEvents};
 
 /// Largest piece that goes to or comes from the machine at once, in bytes.
@@ -97,7 +99,7 @@ pub fn open(system: &System, stream: Stream) -> Arc<OpenFile> {
         machine: system.machine.clone(),
         stream,
         end: end.clone(),
-        inode: PipeInode::anonymous(),
+        inode: PipeInode::new(system, &Credentials::root()),
         buffer: Mutex::new(None),
         received: Mutex::new(VecDeque::new()),
     };
@@ -196,7 +198,7 @@ impl StandardStream {
         while sent < bytes.len() {
             let result = self.wait(cx, open, || {
                 if self.is_closed() {
-                    return Err(Errno::EPIPE.because("nobody reads the other end"));
+                    return Err(pipe::broken(cx));
                 }
                 let now = self.machine.send(self.stream, &bytes[sent..]);
                 Ok((now > 0).then_some(now))

@@ -104,7 +104,7 @@ fn a_line_longer_than_a_chunk_is_one_read() {
 fn more_input_than_the_queue_holds_is_not_lost() {
     let user = Fixture::new();
     user.raw(1, 0);
-    let bytes: Vec<u8> = (0..20_000_u32).map(|at| (b'a' + (at % 26) as u8)).collect();
+    let bytes: Vec<u8> = (0..20_000_u32).map(|at| b'a' + (at % 26) as u8).collect();
     user.types_now(&bytes);
     let mut got = Vec::new();
     while got.len() < bytes.len() {
