@@ -8,6 +8,7 @@ mod help;
 pub mod options;
 mod run;
 mod syscalls;
+mod values;
 
 use crate::Error;
 use options::Command;

@@ -1,6 +1,6 @@
 //! The one thread that owns the state of a run.
 
-use super::input::Input;
+use super::input::{Arrival, Input};
 use super::output::{Origin, Outputs};
 use super::signals::{Policy, Reaction};
 use super::wire::Wire;
@@ -11,7 +11,6 @@ use crate::session::{Event, Session};
 use abi::boot::channel::{LogLevel, Stream};
 use rustix::io::Errno;
 use rustix::process::{self, Signal};
-use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime};
@@ -26,15 +25,8 @@ const UNSENT: usize = 128 * 1024;
 /// guest.
 const REPORT_BACKLOG: usize = 1 << 20;
 
-/// Keystrokes that are read ahead of the guest's wish, so that the way out (see
-/// [`WAY_OUT`]) works even when the guest hangs.
-const TYPE_AHEAD: usize = 4096;
-
-/// Pressed [`WAY_OUT_PRESSES`] times within [`WAY_OUT_TIME`], this key (`Ctrl-\`) ends the
-/// virtual machine from a terminal in raw mode, whatever the guest does.
-const WAY_OUT: u8 = 0x1c;
-const WAY_OUT_PRESSES: usize = 3;
-const WAY_OUT_TIME: Duration = Duration::from_secs(2);
+/// How often a job in the background looks whether it is in the foreground.
+const FOREGROUND_CHECK: Duration = Duration::from_millis(300);
 
 /// How long the readers of the program's output have after the run was cut short.
 const LAST_WRITES: Duration = Duration::from_secs(1);
@@ -44,21 +36,15 @@ pub(super) struct Attendant<'a> {
     session: Session,
     notices: Receiver<Notice>,
     wire: Wire,
-    input: Option<Input>,
-    /// The stream that the input belongs to.
-    input_stream: Stream,
-    /// Input that was read and has no credit yet.
-    pending_input: Vec<u8>,
-    input_ended: bool,
+    input: Input,
     outputs: Outputs,
     terminal: Option<Terminal>,
     verbose: bool,
     trace: Origin,
     deadline: Option<Instant>,
     policy: Policy,
-    way_out: VecDeque<Instant>,
-    /// A read permit of the wire is held back.
-    holds_permit: usize,
+    /// Read permits of the wire that are held back.
+    held_permits: usize,
 }
 
 impl<'a> Attendant<'a> {
@@ -70,6 +56,7 @@ impl<'a> Attendant<'a> {
     ) -> io::Result<Self> {
         let (sender, notices) = mpsc::sync_channel(NOTICES);
         let Streams { terminals, terminal, stdin, stdout, stderr } = streams;
+        let input_stream = if terminals[0] { Stream::Terminal } else { Stream::Stdin };
         let mut files = Vec::new();
         if let Some(terminal) = &terminal {
             files.push((Origin::Program(Stream::Terminal), terminal.output()?));
@@ -90,10 +77,7 @@ impl<'a> Attendant<'a> {
             wire: Wire::start(vm.control()?, &sender)?,
             vm,
             session,
-            input_stream: if terminals[0] { Stream::Terminal } else { Stream::Stdin },
-            input: Some(Input::start(stdin, sender.clone())),
-            pending_input: Vec::new(),
-            input_ended: false,
+            input: Input::start(input_stream, stdin, sender.clone()),
             outputs: Outputs::start(files, &sender),
             notices,
             terminal,
@@ -101,16 +85,12 @@ impl<'a> Attendant<'a> {
             trace,
             deadline: manner.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             policy: Policy::default(),
-            way_out: VecDeque::new(),
-            holds_permit: 0,
+            held_permits: 0,
         })
     }
 
     /// Attends until the end, and until everything that the program wrote is written.
     pub(super) fn attend(mut self) -> Ending {
-        if let Some(terminal) = &self.terminal {
-            terminal.enter_raw_mode();
-        }
         let ending = loop {
             self.supply_input();
             self.wire.send(self.session.take_output());
@@ -168,7 +148,9 @@ impl<'a> Attendant<'a> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.deadline, self.policy.deadline()].into_iter().flatten().min()
+        // A shell moves a running job to the foreground without a word to it.
+        let foreground = self.input.is_in_background().then(|| Instant::now() + FOREGROUND_CHECK);
+        [self.deadline, self.policy.deadline(), foreground].into_iter().flatten().min()
     }
 
     fn overdue(&self) -> Option<Ending> {
@@ -182,7 +164,7 @@ impl<'a> Attendant<'a> {
     fn take(&mut self, notice: Notice) -> Option<Ending> {
         match notice {
             Notice::Received(bytes) => {
-                self.holds_permit += 1;
+                self.held_permits += 1;
                 let ending = self.received(&bytes);
                 self.permit_reads();
                 return ending;
@@ -248,7 +230,7 @@ impl<'a> Attendant<'a> {
     fn permit_reads(&mut self) {
         let backlog = self.outputs.backlog(Origin::Report) + self.outputs.backlog(Origin::Trace);
         if backlog < REPORT_BACKLOG {
-            for _ in 0..std::mem::take(&mut self.holds_permit) {
+            for _ in 0..std::mem::take(&mut self.held_permits) {
                 self.wire.permit_read();
             }
         }
@@ -261,15 +243,11 @@ impl<'a> Attendant<'a> {
     }
 
     fn closed(&mut self, stream: Stream) {
-        match stream {
-            Stream::Stdout => self.outputs.close(Origin::Program(stream)),
-            // Birgus's own words still go to stderr and to the terminal.
-            Stream::Stdin | Stream::Stderr | Stream::Terminal => {}
+        // Birgus's own words still go to stderr and to the terminal.
+        if stream == Stream::Stdout {
+            self.outputs.close(Origin::Program(stream));
         }
-        if stream == self.input_stream {
-            self.input = None;
-            self.pending_input.clear();
-        }
+        self.input.closed(stream);
     }
 
     fn write_failed(&mut self, origin: Origin, error: Errno) {
@@ -281,65 +259,22 @@ impl<'a> Attendant<'a> {
         }
     }
 
-    /// Sends what input there is credit for, and reads more when there is more credit.
     fn supply_input(&mut self) {
-        let stream = self.input_stream;
-        let sent = self.session.send(stream, &self.pending_input);
-        self.pending_input.drain(..sent);
-        if self.input_ended && self.pending_input.is_empty() {
-            self.session.close(stream);
-            self.input = None;
+        if self.wire.unsent() <= UNSENT {
+            self.input.supply(&mut self.session, self.terminal.as_ref());
         }
-        let Some(input) = &mut self.input else { return };
-        if self.input_ended || self.wire.unsent() > UNSENT {
-            return;
-        }
-        let mut wanted = self.session.credit(stream);
-        if stream == Stream::Terminal {
-            if !self.terminal.as_ref().is_some_and(Terminal::may_read) {
-                return;
-            }
-            wanted = wanted.max(TYPE_AHEAD);
-        }
-        input.request(wanted.saturating_sub(self.pending_input.len()));
     }
 
     fn input_arrived(&mut self, result: Result<Vec<u8>, Errno>) -> Option<Ending> {
-        if let Some(input) = &mut self.input {
-            input.arrived();
-        }
-        match result {
-            Ok(bytes) => {
-                self.input_ended |= bytes.is_empty();
-                if self.input_stream == Stream::Terminal && self.wants_out(&bytes) {
-                    return Some(Ending::Signal(Signal::QUIT.as_raw() as u8));
-                }
-                self.pending_input.extend_from_slice(&bytes);
-            }
-            Err(error) => {
-                self.input_ended = true;
-                // A terminal that has hung up says EIO.
-                if self.input_stream != Stream::Terminal {
-                    let line = format!("birgus: stdin cannot be read: {error}");
-                    self.report(Origin::Report, line);
-                }
+        match self.input.arrived(result) {
+            Arrival::Taken => None,
+            Arrival::WayOut => Some(Ending::Signal(Signal::QUIT.as_raw() as u8)),
+            Arrival::Failed(error) => {
+                let line = format!("birgus: stdin cannot be read: {error}");
+                self.report(Origin::Report, line);
+                None
             }
         }
-        None
-    }
-
-    /// Whether the user asks for the way out of a program, or a guest, that does not end.
-    fn wants_out(&mut self, keys: &[u8]) -> bool {
-        let now = Instant::now();
-        for &key in keys {
-            if key == WAY_OUT {
-                self.way_out.push_back(now);
-            } else {
-                self.way_out.clear();
-            }
-        }
-        self.way_out.retain(|&pressed| now - pressed <= WAY_OUT_TIME);
-        self.way_out.len() >= WAY_OUT_PRESSES
     }
 
     fn react(&mut self, reaction: Reaction) -> Option<Ending> {

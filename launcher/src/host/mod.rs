@@ -3,7 +3,7 @@
 //!
 //! One thread, [`attend`], owns all state, among it the [`Session`]. Whatever can block is
 //! done by a thread of its own, which tells it by a [`Notice`]: reading and writing the
-//! control channel ([`wire`]), reading standard input ([`input`]), writing each of the output
+//! control channel ([`wire`]), reading standard input ([`reader`]), writing each of the output
 //! files ([`output`]), waiting for signals ([`signals`]). So no stream ever holds up another.
 //!
 //! Memory is bounded: streams by the credit that each side grants, the kernel's log and
@@ -12,6 +12,7 @@
 mod attendant;
 mod input;
 mod output;
+mod reader;
 mod signals;
 mod terminal;
 mod wire;
