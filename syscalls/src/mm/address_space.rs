@@ -6,11 +6,12 @@ use core::ops::Range;
 
 use abi::Errno;
 use abi::process::{RLIM_INFINITY, Resource};
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 use crate::error::{Because, Result};
 use crate::machine::{Machine, OutOfMemory, Page, Space};
 use crate::process::Limits;
+use crate::process::exec::Places;
 
 use super::area::{Area, AreaFlags, PAGE};
 use super::areas::Areas;
@@ -26,6 +27,8 @@ pub struct AddressSpace {
     pub(super) space: Arc<dyn Space>,
     pub(super) layout: Layout,
     pub(super) state: Mutex<State>,
+    /// Set once the program is there.
+    places: Once<Places>,
 }
 
 /// Limits of a process that concern its memory, in bytes.
@@ -108,7 +111,13 @@ impl AddressSpace {
             resident_peak: 0,
         };
         let space = machine.create_space()?;
-        Ok(Self { machine: machine.clone(), space, layout, state: Mutex::new(state) })
+        Ok(Self {
+            machine: machine.clone(),
+            space,
+            layout,
+            state: Mutex::new(state),
+            places: Once::new(),
+        })
     }
 
     /// The machine's side of it.
@@ -121,6 +130,17 @@ impl AddressSpace {
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Where the parts of the program are, once it has been loaded.
+    #[must_use]
+    pub fn places(&self) -> Option<&Places> {
+        self.places.get()
+    }
+
+    /// Says, once, where the parts of the program are.
+    pub fn set_places(&self, places: Places) {
+        self.places.call_once(|| places);
     }
 
     /// Replaces the limits that hold for later calls: setrlimit(2).

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::area::{Area, AreaFlags, PAGE};
+use super::area::{Area, AreaFlags};
 
 /// Areas that do not overlap. Neighbours that differ in nothing are one.
 #[derive(Default)]
@@ -199,6 +199,7 @@ impl Areas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mm::area::PAGE;
     use abi::memory::Protection;
 
     fn area(pages: Range<u64>, protection: Protection) -> Area {

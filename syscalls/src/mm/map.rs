@@ -91,6 +91,27 @@ impl AddressSpace {
         Ok(start)
     }
 
+    /// Maps a stack of at least `len` bytes that ends at `top` and grows.
+    ///
+    /// # Errors
+    /// `ENOMEM` when there is no room.
+    pub fn map_stack(&self, top: u64, len: u64, protection: Protection) -> Result<()> {
+        let start = whole_pages(len)
+            .and_then(|len| top.checked_sub(len))
+            .filter(|&start| start >= MMAP_MIN_ADDR)
+            .ok_or_else(|| Errno::ENOMEM.because("no room for a stack"))?;
+        let mut area = Area::anonymous(start..top, protection);
+        area.flags = AreaFlags::GROWS_DOWN;
+        area.name = "[stack]";
+        let mut state = self.state.lock();
+        if !state.areas.is_free(&area.range) {
+            return Err(Errno::ENOMEM.because("the program is where the stack must be"));
+        }
+        state.check_growth(&area, area.pages(), 0)?;
+        state.insert(area);
+        Ok(())
+    }
+
     /// Unmaps what is in a range of whole pages.
     ///
     /// # Errors

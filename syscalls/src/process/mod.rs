@@ -6,6 +6,9 @@
 //! - [`Credentials`], [`Limits`]: what a process may do
 
 pub mod credentials;
+pub mod exec;
+#[cfg(test)]
+mod exec_tests;
 pub mod limits;
 mod shared;
 mod table;
