@@ -3,7 +3,7 @@
 /// An error number as a system call returns it (negated, in `rax`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u16)]
-#[allow(clippy::upper_case_acronyms)]
+#[allow(clippy::upper_case_acronyms, non_camel_case_types)]
 pub enum Errno {
     /// Operation not permitted.
     EPERM = 1,
@@ -273,6 +273,9 @@ pub enum Errno {
     /// Kernel-internal: restart the call only when no handler ran. Never reaches an
     /// application.
     ERESTARTNOHAND = 514,
+    /// Kernel-internal: go on with restart_syscall(2) when no handler ran. Never reaches an
+    /// application.
+    ERESTART_RESTARTBLOCK = 516,
 }
 
 impl Errno {
@@ -418,6 +421,7 @@ impl Errno {
         Self::EHWPOISON,
         Self::ERESTARTSYS,
         Self::ERESTARTNOHAND,
+        Self::ERESTART_RESTARTBLOCK,
     ];
 
     /// The error with this positive number.
@@ -575,6 +579,7 @@ impl Errno {
             Self::EHWPOISON => "EHWPOISON",
             Self::ERESTARTSYS => "ERESTARTSYS",
             Self::ERESTARTNOHAND => "ERESTARTNOHAND",
+            Self::ERESTART_RESTARTBLOCK => "ERESTART_RESTARTBLOCK",
         }
     }
 }

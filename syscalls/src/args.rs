@@ -7,8 +7,11 @@
 use core::fmt::{self, Write};
 use core::marker::PhantomData;
 
+use abi::Errno;
+use abi::signal::Signal;
+
 use crate::context::Context;
-use crate::error::{Outcome, Result};
+use crate::error::{Because, Outcome, Result};
 
 /// A type that a system call can have as a parameter.
 pub trait Argument: Sized {
@@ -109,3 +112,44 @@ macro_rules! integer_arguments {
 }
 
 integer_arguments!(i32, u32, i64, u64, usize);
+
+/// The number of a signal, which may be 0 or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalNumber(pub i32);
+
+impl SignalNumber {
+    /// The signal.
+    ///
+    /// # Errors
+    /// `EINVAL` when there is none with this number.
+    pub fn signal(self) -> Result<Signal> {
+        u8::try_from(self.0)
+            .ok()
+            .and_then(Signal::new)
+            .ok_or_else(|| Errno::EINVAL.because("no such signal"))
+    }
+
+    /// The signal, or `None` for 0, which only asks whether one could be sent.
+    ///
+    /// # Errors
+    /// As [`SignalNumber::signal`].
+    pub fn signal_if_any(self) -> Result<Option<Signal>> {
+        if self.0 == 0 { Ok(None) } else { self.signal().map(Some) }
+    }
+}
+
+impl Argument for SignalNumber {
+    fn from_register(raw: u64) -> Result<Self> {
+        Ok(Self(raw as i32))
+    }
+
+    fn show(raw: u64, _: &Context<'_>, out: &mut dyn Write) -> fmt::Result {
+        match Self(raw as i32).signal() {
+            Ok(signal) if signal.is_real_time() => {
+                write!(out, "SIGRT_{}", signal.number() - abi::signal::SIGRTMIN)
+            }
+            Ok(signal) => out.write_str(signal.name()),
+            Err(_) => write!(out, "{}", raw as i32),
+        }
+    }
+}

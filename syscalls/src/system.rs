@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use abi::{Errno, number};
 use spin::Mutex;
@@ -9,10 +10,12 @@ use spin::Mutex;
 use crate::error::{Because, Error};
 use crate::fs::Vfs;
 use crate::fs::pipe_inode::PipeNumbers;
-use crate::fs::stream::Streams;
-use crate::machine::Machine;
-use crate::process::ProcessTable;
+use crate::fs::stream::{self, Streams};
+use crate::machine::{Machine, News, Service};
+use crate::process::{ProcessTable, Thread};
+use crate::signal::{Signal, info};
 use crate::terminal::{self, Terminal};
+use crate::time::Timers;
 
 /// The personality of one machine.
 pub struct System {
@@ -28,6 +31,13 @@ pub struct System {
     pub vfs: Vfs,
     /// All processes.
     pub processes: ProcessTable,
+    /// What waits for a moment to come.
+    pub(crate) timers: Timers,
+    /// The program whose end is the machine's end; 0 before it is known.
+    program: AtomicU32,
+    traced: AtomicBool,
+    /// What clock_settime(2) has added to the machine's clock.
+    wall_offset_ns: AtomicI64,
     /// `nodename` of uname(2).
     host_name: Mutex<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
@@ -45,9 +55,67 @@ impl System {
             streams: Streams::default(),
             pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
+            timers: Timers::default(),
+            program: AtomicU32::new(0),
+            traced: AtomicBool::new(false),
+            wall_offset_ns: AtomicI64::new(0),
             host_name: Mutex::new(b"birgus".to_vec()),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })
+    }
+
+    /// The thread with this number.
+    #[must_use]
+    pub(crate) fn thread(&self, id: u32) -> Option<Arc<Thread>> {
+        let processes = self.processes.all();
+        let mut threads = processes.iter().flat_map(|process| process.threads());
+        threads.find(|thread| thread.id() == id)
+    }
+
+    /// Sends a signal of the kernel to all processes of a group.
+    pub fn signal_group(&self, group: u32, signal: Signal) {
+        for process in self.processes.all() {
+            if process.group() == group {
+                // Standard signals are never refused; a real-time one may be too many.
+                let _ = process.send_signal(signal, info::kernel(signal));
+            }
+        }
+    }
+
+    /// The number of the process whose end is the machine's end.
+    #[must_use]
+    pub fn program(&self) -> u32 {
+        self.program.load(Ordering::Relaxed)
+    }
+
+    /// Says which process's end is the machine's end.
+    pub fn set_program(&self, process: u32) {
+        self.program.store(process, Ordering::Relaxed);
+    }
+
+    /// Whether system calls are traced.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Relaxed)
+    }
+
+    /// Traces the system calls of all threads that are made from now on.
+    pub fn trace(&self) {
+        self.traced.store(true, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds since 1970 UTC: the machine's clock, as clock_settime(2) has set it.
+    #[must_use]
+    pub fn wall_clock_ns(&self) -> u64 {
+        let offset = self.wall_offset_ns.load(Ordering::Relaxed);
+        self.machine.wall_clock_ns().saturating_add_signed(offset)
+    }
+
+    /// Sets the time of day, in nanoseconds since 1970 UTC.
+    pub fn set_wall_clock_ns(&self, ns: u64) {
+        let offset = i128::from(ns) - i128::from(self.machine.wall_clock_ns());
+        // Either time fits an i64 for the next 200 years.
+        self.wall_offset_ns.store(i64::try_from(offset).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// The host name, without a NUL.
@@ -72,5 +140,23 @@ impl System {
             }
         }
         Errno::ENOSYS.because("the system call is not implemented")
+    }
+}
+
+impl Service for System {
+    fn news(&self, news: News) {
+        match news {
+            News::Signal(number) => {
+                let program = self.processes.get(self.program());
+                if let (Some(signal), Some(program)) = (Signal::new(number), program) {
+                    self.signal_group(program.group(), signal);
+                }
+            }
+            news => stream::news(self, news),
+        }
+    }
+
+    fn deadline(&self) {
+        self.timers.run(&*self.machine);
     }
 }

@@ -63,8 +63,24 @@ pub static TABLE: &[Row] = rows! {
 
     // Processes, identity and limits
     getpid = calls::identity::getpid, full;
+    exit = calls::process::exit, full;
+    exit_group = calls::process::exit_group, full;
 
     // Signals
+    rt_sigaction = calls::signal::rt_sigaction, full;
+    rt_sigprocmask = calls::signal::rt_sigprocmask, full;
+    rt_sigpending = calls::signal::rt_sigpending, full;
+    rt_sigsuspend = calls::signal::rt_sigsuspend, full;
+    rt_sigtimedwait = calls::signal::rt_sigtimedwait, full;
+    rt_sigqueueinfo = calls::signal::rt_sigqueueinfo, full;
+    rt_tgsigqueueinfo = calls::signal::rt_tgsigqueueinfo, full;
+    rt_sigreturn = calls::signal::rt_sigreturn, full;
+    sigaltstack = calls::signal::sigaltstack, full;
+    restart_syscall = calls::signal::restart_syscall, full;
+    kill = calls::signal::kill, full;
+    tkill = calls::signal::tkill, full;
+    tgkill = calls::signal::tgkill, full;
+    pause = calls::signal::pause, full;
 
     // Time
 

@@ -1,1 +1,100 @@
-//! The tracer: each system call as strace(1) prints it.
+//! The tracer: each system call as strace(1) prints it, sent by
+//! [`crate::machine::Machine::trace`].
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use abi::number;
+use abi::signal::{SigInfo, si};
+
+use crate::context::Context;
+use crate::error::{Outcome, Result};
+use crate::machine::ExitStatus;
+use crate::process::{Attention, Thread};
+use crate::signal::{Signal, info};
+use crate::table;
+
+/// Makes a system call and sends its line.
+#[cold]
+pub(crate) fn call(
+    cx: &Context<'_>,
+    number: u64,
+    dispatch: impl FnOnce() -> Result<Outcome>,
+) -> Result<Outcome> {
+    let mut line = String::new();
+    // Writing to a string does not fail; the arguments are shown as they are before the call.
+    let _ = show_call(cx, number, &mut line);
+    let result = dispatch();
+    let _ = show_result(&result, &mut line);
+    cx.system.machine.trace(&line);
+    result
+}
+
+fn show_call(cx: &Context<'_>, number: u64, line: &mut String) -> core::fmt::Result {
+    let arguments = cx.registers().arguments();
+    match (table::row(number), number::name(number)) {
+        (Some(row), _) => {
+            write!(line, "{}(", row.name)?;
+            row.handler.show(cx, &arguments, line)?;
+        }
+        (None, Some(name)) => {
+            let [a, b, c, d, e, f] = arguments;
+            write!(line, "{name}({a:#x}, {b:#x}, {c:#x}, {d:#x}, {e:#x}, {f:#x}")?;
+        }
+        (None, None) => write!(line, "syscall_{number:#x}(")?,
+    }
+    line.write_char(')')
+}
+
+fn show_result(result: &Result<Outcome>, line: &mut String) -> core::fmt::Result {
+    match result {
+        // Addresses are easier to recognise in hexadecimal.
+        Ok(Outcome::Value(value @ 0x1_0000..0x8000_0000_0000_0000)) => {
+            write!(line, " = {value:#x}")
+        }
+        Ok(Outcome::Value(value)) => write!(line, " = {}", *value as i64),
+        Ok(Outcome::Replaced) => write!(line, " = 0"),
+        Ok(Outcome::Ended) => write!(line, " = ?"),
+        Err(error) if error.reason.is_empty() => write!(line, " = -1 {}", error.errno.name()),
+        Err(error) => write!(line, " = -1 {} ({})", error.errno.name(), error.reason),
+    }
+}
+
+/// Sends the line of a signal that is being delivered.
+pub(crate) fn signal(thread: &Thread, info: &SigInfo) {
+    if !thread.attention.has(Attention::TRACE) {
+        return;
+    }
+    let name = info::signal(info).map_or("SIG?", Signal::name);
+    let mut line = String::new();
+    let _ = show_signal(name, info, &mut line);
+    thread.system().machine.trace(&line);
+}
+
+fn show_signal(name: &str, info: &SigInfo, line: &mut String) -> core::fmt::Result {
+    write!(line, "--- {name} {{si_signo={}, si_code={}", info.signo, info.code)?;
+    match info.code {
+        si::KERNEL => {}
+        1.. => write!(line, ", si_addr={:#x}", info.fields[0])?,
+        _ => write!(line, ", si_pid={}, si_uid={}", info.fields[0] as u32, info.fields[0] >> 32)?,
+    }
+    line.write_str("} ---")
+}
+
+/// Sends the line of a process's end.
+pub(crate) fn exit(thread: &Thread, status: ExitStatus) {
+    if !thread.attention.has(Attention::TRACE) {
+        return;
+    }
+    let machine = &thread.system().machine;
+    match status {
+        ExitStatus::Exited(code) => {
+            machine.trace(&alloc::format!("+++ exited with {} +++", code & 0xff));
+        }
+        ExitStatus::Killed(signal) => {
+            let name = Signal::new(signal).map_or("SIG?", Signal::name);
+            machine.trace(&alloc::format!("+++ killed by {name} +++"));
+        }
+        ExitStatus::NotStarted(_) | ExitStatus::KernelFailure => {}
+    }
+}

@@ -95,7 +95,7 @@ int main(void)
     unsigned long base = 0;
     CALL(syscall(SYS_arch_prctl, 0x1003, &base));
     TRUTH(base != 0);
-    CALL(syscall(SYS_arch_prctl, 0x1002, 0x0001000000000000));
+    CALL(syscall(SYS_arch_prctl, 0x1002, 0x0100000000000000));
     CALL(syscall(SYS_arch_prctl, 0x7777, 0));
     CALL(syscall(SYS_arch_prctl, 0x1001, 0x1234000));
     CALL(syscall(SYS_arch_prctl, 0x1004, &base));

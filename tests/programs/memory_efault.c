@@ -29,7 +29,7 @@ int main(void)
     memset(map + 4096 - 5, 'f', 5);
     CALL(open(none, O_RDONLY));
     CALL(open((char *)0xffffffff80000000, O_RDONLY));
-    CALL(open((char *)0x0001000000000000, O_RDONLY));
+    CALL(open((char *)0x0100000000000000, O_RDONLY));
     map[4091] = 'f';
     map[4092] = 'i';
     map[4093] = 'l';

@@ -6,6 +6,8 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+/* No address of a program, with five-level page tables neither. */
+#define BEYOND ((void *)(1ul << 62))
 
 static int zero(const char *from, size_t length)
 {
@@ -59,11 +61,11 @@ int main(void)
     CALL(munmap(map, 4096));
     CALL(munmap(map + 1, 4096));
     CALL(munmap(map, 0));
-    CALL(munmap((void *)0x7ffffffff000, 4096));
-    CALL(munmap(map, 1ul << 48));
+    CALL(munmap(BEYOND, 4096));
+    CALL(munmap(map, 1ul << 62));
     CALL(mmap(NULL, 0, RW, ANON, -1, 0));
     CALL(mmap(map + 1, 4096, RW, ANON | MAP_FIXED, -1, 0));
-    CALL(mmap((void *)0x7ffffffff000, 4096, RW, ANON | MAP_FIXED, -1, 0));
+    CALL(mmap(BEYOND, 4096, RW, ANON | MAP_FIXED, -1, 0));
     CALL(mmap((void *)0xffff800000000000, 4096, RW, ANON | MAP_FIXED, -1, 0));
     CALL(mmap(NULL, 1ul << 47, RW, ANON, -1, 0));
     CALL(mmap(NULL, -1ul, RW, ANON, -1, 0));

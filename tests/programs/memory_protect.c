@@ -56,7 +56,7 @@ int main(void)
     FAULT(WRITE(main), main);
     FAULT(READ((char *)0x123456789000), 0x123456789000);
     /* Not an address at all: a general protection fault without an address. */
-    FAULT(READ((char *)0x0001000000000000), NULL);
+    FAULT(READ((char *)0x0100000000000000), NULL);
     FAULT(WRITE((char *)0xdeadbeefdeadbeef), NULL);
     char local[16];
     FAULT(EXECUTE(local), local);

@@ -52,6 +52,7 @@ int main(void)
     put("file", "text");
     int file = open("file", O_RDWR);
     show("regular file", file, POLLIN | POLLOUT);
+    CALL(read(0, block, 1));
     show("stdin at its end", 0, POLLIN);
     show("stdout", 1, POLLOUT);
 

@@ -32,11 +32,15 @@ pub enum Kind {
     Data = 2,
     /// The receiver of a stream allows that many more bytes. Payload: `u32`.
     Credit = 3,
-    /// End of file (from the sender) or broken pipe (from the receiver) of a stream.
+    /// End of file (from the sender) or broken pipe (from the receiver) of a stream; for
+    /// [`Stream::Terminal`] both at once, a hang-up. Needs no credit. The host notices the end
+    /// of its standard input only when the guest has granted credit for more.
     Close = 4,
     /// Host to guest: the terminal's size changed. Payload: rows, columns as `u16` each.
     WindowSize = 5,
-    /// Host to guest: a signal for the program. Payload: its number as `u8`.
+    /// Host to guest: a signal for the program. Payload: its number as `u8`. The guest answers
+    /// with a frame, of whatever kind; where it has nothing to say, with a [`Self::Credit`] of 0
+    /// bytes. A guest that does not answer within seconds counts as dead, and is ended.
     Signal = 6,
     /// Host to guest: the time of day. Payload: nanoseconds since 1970 UTC as `u64`. Sent
     /// after `Hello`, and again after the host slept.

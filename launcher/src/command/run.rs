@@ -58,7 +58,11 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     };
     let ending = host::attend(&mut vm, streams, manner)
         .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
-    Ok(conclude(options, &ending, &vm.end()))
+    let status = conclude(options, &ending, &vm.end());
+    if let (Ending::Exit(_), 1.., Some(hint)) = (&ending, status, archive.hint) {
+        say(&hint);
+    }
+    Ok(status)
 }
 
 /// The kernel in a memory file, which the engine can open by name.

@@ -1,7 +1,7 @@
 //! The root file system as a memory file.
 
+use super::RunConfig;
 use super::tree::{Body, Node, Source, Tree, absolute};
-use super::{Archive, RunConfig};
 use crate::Error;
 use crate::escape::escaped_os;
 use abi::boot::config::ENTRY;
@@ -10,11 +10,12 @@ use rustix::fs::MemfdFlags;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Writes the archive.
-pub(super) fn write(tree: &Tree, config: &RunConfig) -> Result<Archive, Error> {
+/// Writes the archive; the file and its length in bytes.
+pub(super) fn write(tree: &Tree, config: &RunConfig) -> Result<(OwnedFd, u64), Error> {
     let cannot = |error: &io::Error| Error::io("cannot write the boot archive", error);
     let file = rustix::fs::memfd_create("birgus-archive", MemfdFlags::CLOEXEC)
         .map_err(|error| cannot(&error.into()))?;
@@ -34,7 +35,7 @@ pub(super) fn write(tree: &Tree, config: &RunConfig) -> Result<Archive, Error> {
     stream.out.write_all(&last).map_err(|error| cannot(&error))?;
     let file = stream.out.into_inner().map_err(|error| cannot(error.error()))?;
     let len = file.metadata().map_err(|error| cannot(&error))?.len();
-    Ok(Archive { file: file.into(), len })
+    Ok((file.into(), len))
 }
 
 struct Stream {

@@ -5,6 +5,7 @@
 //! - [`bring`]: files of the host at the paths they have there
 //! - [`program`]: finding and checking the program
 //! - [`defaults`]: what every program finds (`/etc`, `/tmp` …)
+//! - [`unseen`]: what the program might miss
 //! - [`config`]: the configuration of the run
 //! - [`archive`]: all of it as a memory file
 //!
@@ -18,6 +19,7 @@ mod copy;
 mod defaults;
 mod program;
 mod tree;
+mod unseen;
 
 pub use config::RunConfig;
 pub use tree::{Body, Node, Source, Tree};
@@ -27,6 +29,7 @@ use crate::command::options::RunOptions;
 use crate::session::Terminals;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// A boot archive.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Archive {
     pub file: OwnedFd,
     /// Its length in bytes.
     pub len: u64,
+    /// What to tell the user when the program fails.
+    pub hint: Option<String>,
 }
 
 /// The host as the program will see it.
@@ -53,7 +58,10 @@ pub struct View {
 /// other files that cannot be read.
 pub fn build(options: &RunOptions, view: View) -> Result<Archive, Error> {
     let (tree, config) = describe(options, view)?;
-    archive::write(&tree, &config)
+    let directory = config.working_directory.as_deref().unwrap_or(Path::new("/"));
+    let hint = unseen::hint(&tree, &options.arguments, directory);
+    let (file, len) = archive::write(&tree, &config)?;
+    Ok(Archive { file, len, hint })
 }
 
 /// The root file system and the run configuration.

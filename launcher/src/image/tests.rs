@@ -6,7 +6,7 @@ use loader::archive::{DIRECTORY, REGULAR, SYMLINK, entries};
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A folder of its own for each test, which ends with it.
 struct Folder(PathBuf);

@@ -5,15 +5,18 @@
 //! - [`ProcessTable`]: all processes by number
 //! - [`Credentials`], [`Limits`]: what a process may do
 
+mod attention;
 pub mod credentials;
 pub mod exec;
 #[cfg(test)]
 mod exec_tests;
+mod exit;
 pub mod limits;
 mod shared;
 mod table;
 mod thread;
 
+pub(crate) use attention::Attention;
 pub use credentials::{Capability, Credentials};
 pub use limits::Limits;
 pub use shared::Process;

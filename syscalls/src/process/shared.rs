@@ -2,12 +2,16 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use spin::Mutex;
 
+use crate::error::Result;
 use crate::fs::{FdTable, FsContext};
+use crate::machine::ExitStatus;
 use crate::mm::AddressSpace;
+use crate::signal::ProcessSignals;
+use crate::time::IntervalTimers;
 
 use super::{Credentials, Limits, Thread};
 
@@ -28,6 +32,15 @@ pub struct Process {
     pub paths: FsContext,
     limits: Limits,
     threads: Mutex<Vec<Weak<Thread>>>,
+    /// What it does on signals, and those that wait for it.
+    pub signals: ProcessSignals,
+    /// Its interval timers.
+    pub(crate) timers: IntervalTimers,
+    /// How it ends, from the moment when that is clear.
+    pub(super) exit: Mutex<Option<ExitStatus>>,
+    pub(super) last_status: Mutex<i32>,
+    /// CPU time in nanoseconds of threads that have ended.
+    ended_cpu_ns: AtomicU64,
 }
 
 impl Process {
@@ -47,6 +60,11 @@ impl Process {
             paths,
             limits: Limits::initial(1 << 16),
             threads: Mutex::new(Vec::new()),
+            signals: ProcessSignals::default(),
+            timers: IntervalTimers::default(),
+            exit: Mutex::new(None),
+            last_status: Mutex::new(0),
+            ended_cpu_ns: AtomicU64::new(0),
         }
     }
 
@@ -107,5 +125,52 @@ impl Process {
     /// Adds a thread that will run.
     pub(super) fn add_thread(&self, thread: &Arc<Thread>) {
         self.threads.lock().push(Arc::downgrade(thread));
+    }
+
+    /// Removes a thread that ends; returns whether it was the last one.
+    pub(super) fn remove_thread(&self, thread: &Thread) -> bool {
+        self.ended_cpu_ns.fetch_add(thread.cpu_time_ns(), Ordering::Relaxed);
+        let mut threads = self.threads.lock();
+        threads.retain(|other| !core::ptr::eq(other.as_ptr(), thread));
+        threads.is_empty()
+    }
+
+    /// For how long its threads have computed, in nanoseconds.
+    #[must_use]
+    pub fn cpu_time_ns(&self) -> u64 {
+        let living: u64 = self.threads().iter().map(|thread| thread.cpu_time_ns()).sum();
+        living.saturating_add(self.ended_cpu_ns.load(Ordering::Relaxed))
+    }
+
+    /// Whether no process outside its group, but in its session, is the parent of a member:
+    /// nobody would continue the group once it has stopped (POSIX, 3.264).
+    #[must_use]
+    pub fn is_in_orphaned_group(&self) -> bool {
+        self.parent() == REAPER
+    }
+
+    /// Changes who it is and what it may do.
+    ///
+    /// # Errors
+    /// Those of `change`; nothing changes then.
+    pub fn change_credentials<T>(
+        &self,
+        change: impl FnOnce(&mut Credentials) -> Result<T>,
+    ) -> Result<T> {
+        let mut credentials = self.credentials.lock();
+        let mut new = (**credentials).clone();
+        let value = change(&mut new)?;
+        *credentials = Arc::new(new);
+        Ok(value)
+    }
+
+    /// Changes its process group.
+    pub(crate) fn set_group(&self, group: u32) {
+        self.group.store(group, Ordering::Relaxed);
+    }
+
+    /// Changes its session.
+    pub(crate) fn set_session(&self, session: u32) {
+        self.session.store(session, Ordering::Relaxed);
     }
 }

@@ -3,16 +3,18 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::process::TASK_COMM_LEN;
 use spin::{Mutex, Once};
 
 use crate::context::Context;
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Outcome, Result};
 use crate::machine::{self, Flow, Registers, Trap};
-use crate::process::Process;
+use crate::process::{Attention, Process};
+use crate::signal::{RestartBlock, ThreadSignals};
 use crate::system::System;
-use crate::table;
+use crate::{table, trace};
 
 /// A thread of the application.
 pub struct Thread {
@@ -23,12 +25,23 @@ pub struct Thread {
     /// The machine's side; set before the thread first waits.
     machine: Once<Arc<dyn machine::Thread>>,
     name: Mutex<[u8; TASK_COMM_LEN]>,
+    /// Which signals it blocks, and those that wait for it.
+    pub signals: ThreadSignals,
+    pub(crate) attention: Attention,
+    pub(crate) restart: Mutex<Option<RestartBlock>>,
+    /// Where to write 0 when the thread ends: set_tid_address(2); 0 for nowhere.
+    clear_id_at: AtomicU64,
+    /// When it was made, monotonic.
+    start_ns: u64,
+    /// For how long it has waited.
+    waited_ns: AtomicU64,
 }
 
 impl Thread {
     /// The first thread of `process`; it does not run yet ([`Thread::start`]).
     #[must_use]
     pub fn new(system: Arc<System>, process: Arc<Process>) -> Arc<Self> {
+        let start_ns = system.machine.monotonic_ns();
         let thread = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             id: process.id(),
@@ -36,7 +49,16 @@ impl Thread {
             process,
             machine: Once::new(),
             name: Mutex::new([0; TASK_COMM_LEN]),
+            signals: ThreadSignals::default(),
+            attention: Attention::default(),
+            restart: Mutex::new(None),
+            clear_id_at: AtomicU64::new(0),
+            start_ns,
+            waited_ns: AtomicU64::new(0),
         });
+        if thread.system.is_traced() {
+            thread.attention.set(Attention::TRACE);
+        }
         thread.process.add_thread(&thread);
         thread
     }
@@ -95,15 +117,52 @@ impl Thread {
         self.machine.call_once(|| machine);
     }
 
-    /// Whether a signal waits that the thread does not block.
+    /// The personality it belongs to.
+    #[must_use]
+    pub fn system(&self) -> &Arc<System> {
+        &self.system
+    }
+
+    /// Whether a signal waits that the thread does not block, or the thread is to end.
     #[must_use]
     pub fn has_deliverable_signal(&self) -> bool {
-        false
+        self.attention.has(Attention::SIGNAL | Attention::EXIT)
+    }
+
+    /// For how long it has computed, in nanoseconds: the time since it was made during which
+    /// it did not wait.
+    #[must_use]
+    pub fn cpu_time_ns(&self) -> u64 {
+        let age = self.system.machine.monotonic_ns().saturating_sub(self.start_ns);
+        age.saturating_sub(self.waited_ns.load(Ordering::Relaxed))
+    }
+
+    /// When it was made, in nanoseconds since boot.
+    #[must_use]
+    pub fn start_ns(&self) -> u64 {
+        self.start_ns
+    }
+
+    /// Sets where to write 0 when the thread ends: set_tid_address(2).
+    pub(crate) fn set_clear_id_at(&self, address: u64) {
+        self.clear_id_at.store(address, Ordering::Relaxed);
+    }
+
+    /// What set_tid_address(2) asked for, at the end of the thread.
+    pub(super) fn clear_thread_id(&self) {
+        let address = self.clear_id_at.swap(0, Ordering::Relaxed);
+        if address != 0 {
+            // As on Linux, nobody learns of a bad address.
+            let _ = self.process.memory().write(address, &[0; 4]);
+        }
     }
 
     /// Waits for [`Thread::unpark`]; see [`machine::Thread::park`].
     pub(crate) fn park(&self, deadline_ns: Option<u64>) {
+        let machine = &self.system.machine;
+        let from = machine.monotonic_ns();
         self.machine().park(deadline_ns);
+        self.waited_ns.fetch_add(machine.monotonic_ns().saturating_sub(from), Ordering::Relaxed);
     }
 
     /// Ends the thread's wait; see [`machine::Thread::unpark`].
@@ -113,7 +172,15 @@ impl Thread {
         }
     }
 
-    fn dispatch(&self, cx: &Context<'_>, number: u64) -> Result<Outcome, Error> {
+    /// Makes the thread look for signals even while it computes; see
+    /// [`machine::Thread::interrupt`].
+    pub(crate) fn interrupt(&self) {
+        if let Some(machine) = self.machine.get() {
+            machine.interrupt();
+        }
+    }
+
+    fn dispatch(&self, cx: &Context<'_>, number: u64) -> Result<Outcome> {
         match table::row(number) {
             Some(row) => row.handler.call(cx, &cx.registers().arguments()),
             None => Err(self.system.unknown_call(number)),
@@ -126,21 +193,26 @@ impl machine::Task for Thread {
         let number = registers.orig_rax;
         let cell = Cell::from_mut(registers);
         let cx = Context::new(&self.system, &self.process, self, cell);
-        let rax = match self.dispatch(&cx, number) {
-            Ok(Outcome::Value(value)) => value,
-            Err(error) => error.errno.as_return_value(),
-            Ok(Outcome::Replaced) => return Flow::Restore,
-            Ok(Outcome::Ended) => return Flow::End,
+        let result = if self.attention.has(Attention::TRACE) {
+            trace::call(&cx, number, || self.dispatch(&cx, number))
+        } else {
+            self.dispatch(&cx, number)
         };
-        registers.rax = rax;
-        Flow::Return
+        match result {
+            Ok(Outcome::Value(value)) if !self.attention.is_needed() => {
+                registers.rax = value;
+                Flow::Return
+            }
+            result => self.leave_call(registers, result),
+        }
     }
 
-    fn trap(&self, _trap: Trap, _registers: &mut Registers) -> Flow {
-        Flow::End
+    fn trap(&self, trap: Trap, registers: &mut Registers) -> Flow {
+        self.take_trap(trap, registers);
+        self.leave(registers, None)
     }
 
-    fn resume(&self, _registers: &mut Registers) -> Flow {
-        Flow::Restore
+    fn resume(&self, registers: &mut Registers) -> Flow {
+        self.leave(registers, None)
     }
 }

@@ -27,7 +27,7 @@ impl Job {
 
 /// Sends a signal to all processes of a group.
 pub(super) fn signal_group(system: &System, group: u32, signal: Signal) {
-    let _ = (system, group, signal);
+    system.signal_group(group, signal);
 }
 
 impl Terminal {

@@ -1,0 +1,41 @@
+//! What a thread must look at before it returns to the application.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Reasons not to return to the application at once: one word, so that the way back tests
+/// all of them with one load.
+#[derive(Default)]
+pub(crate) struct Attention {
+    reasons: AtomicU32,
+}
+
+impl Attention {
+    /// A signal is to be delivered.
+    pub(crate) const SIGNAL: u32 = 1;
+    /// The process ends.
+    pub(crate) const EXIT: u32 = 2;
+    /// The signal mask of before the call is to be restored.
+    pub(crate) const MASK: u32 = 4;
+    /// System calls are traced.
+    pub(crate) const TRACE: u32 = 8;
+
+    /// Whether one of these reasons holds.
+    pub(crate) fn has(&self, reasons: u32) -> bool {
+        self.reasons.load(Ordering::SeqCst) & reasons != 0
+    }
+
+    /// Whether any reason but tracing holds.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.has(!Self::TRACE)
+    }
+
+    /// Adds reasons.
+    pub(crate) fn set(&self, reasons: u32) {
+        self.reasons.fetch_or(reasons, Ordering::SeqCst);
+    }
+
+    /// Removes reasons.
+    pub(crate) fn clear(&self, reasons: u32) {
+        self.reasons.fetch_and(!reasons, Ordering::SeqCst);
+    }
+}

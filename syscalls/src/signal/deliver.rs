@@ -1,0 +1,174 @@
+//! Delivery: what happens to signals on the way back to the application.
+
+use abi::signal::{SigAction, SigInfo, Signal, sa};
+
+use crate::error::{Outcome, Result};
+use crate::machine::{ExitStatus, Flow, Registers};
+use crate::process::{Attention, Thread};
+
+use super::restart::Restart;
+use super::state::{Own, Shared};
+use super::{Disposition, SignalSet, frame, info, report};
+
+/// A signal to act upon.
+struct Delivery {
+    signal: Signal,
+    info: SigInfo,
+    disposition: Disposition,
+}
+
+impl Thread {
+    /// The way back from a system call that came to `result`.
+    pub(crate) fn leave_call(&self, registers: &mut Registers, result: Result<Outcome>) -> Flow {
+        let restart = match result {
+            Ok(Outcome::Ended) => return self.end(),
+            Ok(Outcome::Replaced) => return self.leave(registers, None),
+            Ok(Outcome::Value(value)) => {
+                registers.rax = value;
+                None
+            }
+            Err(error) => {
+                registers.rax = error.errno.as_return_value();
+                Restart::of(error.errno)
+            }
+        };
+        if restart.is_none() && !self.attention.is_needed() {
+            return Flow::Return;
+        }
+        if restart.is_none() {
+            self.restore_mask();
+        }
+        self.leave(registers, restart)
+    }
+
+    /// The way back to the application, also after a trap or an interrupt: acts upon the
+    /// signals that wait, and goes on with an interrupted system call as `restart` says.
+    pub(crate) fn leave(&self, registers: &mut Registers, mut restart: Option<Restart>) -> Flow {
+        loop {
+            self.deliver_all(registers, &mut restart);
+            if self.attention.has(Attention::EXIT) {
+                return self.end();
+            }
+            if let Some(restart) = restart.take() {
+                restart.without_handler(registers);
+            }
+            // The mask of before may let through a signal that the call's own one blocked.
+            self.restore_mask();
+            if !self.attention.has(Attention::SIGNAL) {
+                return Flow::Restore;
+            }
+        }
+    }
+
+    fn deliver_all(&self, registers: &mut Registers, restart: &mut Option<Restart>) {
+        while self.attention.has(Attention::SIGNAL) && !self.attention.has(Attention::EXIT) {
+            let Some(delivery) = self.next_delivery() else {
+                return;
+            };
+            crate::trace::signal(self, &delivery.info);
+            match delivery.disposition {
+                Disposition::Ignore => {}
+                Disposition::Stop => self.stop(delivery.signal),
+                Disposition::Terminate => self.die(delivery.signal),
+                Disposition::Core => {
+                    report::of_death(self, delivery.signal, &delivery.info, registers);
+                    self.die(delivery.signal);
+                }
+                Disposition::Handle(action) => {
+                    if let Some(restart) = restart.take() {
+                        restart.before_handler(&action, registers);
+                    }
+                    self.enter_handler(registers, delivery.signal, delivery.info, action);
+                }
+            }
+        }
+    }
+
+    /// Takes the signal to deliver next: those that the thread itself caused come first.
+    fn next_delivery(&self) -> Option<Delivery> {
+        let mut shared = self.process().signals.state.lock();
+        let mut own = self.signals.state.lock();
+        let delivery = choose(&mut shared, &mut own);
+        self.refresh(&shared, &own);
+        delivery
+    }
+
+    /// Runs a handler: puts a frame on the stack, and blocks what the action says.
+    fn enter_handler(
+        &self,
+        registers: &mut Registers,
+        signal: Signal,
+        info: SigInfo,
+        action: SigAction,
+    ) {
+        if frame::push(self, registers, signal, info, action).is_err() {
+            let was_segv = signal == Signal::SIGSEGV;
+            self.force_segv(was_segv);
+            return;
+        }
+        let mut blocked = self.signals.blocked().or(SignalSet::from_bits(action.mask));
+        if action.flags & sa::NODEFER == 0 {
+            blocked.insert(signal);
+        }
+        self.set_blocked(blocked);
+        self.attention.clear(Attention::MASK);
+    }
+
+    /// What happens when a frame cannot be written or read: `SIGSEGV`, fatal when it was the
+    /// handler of `SIGSEGV` that could not run.
+    pub(super) fn force_segv(&self, fatal: bool) {
+        if fatal {
+            self.process().set_signal_action(Signal::SIGSEGV, SigAction::default());
+        }
+        self.force_signal(Signal::SIGSEGV, info::kernel(Signal::SIGSEGV));
+    }
+
+    /// Blocks again what was blocked before the call, if that had a mask of its own.
+    fn restore_mask(&self) {
+        if self.attention.has(Attention::MASK) {
+            self.attention.clear(Attention::MASK);
+            let saved = self.signals.state.lock().saved_mask.take();
+            if let Some(mask) = saved {
+                self.set_blocked(mask);
+            }
+        }
+    }
+
+    fn die(&self, signal: Signal) {
+        self.process().begin_exit(ExitStatus::Killed(signal.number()));
+    }
+
+    /// Waits, stopped, until `SIGCONT`.
+    ///
+    /// The group of a program that the kernel started is orphaned: nobody could continue it,
+    /// so that of the signals that stop only `SIGSTOP` does (POSIX, 2.4.3).
+    fn stop(&self, signal: Signal) {
+        if signal != Signal::SIGSTOP && self.process().is_in_orphaned_group() {
+            return;
+        }
+        let process = self.process();
+        process.signals.state.lock().stopped = true;
+        while process.signals.state.lock().stopped && !self.attention.has(Attention::EXIT) {
+            self.park(None);
+        }
+    }
+}
+
+fn choose(shared: &mut Shared, own: &mut Own) -> Option<Delivery> {
+    let mine = own.pending.set().without(own.blocked);
+    let signal = mine.and(SignalSet::SYNCHRONOUS).lowest().or(mine.lowest());
+    let (signal, info) = match signal {
+        Some(signal) => (signal, own.pending.take(signal)?),
+        None => {
+            let signal = shared.pending.set().without(own.blocked).lowest()?;
+            (signal, shared.pending.take(signal)?)
+        }
+    };
+    let disposition = shared.disposition(signal);
+    if let Disposition::Handle(action) = disposition
+        && action.flags & sa::RESETHAND != 0
+    {
+        shared.set_action(signal, SigAction::default());
+    }
+    Some(Delivery { signal, info, disposition })
+}

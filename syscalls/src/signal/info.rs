@@ -1,0 +1,39 @@
+//! What a signal says about its origin: sigaction(2), "The siginfo_t argument".
+
+use abi::signal::{SigInfo, Signal, si};
+
+fn new(signal: Signal, code: i32, fields: &[u64]) -> SigInfo {
+    let mut all = [0; 14];
+    all[..fields.len()].copy_from_slice(fields);
+    SigInfo { signo: i32::from(signal.number()), errno: 0, code, padding: 0, fields: all }
+}
+
+/// From the kernel, without a cause that the code could name.
+#[must_use]
+pub fn kernel(signal: Signal) -> SigInfo {
+    new(signal, si::KERNEL, &[])
+}
+
+/// From process `pid` of user `uid`, by kill(2) or, with the code [`si::TKILL`], tgkill(2).
+#[must_use]
+pub fn user(signal: Signal, code: i32, pid: u32, uid: u32) -> SigInfo {
+    new(signal, code, &[u64::from(pid) | u64::from(uid) << 32])
+}
+
+/// From the program's own access to `address`.
+#[must_use]
+pub fn fault(signal: Signal, code: i32, address: u64) -> SigInfo {
+    new(signal, code, &[address])
+}
+
+/// The signal that `info` is about, or `None` where its number is none.
+#[must_use]
+pub fn signal(info: &SigInfo) -> Option<Signal> {
+    Signal::new(u8::try_from(info.signo).ok()?)
+}
+
+/// The sending process, where the code says that there is one.
+#[must_use]
+pub fn sender(info: &SigInfo) -> Option<u32> {
+    (info.code <= 0 && info.code != si::TIMER).then_some(info.fields[0] as u32)
+}

@@ -1,0 +1,124 @@
+//! Signals that have been sent and not yet delivered.
+
+use alloc::collections::VecDeque;
+
+use abi::signal::{SigInfo, Signal};
+
+use super::{SignalSet, info};
+
+/// Signals that wait for delivery: at most one of each standard signal, and every real-time
+/// signal that was queued.
+#[derive(Default)]
+pub(crate) struct Pending {
+    set: SignalSet,
+    queue: VecDeque<SigInfo>,
+}
+
+/// The queue of real-time signals is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueFull;
+
+impl Pending {
+    /// Which signals wait.
+    pub(crate) fn set(&self) -> SignalSet {
+        self.set
+    }
+
+    /// Adds a signal, unless it is a standard one that waits already.
+    ///
+    /// # Errors
+    /// [`QueueFull`] when a real-time signal would be more than `limit`, or memory is out.
+    pub(crate) fn push(
+        &mut self,
+        signal: Signal,
+        info: SigInfo,
+        limit: u64,
+    ) -> Result<(), QueueFull> {
+        if !signal.is_real_time() && self.set.contains(signal) {
+            return Ok(());
+        }
+        let full = signal.is_real_time() && self.queue.len() as u64 >= limit;
+        if full || self.queue.try_reserve(1).is_err() {
+            return Err(QueueFull);
+        }
+        self.set.insert(signal);
+        self.queue.push_back(info);
+        Ok(())
+    }
+
+    /// Adds a signal that must not get lost, at worst without its information.
+    pub(crate) fn force(&mut self, signal: Signal, info: SigInfo) {
+        if self.push(signal, info, u64::MAX).is_err() {
+            self.set.insert(signal);
+        }
+    }
+
+    /// Takes the oldest instance of `signal`.
+    pub(crate) fn take(&mut self, signal: Signal) -> Option<SigInfo> {
+        if !self.set.contains(signal) {
+            return None;
+        }
+        let is_it = |info: &SigInfo| info::signal(info) == Some(signal);
+        let at = self.queue.iter().position(is_it);
+        let found = at.and_then(|at| self.queue.remove(at));
+        if !self.queue.iter().any(is_it) {
+            self.set.remove(signal);
+        }
+        Some(found.unwrap_or_else(|| info::user(signal, abi::signal::si::USER, 0, 0)))
+    }
+
+    /// Drops all instances of the signals in `set`.
+    pub(crate) fn discard(&mut self, set: SignalSet) {
+        if !self.set.and(set).is_empty() {
+            self.set = self.set.without(set);
+            self.queue.retain(|info| info::signal(info).is_some_and(|one| !set.contains(one)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn real_time(value: u64) -> (Signal, SigInfo) {
+        let signal = Signal::new(40).unwrap();
+        let mut info = info::user(signal, abi::signal::si::QUEUE, 2, 0);
+        info.fields[1] = value;
+        (signal, info)
+    }
+
+    #[test]
+    fn a_standard_signal_waits_once() {
+        let mut pending = Pending::default();
+        for _ in 0..3 {
+            pending.push(Signal::SIGUSR1, info::kernel(Signal::SIGUSR1), 100).unwrap();
+        }
+        assert!(pending.take(Signal::SIGUSR1).is_some());
+        assert!(pending.take(Signal::SIGUSR1).is_none());
+    }
+
+    #[test]
+    fn real_time_signals_are_queued_in_order_up_to_the_limit() {
+        let mut pending = Pending::default();
+        for value in 0..2 {
+            let (signal, info) = real_time(value);
+            assert_eq!(pending.push(signal, info, 2), Ok(()));
+        }
+        let (signal, info) = real_time(2);
+        assert_eq!(pending.push(signal, info, 2), Err(QueueFull));
+        assert_eq!(pending.take(signal).map(|info| info.fields[1]), Some(0));
+        assert!(pending.set().contains(signal));
+        assert_eq!(pending.take(signal).map(|info| info.fields[1]), Some(1));
+        assert!(pending.set().is_empty());
+    }
+
+    #[test]
+    fn discarded_signals_are_gone() {
+        let mut pending = Pending::default();
+        pending.force(Signal::SIGTSTP, info::kernel(Signal::SIGTSTP));
+        pending.force(Signal::SIGHUP, info::kernel(Signal::SIGHUP));
+        pending.discard(SignalSet::STOPS);
+        assert!(pending.take(Signal::SIGTSTP).is_none());
+        assert!(pending.take(Signal::SIGHUP).is_some());
+    }
+}

@@ -1,0 +1,72 @@
+//! The report of a program's death: what a core dump's first screen would show.
+
+use abi::signal::{SigInfo, Signal, si};
+
+use crate::machine::Registers;
+use crate::process::Thread;
+
+use super::info;
+
+/// Says that `signal` ends the thread's process, why and where.
+pub(super) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, registers: &Registers) {
+    let r = registers;
+    let name = thread.name();
+    let (name, id) = (name.escape_ascii(), thread.process().id());
+    let (signal_name, meaning) = (signal.name(), signal.meaning());
+    match info::sender(info) {
+        Some(sender) => log::error!(
+            "{name} ({id}) was ended by {signal_name} ({meaning}), sent by process {sender}, at rip {:#x}",
+            r.rip
+        ),
+        None => log::error!(
+            "{name} ({id}) was ended by {signal_name} ({meaning}): {}, address {:#x}, at rip {:#x}",
+            cause(signal, info.code),
+            info.fields[0],
+            r.rip
+        ),
+    }
+    log::error!(
+        "rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
+        r.rax,
+        r.rbx,
+        r.rcx,
+        r.rdx,
+        r.rsi,
+        r.rdi,
+        r.rbp,
+        r.rsp
+    );
+    log::error!(
+        "r8 {:#x} r9 {:#x} r10 {:#x} r11 {:#x} r12 {:#x} r13 {:#x} r14 {:#x} r15 {:#x} rflags {:#x}",
+        r.r8,
+        r.r9,
+        r.r10,
+        r.r11,
+        r.r12,
+        r.r13,
+        r.r14,
+        r.r15,
+        r.rflags
+    );
+}
+
+/// What the code of a signal says, in the words of sigaction(2).
+fn cause(signal: Signal, code: i32) -> &'static str {
+    match (signal, code) {
+        (_, si::KERNEL) => "the processor or the kernel refused an operation",
+        (Signal::SIGSEGV, si::SEGV_MAPERR) => "address not mapped",
+        (Signal::SIGSEGV, si::SEGV_ACCERR) => "invalid permissions for the mapped address",
+        (Signal::SIGBUS, si::BUS_ADRALN) => "invalid address alignment",
+        (Signal::SIGBUS, si::BUS_ADRERR) => "beyond the end of the mapped file",
+        (Signal::SIGILL, _) => "illegal instruction",
+        (Signal::SIGFPE, si::FPE_INTDIV) => "integer divide by zero",
+        (Signal::SIGFPE, si::FPE_FLTDIV) => "floating-point divide by zero",
+        (Signal::SIGFPE, si::FPE_FLTOVF) => "floating-point overflow",
+        (Signal::SIGFPE, si::FPE_FLTUND) => "floating-point underflow",
+        (Signal::SIGFPE, si::FPE_FLTRES) => "floating-point inexact result",
+        (Signal::SIGFPE, si::FPE_FLTINV) => "floating-point invalid operation",
+        (Signal::SIGTRAP, si::TRAP_BRKPT) => "process breakpoint",
+        (Signal::SIGTRAP, si::TRAP_TRACE) => "process trace trap",
+        _ => "no cause given",
+    }
+}

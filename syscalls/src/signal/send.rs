@@ -1,0 +1,265 @@
+//! Sending signals, and what threads say about which they want.
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::process::Resource;
+use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, StackT, si};
+
+use crate::context::Context;
+use crate::error::{Because, Error, Result};
+use crate::machine::ExitStatus;
+use crate::process::{Attention, Capability, Process, Thread};
+
+use super::pending::{Pending, QueueFull};
+use super::state::{Own, Shared};
+use super::{Disposition, RestartBlock, SignalSet, info};
+
+/// Whom a signal is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// The process: any of its threads may take it.
+    Process(&'a Process),
+    /// This thread only.
+    Thread(&'a Thread),
+}
+
+impl From<QueueFull> for Error {
+    fn from(_: QueueFull) -> Self {
+        Errno::EAGAIN.because("too many signals are queued")
+    }
+}
+
+impl Target<'_> {
+    fn process(&self) -> &Process {
+        match self {
+            Self::Process(process) => process,
+            Self::Thread(thread) => thread.process(),
+        }
+    }
+
+    /// Whether the caller may send `signal`, or any if there is none: kill(2), "For a process
+    /// to have permission".
+    ///
+    /// # Errors
+    /// `EPERM` when it may not.
+    pub(crate) fn permit(&self, cx: &Context<'_>, signal: Option<Signal>) -> Result<()> {
+        let (from, to) = (cx.process.credentials(), self.process().credentials());
+        let is_own = self.process().id() == cx.process.id();
+        let is_same_user = [from.users.real, from.users.effective]
+            .iter()
+            .any(|&user| user == to.users.real || user == to.users.saved);
+        let continues =
+            signal == Some(Signal::SIGCONT) && self.process().session() == cx.process.session();
+        if is_own || is_same_user || continues || from.has(Capability::Kill) {
+            Ok(())
+        } else {
+            Err(Errno::EPERM.because("the process belongs to another user"))
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// [`QueueFull`] for a real-time signal that would exceed `RLIMIT_SIGPENDING`.
+    pub(crate) fn send(&self, signal: Signal, info: SigInfo) -> Result<(), QueueFull> {
+        let process = self.process();
+        if signal == Signal::SIGKILL {
+            process.signals.state.lock().stopped = false;
+            process.begin_exit(ExitStatus::Killed(signal.number()));
+            return Ok(());
+        }
+        let limit = process.limits().current(Resource::PendingSignals);
+        let threads = process.threads();
+        let mut shared = process.signals.state.lock();
+        if signal == Signal::SIGCONT || SignalSet::STOPS.contains(signal) {
+            prepare_job_control(&mut shared, &threads, signal);
+        }
+        let thread = match self {
+            Self::Thread(thread) => *thread,
+            Self::Process(_) => match taker(&threads, signal) {
+                Some(thread) => thread,
+                None => return Ok(()),
+            },
+        };
+        let mut own = thread.signals.state.lock();
+        if is_dropped(&shared, &own, signal) {
+            return Ok(());
+        }
+        let pending = match self {
+            Self::Thread(_) => &mut own.pending,
+            Self::Process(_) => &mut shared.pending,
+        };
+        pending.push(signal, info, limit)?;
+        let waited = own.waited.contains(signal);
+        thread.refresh(&shared, &own);
+        drop((own, shared));
+        if waited || thread.has_deliverable_signal() {
+            thread.unpark();
+            thread.interrupt();
+        }
+        Ok(())
+    }
+}
+
+/// Which thread takes a signal for the process: one that waits for it or does not block it,
+/// otherwise the first.
+fn taker(threads: &[Arc<Thread>], signal: Signal) -> Option<&Thread> {
+    let wants = |thread: &&Arc<Thread>| {
+        let own = thread.signals.state.lock();
+        own.waited.contains(signal) || !own.blocked.contains(signal)
+    };
+    threads.iter().find(wants).or(threads.first()).map(|thread| &**thread)
+}
+
+/// Whether a signal would have no effect: its disposition is to ignore it, and no thread
+/// blocks it in order to look at it later.
+fn is_dropped(shared: &Shared, own: &Own, signal: Signal) -> bool {
+    shared.disposition(signal) == Disposition::Ignore
+        && !own.blocked.contains(signal)
+        && !own.waited.contains(signal)
+}
+
+/// A stop undoes a continuation that waits, and the other way round.
+fn prepare_job_control(shared: &mut Shared, threads: &[Arc<Thread>], signal: Signal) {
+    let undone = if signal == Signal::SIGCONT {
+        SignalSet::STOPS
+    } else {
+        SignalSet::of(&[Signal::SIGCONT])
+    };
+    shared.pending.discard(undone);
+    for thread in threads {
+        thread.signals.state.lock().pending.discard(undone);
+    }
+    if signal == Signal::SIGCONT && core::mem::take(&mut shared.stopped) {
+        for thread in threads {
+            thread.unpark();
+        }
+    }
+}
+
+impl Process {
+    /// Sends a signal to the process: kill(2).
+    ///
+    /// # Errors
+    /// [`QueueFull`] for a real-time signal that would exceed `RLIMIT_SIGPENDING`.
+    pub(crate) fn send_signal(&self, signal: Signal, info: SigInfo) -> Result<(), QueueFull> {
+        Target::Process(self).send(signal, info)
+    }
+
+    /// The action for `signal`: rt_sigaction(2).
+    pub(crate) fn signal_action(&self, signal: Signal) -> SigAction {
+        self.signals.state.lock().action(signal)
+    }
+
+    /// Replaces the action for `signal` and returns the old one. Signals that wait and are
+    /// ignored now are dropped.
+    pub(crate) fn set_signal_action(&self, signal: Signal, action: SigAction) -> SigAction {
+        let threads = self.threads();
+        let mut shared = self.signals.state.lock();
+        let old = shared.action(signal);
+        shared.set_action(signal, action);
+        if shared.disposition(signal) == Disposition::Ignore {
+            let one = SignalSet::of(&[signal]);
+            shared.pending.discard(one);
+            for thread in &threads {
+                let mut own = thread.signals.state.lock();
+                own.pending.discard(one);
+                thread.refresh(&shared, &own);
+            }
+        }
+        old
+    }
+}
+
+impl Thread {
+    /// Sends `signal` to this thread as the consequence of its own system call: `SIGPIPE`,
+    /// `SIGXFSZ`, `SIGTTOU` …
+    pub fn raise(&self, signal: Signal) {
+        let (pid, uid) = (self.process().id(), self.process().credentials().users.real);
+        // Standard signals are never refused.
+        let _ = Target::Thread(self).send(signal, info::user(signal, si::USER, pid, uid));
+    }
+
+    /// Sends a signal that the thread cannot block or ignore, because it cannot go on: a
+    /// blocked or ignored one ends the process.
+    pub(crate) fn force_signal(&self, signal: Signal, info: SigInfo) {
+        let mut shared = self.process().signals.state.lock();
+        let mut own = self.signals.state.lock();
+        let ignored = shared.disposition(signal) == Disposition::Ignore;
+        if own.blocked.contains(signal) || ignored {
+            own.blocked.remove(signal);
+            shared.set_action(signal, SigAction { handler: SIG_DFL, ..SigAction::default() });
+        }
+        own.pending.force(signal, info);
+        self.refresh(&shared, &own);
+    }
+
+    /// Replaces what the thread blocks and returns what it blocked.
+    pub(crate) fn set_blocked(&self, blocked: SignalSet) -> SignalSet {
+        let shared = self.process().signals.state.lock();
+        let mut own = self.signals.state.lock();
+        let old = core::mem::replace(&mut own.blocked, blocked.without(SignalSet::UNBLOCKABLE));
+        self.refresh(&shared, &own);
+        old
+    }
+
+    /// Blocks `blocked` until the present system call is over, and what was blocked before
+    /// from then on: rt_sigsuspend(2), ppoll(2), pselect6(2).
+    pub(crate) fn block_during_call(&self, blocked: SignalSet) {
+        let shared = self.process().signals.state.lock();
+        let mut own = self.signals.state.lock();
+        let old = core::mem::replace(&mut own.blocked, blocked.without(SignalSet::UNBLOCKABLE));
+        own.saved_mask = Some(old);
+        self.attention.set(Attention::MASK);
+        self.refresh(&shared, &own);
+    }
+
+    /// Takes the first signal of `set` that waits: rt_sigtimedwait(2).
+    pub(crate) fn take_signal(&self, set: SignalSet) -> Option<SigInfo> {
+        let mut shared = self.process().signals.state.lock();
+        let mut own = self.signals.state.lock();
+        let take = |pending: &mut Pending| pending.take(pending.set().and(set).lowest()?);
+        let info = take(&mut own.pending).or_else(|| take(&mut shared.pending));
+        self.refresh(&shared, &own);
+        info
+    }
+
+    /// Says which signals the thread waits for although it may block them.
+    pub(crate) fn set_waited(&self, set: SignalSet) {
+        self.signals.state.lock().waited = set;
+    }
+
+    /// The alternate signal stack, which `new` replaces: sigaltstack(2).
+    ///
+    /// # Errors
+    /// `EPERM` while it is in use, `EINVAL` for unknown flags, `ENOMEM` when it is too small.
+    pub(crate) fn change_alternate_stack(&self, new: Option<StackT>, rsp: u64) -> Result<StackT> {
+        let mut own = self.signals.state.lock();
+        let before = own.stack.describe(rsp);
+        if let Some(new) = new {
+            own.stack.set(new, rsp)?;
+        }
+        Ok(before)
+    }
+
+    /// What restart_syscall(2) will call.
+    pub(crate) fn set_restart_block(&self, block: RestartBlock) {
+        *self.restart.lock() = Some(block);
+    }
+
+    /// Takes what restart_syscall(2) is to call.
+    pub(crate) fn take_restart_block(&self) -> Option<RestartBlock> {
+        self.restart.lock().take()
+    }
+
+    /// Notes whether there is a signal to deliver, after one of the sets has changed.
+    pub(super) fn refresh(&self, shared: &Shared, own: &Own) {
+        let waiting = own.pending.set().or(shared.pending.set());
+        if waiting.without(own.blocked).is_empty() {
+            self.attention.clear(Attention::SIGNAL);
+        } else {
+            self.attention.set(Attention::SIGNAL);
+        }
+    }
+}
