@@ -4,7 +4,7 @@
 //! [`crate::mm::AddressSpace`], which resolves page faults and gives `EFAULT`.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 use core::fmt::{self, Write};
 use core::marker::PhantomData;
 
@@ -89,9 +89,8 @@ impl<T: FromBytes + IntoBytes> UserPtr<T> {
     pub fn read_array(self, cx: &Context<'_>, count: usize) -> Result<Vec<T>> {
         let mut values = Vec::new();
         values.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        for index in 0..count {
-            values.push(self.element(index).read(cx)?);
-        }
+        values.resize_with(count, T::new_zeroed);
+        cx.memory().read(self.address, values.as_mut_slice().as_mut_bytes())?;
         Ok(values)
     }
 }
@@ -187,10 +186,10 @@ pub struct Piece {
 /// Application memory as one sequence of bytes: the buffer of read(2), the vector of readv(2).
 pub struct Buffers {
     memory: Arc<AddressSpace>,
-    pieces: Vec<Piece>,
-    /// Index of the piece that comes next, and how much of it is done.
-    next: usize,
-    done_of_next: usize,
+    /// The piece that comes next, or what is left of it.
+    current: Piece,
+    /// The pieces after it; no allocation where there is only one.
+    others: vec::IntoIter<Piece>,
     remaining: usize,
 }
 
@@ -198,14 +197,16 @@ impl Buffers {
     /// One buffer; longer ones than [`MAX_TRANSFER`] are cut, as Linux does.
     #[must_use]
     pub fn one(memory: Arc<AddressSpace>, address: u64, len: usize) -> Self {
-        Self::new(memory, alloc::vec![Piece { address, len: len.min(MAX_TRANSFER) }])
+        let current = Piece { address, len: len.min(MAX_TRANSFER) };
+        Self { memory, current, others: Vec::new().into_iter(), remaining: current.len }
     }
 
     /// Several buffers, in order; the caller has checked the sum of their lengths.
     #[must_use]
     pub fn new(memory: Arc<AddressSpace>, pieces: Vec<Piece>) -> Self {
         let remaining = pieces.iter().map(|piece| piece.len).sum();
-        Self { memory, pieces, next: 0, done_of_next: 0, remaining }
+        let current = Piece { address: 0, len: 0 };
+        Self { memory, current, others: pieces.into_iter(), remaining }
     }
 
     /// Copies up to `len` bytes piece by piece: `copy` gets an address, an offset into the
@@ -216,22 +217,23 @@ impl Buffers {
         mut copy: impl FnMut(&AddressSpace, u64, usize, usize) -> (usize, Result<()>),
     ) -> Result<usize> {
         let mut done = 0;
-        while done < len && self.next < self.pieces.len() {
-            let piece = self.pieces[self.next];
-            let part = (piece.len - self.done_of_next).min(len - done);
-            let address = piece.address.wrapping_add(self.done_of_next as u64);
-            let (copied, result) =
-                if part == 0 { (0, Ok(())) } else { copy(&self.memory, address, done, part) };
+        while done < len {
+            if self.current.len == 0 {
+                match self.others.next() {
+                    Some(next) => self.current = next,
+                    None => break,
+                }
+                continue;
+            }
+            let part = self.current.len.min(len - done);
+            let (copied, result) = copy(&self.memory, self.current.address, done, part);
             done += copied;
-            self.done_of_next += copied;
             self.remaining -= copied;
+            self.current.address = self.current.address.wrapping_add(copied as u64);
+            self.current.len -= copied;
             match result {
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
-                Ok(()) if self.done_of_next == piece.len => {
-                    self.next += 1;
-                    self.done_of_next = 0;
-                }
                 Ok(()) => {}
             }
         }
@@ -272,5 +274,67 @@ impl Source for Buffers {
         self.each(len, |memory, address, done, len| {
             memory.read_to_page(address, page, offset + done, len)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::kit::{self, AREA, AREA_LEN, BAD_ADDRESS};
+
+    fn piece(address: u64, len: usize) -> Piece {
+        Piece { address, len }
+    }
+
+    #[test]
+    fn pieces_are_one_sequence_of_bytes() {
+        let kit = kit::process();
+        let (a, b) = (kit.room(3), kit.room(5));
+        let pieces = alloc::vec![piece(a, 3), piece(BAD_ADDRESS, 0), piece(b, 5)];
+        let mut sink = Buffers::new(kit.process.memory(), pieces.clone());
+        assert_eq!(sink.put(b"ab"), Ok(2));
+        assert_eq!(sink.put(b"cdefghijk"), Ok(6));
+        assert_eq!((Sink::remaining(&sink), sink.put(b"x")), (0, Ok(0)));
+        assert_eq!((kit.get(a, 3), kit.get(b, 5)), (b"abc".to_vec(), b"defgh".to_vec()));
+        let mut source = Buffers::new(kit.process.memory(), pieces);
+        let mut bytes = [0; 4];
+        assert_eq!((source.take(&mut bytes), &bytes), (Ok(4), b"abcd"));
+        assert_eq!(Source::remaining(&source), 4);
+    }
+
+    #[test]
+    fn a_copy_ends_at_the_first_bad_address() {
+        let kit = kit::process();
+        let end = AREA + AREA_LEN;
+        let mut sink = Buffers::one(kit.process.memory(), end - 3, 10);
+        assert_eq!(sink.put(b"abcdef"), Ok(3));
+        assert_eq!(sink.put(b"d").unwrap_err().errno, Errno::EFAULT);
+        assert_eq!(Sink::remaining(&sink), 7);
+        let mut source = Buffers::one(kit.process.memory(), u64::MAX - 1, usize::MAX);
+        assert_eq!(Source::remaining(&source), MAX_TRANSFER);
+        assert_eq!(source.take(&mut [0; 9]).unwrap_err().errno, Errno::EFAULT);
+    }
+
+    #[test]
+    fn strings_end_at_their_nul_or_are_too_long() {
+        let kit = kit::process();
+        let memory = kit.process.memory();
+        let address = AREA + AREA_LEN - 4;
+        kit.set(address, b"ab\0c");
+        assert_eq!(read_c_string(&memory, address, 100), Ok(Some(b"ab".to_vec())));
+        assert_eq!(read_c_string(&memory, address, 2), Ok(None));
+        let unterminated = read_c_string(&memory, address + 3, 100);
+        assert_eq!(unterminated.unwrap_err().errno, Errno::EFAULT);
+        let wrapping = read_c_string(&memory, u64::MAX, 100);
+        assert_eq!(wrapping.unwrap_err().errno, Errno::EFAULT);
+    }
+
+    #[test]
+    fn arrays_are_read_whole() {
+        let kit = kit::process();
+        let address = kit.put_value(&[7_u32, 8, 9]);
+        let cx = kit.context();
+        assert_eq!(UserPtr::<u32>::new(address).read_array(&cx, 3), Ok(alloc::vec![7, 8, 9]));
+        assert!(UserPtr::<u32>::new(BAD_ADDRESS).read_array(&cx, 1).is_err());
     }
 }
