@@ -4,6 +4,7 @@
 //! built and run, with `// KEY: VALUE`:
 //! - `build`: the libraries to build it with, `glibc` (the default), `pie` (glibc, static
 //!   and position independent) and `musl`
+//! - `flags`: more arguments for the compiler
 //! - `args`: its arguments, separated by spaces, taken as they are
 //! - `env`: one environment variable, `NAME=VALUE`; repeats
 //! - `stdin`: that many bytes of a fixed pattern on standard input
@@ -62,6 +63,8 @@ impl Library {
 pub struct Directives {
     /// `build`
     pub libraries: Vec<Library>,
+    /// `flags`
+    pub flags: Vec<String>,
     /// `args`
     pub arguments: Vec<String>,
     /// `env`
@@ -99,6 +102,7 @@ impl Directives {
                 self.libraries =
                     value.split_whitespace().map(Library::from_name).collect::<Option<_>>()?;
             }
+            "flags" => self.flags = value.split_whitespace().map(str::to_owned).collect(),
             "args" => self.arguments = value.split_whitespace().map(str::to_owned).collect(),
             "env" => self.environment.push(value.contains('=').then(|| value.to_owned())?),
             "stdin" => self.stdin_length = value.parse().ok()?,
@@ -232,7 +236,7 @@ impl Program {
             (_, Library::Musl) => ("musl-gcc", &["-static", "-O2", "-w"]),
         };
         let mut command = Command::new(compiler);
-        command.args(arguments);
+        command.args(arguments).args(&self.directives.flags);
         command
     }
 
