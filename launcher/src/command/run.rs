@@ -9,6 +9,7 @@ use crate::host::{self, Caught, Ending, Manner, Streams, Terminal};
 use crate::image::{self, View};
 use crate::kernel;
 use crate::units::MIB;
+use abi::boot::command_line::LOG_LEVEL;
 use rustix::fs::MemfdFlags;
 use std::fs::File;
 use std::io::Write;
@@ -45,7 +46,7 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
         memory,
         kernel: kernel_file(options)?,
         archive: archive.file,
-        command_line: options.kernel_arguments.join(" "),
+        command_line: command_line(options),
     };
     // From here on there is something to be tidied up.
     let signals = Caught::now().map_err(|error| Error::io("cannot catch signals", &error))?;
@@ -63,6 +64,14 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
         say(&hint);
     }
     Ok(status)
+}
+
+/// The kernel's command line; of words that are there twice, the last one counts.
+fn command_line(options: &RunOptions) -> String {
+    let level = options.verbose.then(|| format!("{LOG_LEVEL}info"));
+    let words: Vec<&str> =
+        level.iter().chain(&options.kernel_arguments).map(String::as_str).collect();
+    words.join(" ")
 }
 
 /// The kernel in a memory file, which the engine can open by name.

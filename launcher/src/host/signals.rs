@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 const CAUGHT: [i32; 9] =
     [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH];
 
-/// How long the guest may take to answer a signal by any frame before it counts as dead.
+/// Signals by which somebody wants the program to end, or to be interrupted.
+const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
+/// How long the guest may take to answer one of them by any frame before it counts as dead.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The signals of this process, caught: those that arrive wait here until the run takes them.
@@ -67,8 +70,8 @@ pub(super) enum Reaction {
 }
 
 /// Decides what becomes of signals. A signal is the program's business as long as the guest
-/// is alive, that is, answers each one with a frame (of whatever kind). A guest that does not
-/// answer is ended after [`PATIENCE`], or by the next signal.
+/// is alive, that is, answers with a frame (of whatever kind). A guest that does not answer one
+/// of the [`ENDING`] signals is ended after [`PATIENCE`], or by the next signal.
 #[derive(Debug, Default)]
 pub(super) struct Policy {
     unanswered: Option<(u8, Instant)>,
@@ -85,10 +88,15 @@ impl Policy {
         }
         // The signals that are caught have numbers below 32.
         let number = u8::try_from(signal).unwrap_or(SIGTERM as u8);
-        if !running || self.unanswered.is_some() {
+        if !running {
             return Reaction::End(number);
         }
-        self.unanswered = Some((number, now));
+        if ENDING.contains(&signal) {
+            if self.unanswered.is_some() {
+                return Reaction::End(number);
+            }
+            self.unanswered = Some((number, now));
+        }
         Reaction::Forward(number)
     }
 
@@ -130,7 +138,16 @@ mod tests {
         assert_eq!(policy.deadline(), Some(now + PATIENCE));
         assert_eq!(policy.overdue(now + PATIENCE / 2), None);
         assert_eq!(policy.overdue(now + PATIENCE), Some(15));
+        assert_eq!(policy.react(SIGUSR1, true, now), Reaction::Forward(10));
         assert_eq!(policy.react(SIGINT, true, now), Reaction::End(2));
+    }
+
+    #[test]
+    fn a_signal_that_need_not_end_anything_needs_no_answer() {
+        let (mut policy, now) = (Policy::default(), Instant::now());
+        assert_eq!(policy.react(SIGUSR1, true, now), Reaction::Forward(10));
+        assert_eq!(policy.deadline(), None);
+        assert_eq!(policy.react(SIGTERM, true, now), Reaction::Forward(15));
     }
 
     #[test]
