@@ -8,6 +8,7 @@
 //! - [`errno`]: error numbers
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
+//! - [`poll`]: waiting for files
 //! - [`terminal`]: terminals and their ioctls
 //! - [`fs`]: flags and structures of files
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
@@ -21,6 +22,7 @@ pub mod errno;
 pub mod fs;
 pub mod memory;
 pub mod number;
+pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod terminal;

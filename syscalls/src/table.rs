@@ -85,6 +85,12 @@ pub static TABLE: &[Row] = rows! {
     // Time
 
     // Waiting and terminals
+    poll = calls::poll::poll, full;
+    ppoll = calls::poll::ppoll, full;
+    select = calls::poll::select, full;
+    pselect6 = calls::poll::pselect6, full;
+    pipe = calls::pipe::pipe, full;
+    pipe2 = calls::pipe::pipe2, full;
 
     // The system
 };

@@ -29,6 +29,7 @@ pub mod stream;
 pub mod tmpfs;
 mod turn;
 pub mod vfs;
+pub(crate) mod watch;
 pub mod working;
 
 pub use dentry::Dentry;

@@ -292,7 +292,7 @@ pub fn pair(cx: &Context<'_>, flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>
 
 /// The error of writing to a pipe that nobody reads; the thread also gets `SIGPIPE`.
 pub(super) fn broken(cx: &Context<'_>) -> Error {
-    let _ = (cx, Signal::SIGPIPE);
+    cx.thread.raise(Signal::SIGPIPE);
     Errno::EPIPE.because("nobody reads the other end")
 }
 

@@ -30,16 +30,41 @@ pub(super) fn signal_group(system: &System, group: u32, signal: Signal) {
     system.signal_group(group, signal);
 }
 
+/// Whether no member of `group` has a parent in another group of its session, who could
+/// continue it.
+fn is_orphaned(system: &System, group: u32) -> bool {
+    let processes = system.processes.all();
+    !processes.iter().filter(|member| member.group() == group).any(|member| {
+        processes.iter().any(|parent| {
+            parent.id() == member.parent()
+                && parent.session() == member.session()
+                && parent.group() != group
+        })
+    })
+}
+
 impl Terminal {
-    /// Lets a caller that is in the background of this terminal stop with `signal`.
+    /// Lets a caller that is in the background of this terminal stop with `signal`: `SIGTTIN`
+    /// before it reads, `SIGTTOU` before it writes or changes something.
     ///
     /// # Errors
-    /// `ERESTARTSYS` when the signal has been sent.
+    /// `ERESTARTSYS` when the signal has been sent; `EIO` when nobody could continue the
+    /// process, and for a reader also when it would not notice the signal.
     pub(super) fn check_foreground(&self, cx: &Context<'_>, signal: Signal) -> Result<()> {
         let job = self.state().job;
         let group = cx.process.group();
         if !job.controls(cx.process.session()) || job.foreground == 0 || job.foreground == group {
             return Ok(());
+        }
+        let (ignored, _) = cx.process.signals.ignored_and_handled();
+        if ignored.or(cx.thread.signals.blocked()).contains(signal) {
+            return match signal {
+                Signal::SIGTTIN => Err(Errno::EIO.because("SIGTTIN is blocked or ignored")),
+                _ => Ok(()),
+            };
+        }
+        if is_orphaned(cx.system, group) {
+            return Err(Errno::EIO.because("the process group is orphaned"));
         }
         signal_group(cx.system, group, signal);
         Err(Errno::ERESTARTSYS.because("the process is in the background"))
