@@ -42,8 +42,123 @@ macro_rules! rows {
 /// All system calls that have a handler, by topic.
 pub static TABLE: &[Row] = rows! {
     // Files and descriptors
+    read = calls::transfer::read, full;
+    write = calls::transfer::write, full;
+    pread64 = calls::transfer::pread64, full;
+    pwrite64 = calls::transfer::pwrite64, full;
+    readv = calls::transfer::readv, full;
+    writev = calls::transfer::writev, full;
+    preadv = calls::transfer::preadv, full;
+    pwritev = calls::transfer::pwritev, full;
+    preadv2 = calls::transfer::preadv2,
+        partial("RWF_NOWAIT is refused");
+    pwritev2 = calls::transfer::pwritev2,
+        partial("RWF_NOWAIT is refused");
+    open = calls::open::open,
+        partial("a running program can be opened for writing");
+    openat = calls::open::openat,
+        partial("a running program can be opened for writing");
+    creat = calls::open::creat,
+        partial("a running program can be opened for writing");
+    openat2 = calls::open::openat2,
+        partial("a running program can be opened for writing; RESOLVE_CACHED always gives EAGAIN");
+    close = calls::open::close, full;
+    close_range = calls::open::close_range, full;
+    memfd_create = calls::open::memfd_create,
+        partial("no seals and no huge pages");
+    lseek = calls::descriptor::lseek, full;
+    dup = calls::descriptor::dup, full;
+    dup2 = calls::descriptor::dup2, full;
+    dup3 = calls::descriptor::dup3, full;
+    fcntl = calls::descriptor::fcntl,
+        partial("no leases, seals, notification or signals for ready files");
+    ioctl = calls::descriptor::ioctl,
+        partial("requests of block devices and of particular file systems are missing");
+    flock = calls::lock::flock, full;
+    stat = calls::metadata::stat, full;
+    lstat = calls::metadata::lstat, full;
+    fstat = calls::metadata::fstat, full;
+    newfstatat = calls::metadata::newfstatat, full;
+    statx = calls::metadata::statx,
+        partial("no attributes beside the mount root, no direct I/O alignment");
+    access = calls::metadata::access, full;
+    faccessat = calls::metadata::faccessat, full;
+    faccessat2 = calls::metadata::faccessat2, full;
+    statfs = calls::metadata::statfs, full;
+    fstatfs = calls::metadata::fstatfs, full;
+    truncate = calls::storage::truncate,
+        partial("pages that are mapped stay accessible beyond the new end");
+    ftruncate = calls::storage::ftruncate,
+        partial("pages that are mapped stay accessible beyond the new end");
+    fallocate = calls::storage::fallocate, full;
+    sync = calls::storage::sync, full;
+    syncfs = calls::storage::syncfs, full;
+    fsync = calls::storage::fsync, full;
+    fdatasync = calls::storage::fdatasync, full;
+    sendfile = calls::storage::sendfile, full;
+    copy_file_range = calls::storage::copy_file_range, full;
 
     // Paths and directories
+    getdents = calls::directory::getdents, full;
+    getdents64 = calls::directory::getdents64, full;
+    getcwd = calls::directory::getcwd, full;
+    chdir = calls::directory::chdir, full;
+    fchdir = calls::directory::fchdir, full;
+    chroot = calls::directory::chroot, full;
+    umask = calls::directory::umask, full;
+    mkdir = calls::name::mkdir, full;
+    mkdirat = calls::name::mkdirat, full;
+    mknod = calls::name::mknod, full;
+    mknodat = calls::name::mknodat, full;
+    symlink = calls::name::symlink, full;
+    symlinkat = calls::name::symlinkat, full;
+    readlink = calls::name::readlink, full;
+    readlinkat = calls::name::readlinkat, full;
+    link = calls::name::link, full;
+    linkat = calls::name::linkat, full;
+    unlink = calls::name::unlink, full;
+    rmdir = calls::name::rmdir, full;
+    unlinkat = calls::name::unlinkat, full;
+    rename = calls::name::rename, full;
+    renameat = calls::name::renameat, full;
+    renameat2 = calls::name::renameat2,
+        partial("RENAME_WHITEOUT is refused");
+    chmod = calls::attributes::chmod, full;
+    fchmod = calls::attributes::fchmod, full;
+    fchmodat = calls::attributes::fchmodat, full;
+    fchmodat2 = calls::attributes::fchmodat2, full;
+    chown = calls::attributes::chown, full;
+    lchown = calls::attributes::lchown, full;
+    fchown = calls::attributes::fchown, full;
+    fchownat = calls::attributes::fchownat, full;
+    utime = calls::attributes::utime, full;
+    utimes = calls::attributes::utimes, full;
+    futimesat = calls::attributes::futimesat, full;
+    utimensat = calls::attributes::utimensat, full;
+    getxattr = calls::xattr::of_path,
+        partial("no file system stores extended attributes");
+    lgetxattr = calls::xattr::of_link,
+        partial("no file system stores extended attributes");
+    fgetxattr = calls::xattr::of_descriptor,
+        partial("no file system stores extended attributes");
+    setxattr = calls::xattr::of_path,
+        partial("no file system stores extended attributes");
+    lsetxattr = calls::xattr::of_link,
+        partial("no file system stores extended attributes");
+    fsetxattr = calls::xattr::of_descriptor,
+        partial("no file system stores extended attributes");
+    removexattr = calls::xattr::of_path,
+        partial("no file system stores extended attributes");
+    lremovexattr = calls::xattr::of_link,
+        partial("no file system stores extended attributes");
+    fremovexattr = calls::xattr::of_descriptor,
+        partial("no file system stores extended attributes");
+    listxattr = calls::xattr::listxattr,
+        partial("no file system stores extended attributes");
+    llistxattr = calls::xattr::llistxattr,
+        partial("no file system stores extended attributes");
+    flistxattr = calls::xattr::flistxattr,
+        partial("no file system stores extended attributes");
 
     // Memory
     mmap = calls::memory::mmap, full;

@@ -1,12 +1,22 @@
 //! The handlers of the system calls, by topic. Each is called from its row in
 //! [`crate::table`] only.
 
+pub(crate) mod attributes;
+pub(crate) mod descriptor;
+pub(crate) mod directory;
 pub(crate) mod identity;
 pub(crate) mod limits;
+pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod metadata;
+pub(crate) mod name;
+pub(crate) mod open;
 pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod time;
+pub(crate) mod transfer;
+pub(crate) mod xattr;

@@ -113,17 +113,19 @@ impl Records {
     }
 }
 
-/// Reads entries of the directory `open` from its position on, at most `limit` bytes of them.
+/// Reads entries of the directory `open` from its position on, at most `limit` bytes of them,
+/// and hands them to `put`; returns how many bytes. The position moves where `put` succeeds.
 ///
 /// # Errors
 /// `ENOTDIR`; `EINVAL` when not even one entry fits; `ENOENT` when the directory has been
-/// removed.
+/// removed; those of `put`.
 pub(crate) fn read_entries(
     cx: &Context<'_>,
     open: &OpenFile,
     layout: Layout,
     limit: usize,
-) -> Result<Vec<u8>> {
+    put: impl FnOnce(&[u8]) -> Result<()>,
+) -> Result<usize> {
     let location = open.location();
     if !location.is_directory() {
         return Err(Errno::ENOTDIR.because("not a directory"));
@@ -147,7 +149,8 @@ pub(crate) fn read_entries(
         if records.bytes.is_empty() && records.full {
             return Err(Errno::EINVAL.because("the buffer is too small"));
         }
-        Ok((records.bytes, next))
+        put(&records.bytes)?;
+        Ok((records.bytes.len(), next))
     })
 }
 

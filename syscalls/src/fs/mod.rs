@@ -8,6 +8,15 @@
 //! - [`FsContext`]: from where a process sees the tree
 //! - [`tmpfs`]: the file system in memory, whose files lie in the boot archive until written
 
+use alloc::sync::Arc;
+
+use crate::error::Result;
+use crate::process::Process;
+use crate::system::System;
+
+mod arguments;
+pub(crate) mod change;
+pub(crate) mod copy;
 pub mod dentry;
 pub mod device;
 pub mod directory;
@@ -17,7 +26,9 @@ pub mod inode;
 pub mod lock;
 mod memory_device;
 pub mod mount;
+pub mod open;
 pub mod open_file;
+pub mod path;
 pub mod permission;
 pub mod pipe;
 pub(crate) mod pipe_inode;
@@ -27,6 +38,7 @@ pub mod procfs;
 pub mod pseudo;
 pub mod stream;
 pub mod tmpfs;
+pub(crate) mod tree;
 mod turn;
 pub mod vfs;
 pub(crate) mod watch;
@@ -45,3 +57,13 @@ pub use open_file::OpenFile;
 pub use pseudo::PseudoFileSystem;
 pub use vfs::Vfs;
 pub use working::FsContext;
+
+/// Ends the use of a descriptor that referred to `open`: close(2), exit, execve(2). Record
+/// locks of the process on the file go, whichever descriptor they were made with.
+///
+/// # Errors
+/// Those of close(2); the descriptor is gone in any case.
+pub fn close(system: &System, process: &Process, open: &Arc<OpenFile>) -> Result<()> {
+    system.vfs.locks.release_process(process.id(), open);
+    open.file.flush()
+}

@@ -120,6 +120,11 @@ impl Location {
         Self { mount: self.mount.clone(), dentry }
     }
 
+    /// A file without a name in the file system of this place, which is shown as `name`.
+    pub(super) fn without_name(&self, inode: Arc<dyn Inode>, name: &[u8]) -> Self {
+        self.with(Dentry::without_path(inode, name))
+    }
+
     /// Whether both are the same place.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -190,11 +195,10 @@ impl Location {
     /// without a leading slash where there is no path below `root`.
     #[must_use]
     pub fn shown_path(&self, root: &Self) -> Vec<u8> {
+        let name = self.dentry.name();
         let mut path = match self.path_below(root) {
             Some(path) => path,
-            None if self.is_mount_root() && self.mount.point.is_none() => {
-                return self.dentry.name().to_vec();
-            }
+            None if self.dentry.parent().is_none() && !name.is_empty() => return name.to_vec(),
             None => {
                 let mut path = b"(unreachable)".to_vec();
                 for name in self.dentry.names() {

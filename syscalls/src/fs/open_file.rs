@@ -6,11 +6,14 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use abi::Errno;
 use abi::fs::{AccessMode, OpenFlags, seek};
 
+use spin::Once;
+
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::io::{Sink, Source};
 
 use super::file::{Extent, File, Positions};
+use super::lock::LockTable;
 use super::mount::Location;
 use super::turn::Turn;
 
@@ -25,6 +28,8 @@ pub struct OpenFile {
     position: AtomicU64,
     /// Taken by whoever moves the position.
     turn: Turn,
+    /// Where it has, or had, locks.
+    locks: Once<Arc<LockTable>>,
 }
 
 impl OpenFile {
@@ -40,7 +45,20 @@ impl OpenFile {
     pub fn at(location: Location, file: Arc<dyn File>, flags: OpenFlags) -> Self {
         let positions = file.positions();
         let flags = AtomicU32::new(flags.difference(OpenFlags::CREATION).bits());
-        Self { file, location, flags, positions, position: AtomicU64::new(0), turn: Turn::new() }
+        Self {
+            file,
+            location,
+            flags,
+            positions,
+            position: AtomicU64::new(0),
+            turn: Turn::new(),
+            locks: Once::new(),
+        }
+    }
+
+    /// Lets the locks that it will have in `table` go when the last descriptor is closed.
+    pub(super) fn will_lock(&self, table: &Arc<LockTable>) {
+        self.locks.call_once(|| table.clone());
     }
 
     /// Access mode and status flags.
@@ -147,6 +165,19 @@ impl OpenFile {
         self.file.write(cx, self, offset, from)
     }
 
+    /// Writes at the end and leaves the position alone: pwritev2(2) with `RWF_APPEND`.
+    ///
+    /// # Errors
+    /// As [`OpenFile::write_at`].
+    pub fn append(&self, cx: &Context<'_>, from: &mut dyn Source) -> Result<usize> {
+        self.check_positions()?;
+        self.check_writable()?;
+        match self.positions {
+            Positions::Kept => self.file.append(cx, self, from).map(|(len, _)| len),
+            _ => self.file.write(cx, self, 0, from),
+        }
+    }
+
     /// Moves the position and returns it: lseek(2).
     ///
     /// # Errors
@@ -229,10 +260,22 @@ impl OpenFile {
         Err(Errno::EBADF.because("the descriptor is not open for writing"))
     }
 
-    fn check_positions(&self) -> Result<()> {
+    /// Fails unless the file takes offsets.
+    ///
+    /// # Errors
+    /// `ESPIPE`.
+    pub fn check_positions(&self) -> Result<()> {
         if self.positions == Positions::None {
             return Err(Errno::ESPIPE.because("the file has no positions"));
         }
         Ok(())
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Some(table) = self.locks.get() {
+            table.release_open(self);
+        }
     }
 }

@@ -7,7 +7,7 @@ use abi::fs::{AccessRequest, FileType, Mode};
 use abi::process::Resource;
 
 use crate::context::Context;
-use crate::error::{Because, Result};
+use crate::error::{Because, Error, Result};
 use crate::process::{Capability, Credentials};
 
 use super::inode::{Inode, Metadata};
@@ -90,10 +90,25 @@ pub(super) fn keeps_set_id(cx: &Context<'_>) -> bool {
 pub(super) fn check_file_size(cx: &Context<'_>, offset: u64, max: u64) -> Result<u64> {
     let limit = cx.process.limits().current(Resource::FileSize);
     if offset >= limit {
-        return Err(Errno::EFBIG.because("the file would exceed RLIMIT_FSIZE"));
+        return Err(over_limit(cx));
     }
     if offset >= max {
         return Err(Errno::EFBIG.because("the file would be too large"));
     }
     Ok(max.min(limit))
+}
+
+/// Fails unless the caller may make a file `len` bytes long.
+///
+/// # Errors
+/// `EFBIG`.
+pub(crate) fn check_new_size(cx: &Context<'_>, len: u64) -> Result<()> {
+    if len > cx.process.limits().current(Resource::FileSize) {
+        return Err(over_limit(cx));
+    }
+    Ok(())
+}
+
+fn over_limit(_: &Context<'_>) -> Error {
+    Errno::EFBIG.because("the file would exceed RLIMIT_FSIZE")
 }

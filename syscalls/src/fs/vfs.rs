@@ -31,7 +31,7 @@ pub struct Vfs {
     /// The root directory of /dev.
     dev: Arc<dyn Inode>,
     /// A file system without a name: memfd_create(2).
-    unnamed: Arc<dyn Inode>,
+    unnamed: Location,
     next_device: AtomicU32,
 }
 
@@ -56,7 +56,11 @@ impl Vfs {
             devices: DeviceTable::new(),
             locks: Arc::new(LockTable::new()),
             dev: Tmpfs::create(machine, "devtmpfs", Device::new(0, FIRST_FILE_SYSTEM + 1)),
-            unnamed: Tmpfs::create(machine, "tmpfs", Device::new(0, FIRST_FILE_SYSTEM + 2)),
+            unnamed: Location::without_path(Tmpfs::create(
+                machine,
+                "tmpfs",
+                Device::new(0, FIRST_FILE_SYSTEM + 2),
+            )),
             next_device: AtomicU32::new(FIRST_FILE_SYSTEM + 3),
         };
         vfs.fill_root().map_err(|error| UnpackError::Entry { name: b"dev".to_vec(), error })?;
@@ -76,7 +80,7 @@ impl Vfs {
     }
 
     /// The root directory of a file system that is mounted nowhere, for files without a name.
-    pub(crate) fn unnamed(&self) -> &Arc<dyn Inode> {
+    pub(crate) fn unnamed(&self) -> &Location {
         &self.unnamed
     }
 

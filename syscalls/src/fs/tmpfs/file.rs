@@ -2,11 +2,10 @@
 
 use alloc::sync::Arc;
 
-use abi::Errno;
 use abi::fs::OpenFlags;
 
 use crate::context::Context;
-use crate::error::{Because, Result};
+use crate::error::Result;
 use crate::fs::file::{Extent, File, Positions};
 use crate::fs::inode::Inode;
 use crate::fs::open_file::OpenFile;
@@ -90,10 +89,6 @@ impl File for RegularFile {
 
     fn find(&self, offset: u64, extent: Extent) -> Result<u64> {
         self.node.content()?.find(offset, extent)
-    }
-
-    fn readable_bytes(&self) -> Result<usize> {
-        Err(Errno::ENOTTY.because("the position decides"))
     }
 
     fn sync(&self) -> Result<()> {

@@ -1,0 +1,219 @@
+//! How much is stored: truncate(2), fallocate(2), fsync(2), and copies between files.
+
+use abi::Errno;
+use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType, OpenFlags};
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::fs::path::{self, Follow};
+use crate::fs::{Fd, OpenFile, copy, permission};
+use crate::user::{UserPath, UserPtr};
+
+/// truncate(2).
+///
+/// # Differences from Linux
+/// Pages of the file that are mapped already stay accessible beyond the new end.
+pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()> {
+    let len = checked_len(len)?;
+    let found = path::resolve(cx, Fd(AT_FDCWD), path.read(cx)?, Follow::Last)?;
+    match found.inode().kind() {
+        FileType::Regular => {}
+        FileType::Directory => return Err(Errno::EISDIR.because("a directory")),
+        _ => return Err(Errno::EINVAL.because("not a regular file")),
+    }
+    found.mount.check_writable()?;
+    permission::check_inode(cx, found.inode(), AccessRequest::WRITE)?;
+    permission::check_new_size(cx, len)?;
+    found.inode().truncate(len)
+}
+
+/// ftruncate(2).
+///
+/// # Differences from Linux
+/// As [`truncate`].
+pub(crate) fn ftruncate(cx: &Context<'_>, fd: Fd, len: i64) -> Result<()> {
+    let len = checked_len(len)?;
+    let open = usable(cx, fd)?;
+    let regular = open.file.inode().kind() == FileType::Regular;
+    if !regular || !open.access_mode().can_write() {
+        return Err(Errno::EINVAL.because("not a regular file that is open for writing"));
+    }
+    permission::check_new_size(cx, len)?;
+    open.file.inode().truncate(len)
+}
+
+fn checked_len(len: i64) -> Result<u64> {
+    u64::try_from(len).map_err(|_| Errno::EINVAL.because("the length is negative"))
+}
+
+/// fallocate(2).
+///
+/// # Differences from Linux
+/// The modes that move what is in the file (`FALLOC_FL_COLLAPSE_RANGE`,
+/// `FALLOC_FL_INSERT_RANGE`) and `FALLOC_FL_UNSHARE_RANGE` are refused with `EOPNOTSUPP`, as
+/// by Linux's tmpfs.
+pub(crate) fn fallocate(
+    cx: &Context<'_>,
+    fd: Fd,
+    flags: FallocateFlags,
+    offset: i64,
+    len: i64,
+) -> Result<()> {
+    let open = cx.process.files.get(fd)?;
+    let (Ok(offset), Ok(len @ 1..)) = (u64::try_from(offset), u64::try_from(len)) else {
+        return Err(Errno::EINVAL.because("offset or length is out of range"));
+    };
+    check_fallocate(flags)?;
+    open.check_writable()?;
+    let inode = open.file.inode();
+    match inode.kind() {
+        FileType::Fifo => return Err(Errno::ESPIPE.because("a pipe")),
+        FileType::Directory => return Err(Errno::EISDIR.because("a directory")),
+        FileType::Regular => {}
+        _ => return Err(Errno::ENODEV.because("not a regular file")),
+    }
+    if !flags.contains(FallocateFlags::KEEP_SIZE) {
+        permission::check_new_size(cx, offset.saturating_add(len))?;
+    }
+    inode.allocate(flags, offset, len)
+}
+
+fn check_fallocate(flags: FallocateFlags) -> Result<()> {
+    use FallocateFlags as F;
+    let unsupported = || Errno::EOPNOTSUPP.because("the mode is not supported");
+    if !F::all().contains(flags) || flags.contains(F::PUNCH_HOLE | F::ZERO_RANGE) {
+        return Err(unsupported());
+    }
+    if flags.contains(F::PUNCH_HOLE) && !flags.contains(F::KEEP_SIZE) {
+        return Err(unsupported());
+    }
+    Ok(())
+}
+
+/// sync(2): files live in memory, and there is nothing else to bring them to.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn sync(_: &Context<'_>) -> Result<()> {
+    Ok(())
+}
+
+/// syncfs(2).
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn syncfs(cx: &Context<'_>, fd: Fd) -> Result<()> {
+    usable(cx, fd).map(drop)
+}
+
+/// fsync(2).
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn fsync(cx: &Context<'_>, fd: Fd) -> Result<()> {
+    usable(cx, fd)?.file.sync()
+}
+
+/// fdatasync(2).
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn fdatasync(cx: &Context<'_>, fd: Fd) -> Result<()> {
+    fsync(cx, fd)
+}
+
+fn usable(cx: &Context<'_>, fd: Fd) -> Result<alloc::sync::Arc<OpenFile>> {
+    let open = cx.process.files.get(fd)?;
+    if open.is_path() {
+        return Err(Errno::EBADF.because("the descriptor only names a place"));
+    }
+    Ok(open)
+}
+
+/// sendfile(2).
+///
+/// # Differences from Linux
+/// The input may be anything that can be read at an offset, or be read to its end.
+pub(crate) fn sendfile(
+    cx: &Context<'_>,
+    to: Fd,
+    from: Fd,
+    offset: UserPtr<i64>,
+    count: usize,
+) -> Result<usize> {
+    let start = offset.non_null().map(|offset| offset.read(cx)).transpose()?;
+    let start = start.map(checked_offset).transpose()?;
+    let from = cx.process.files.get(from)?;
+    from.check_readable()?;
+    if start.is_some() {
+        from.check_positions()?;
+    }
+    let to = cx.process.files.get(to)?;
+    to.check_writable()?;
+    if to.flags().contains(OpenFlags::APPEND) {
+        return Err(Errno::EINVAL.because("the output is open for appending"));
+    }
+    let (done, end) = copy::transfer(cx, &from, start, &to, None, count)?;
+    if let (Some(pointer), Some(end)) = (offset.non_null(), end) {
+        pointer.write(cx, &(end as i64))?;
+    }
+    Ok(done)
+}
+
+/// copy_file_range(2).
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn copy_file_range(
+    cx: &Context<'_>,
+    from: Fd,
+    from_offset: UserPtr<i64>,
+    to: Fd,
+    to_offset: UserPtr<i64>,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
+    let read = |pointer: UserPtr<i64>| -> Result<Option<u64>> {
+        let offset = pointer.non_null().map(|pointer| pointer.read(cx)).transpose()?;
+        offset.map(checked_offset).transpose()
+    };
+    let (from_start, to_start) = (read(from_offset)?, read(to_offset)?);
+    if flags != 0 {
+        return Err(Errno::EINVAL.because("flags are not zero"));
+    }
+    check_copy(&from, &to)?;
+    let at = from_start.unwrap_or(from.position());
+    let target = to_start.unwrap_or(to.position());
+    let same = alloc::sync::Arc::ptr_eq(from.file.inode(), to.file.inode());
+    if same && at < target.saturating_add(len as u64) && target < at.saturating_add(len as u64) {
+        return Err(Errno::EINVAL.because("the ranges overlap"));
+    }
+    let (done, _) = copy::transfer(cx, &from, from_start, &to, to_start, len)?;
+    for (pointer, start) in [(from_offset, from_start), (to_offset, to_start)] {
+        if let (Some(pointer), Some(start)) = (pointer.non_null(), start) {
+            pointer.write(cx, &((start + done as u64) as i64))?;
+        }
+    }
+    Ok(done)
+}
+
+fn check_copy(from: &OpenFile, to: &OpenFile) -> Result<()> {
+    for open in [from, to] {
+        match open.file.inode().kind() {
+            FileType::Regular => {}
+            FileType::Directory => return Err(Errno::EISDIR.because("a directory")),
+            _ => return Err(Errno::EINVAL.because("not a regular file")),
+        }
+    }
+    from.check_readable()?;
+    to.check_writable()?;
+    if to.flags().contains(OpenFlags::APPEND) {
+        return Err(Errno::EBADF.because("the output is open for appending"));
+    }
+    Ok(())
+}
+
+fn checked_offset(offset: i64) -> Result<u64> {
+    u64::try_from(offset).map_err(|_| Errno::EINVAL.because("the offset is negative"))
+}

@@ -1,0 +1,213 @@
+//! Opening files by path: open(2), openat2(2).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::Errno;
+use abi::fs::{AccessMode, AccessRequest, FileType, Mode, OpenFlags, ResolveFlags};
+
+use crate::context::Context;
+use crate::error::{Because, Error, Result};
+
+use super::fd_table::Fd;
+use super::file::File;
+use super::inode::{Inode, NewInode, NewKind};
+use super::mount::Location;
+use super::open_file::OpenFile;
+use super::path::{self, End, Last, Walk};
+use super::{permission, tree};
+
+/// How a file is to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Access mode and flags.
+    pub flags: OpenFlags,
+    /// Permission bits of a new file; the umask is taken away here.
+    pub mode: Mode,
+    /// How the path is resolved.
+    pub resolve: ResolveFlags,
+}
+
+impl How {
+    /// These flags, for a file that is there.
+    #[must_use]
+    pub fn existing(flags: OpenFlags) -> Self {
+        Self { flags, mode: Mode::empty(), resolve: ResolveFlags::empty() }
+    }
+
+    /// Brings the flags into the form the rest relies on, as Linux does.
+    fn normalized(mut self) -> Result<Self> {
+        use OpenFlags as F;
+        if self.flags.contains(F::PATH) {
+            self.flags &= F::PATH | F::DIRECTORY | F::NOFOLLOW | F::CLOEXEC;
+            return Ok(self);
+        }
+        if self.flags.contains(F::TMPFILE_BIT) {
+            if !self.flags.contains(F::DIRECTORY) || self.flags.contains(F::CREAT) {
+                return Err(Errno::EINVAL.because("O_TMPFILE goes without O_CREAT"));
+            }
+            if matches!(self.flags.access_mode(), AccessMode::Read | AccessMode::Neither) {
+                return Err(Errno::EINVAL.because("O_TMPFILE needs write access"));
+            }
+        } else if self.flags.contains(F::CREAT | F::DIRECTORY) {
+            return Err(Errno::EINVAL.because("O_CREAT does not make directories"));
+        }
+        self.flags |= F::LARGEFILE;
+        Ok(self)
+    }
+
+    /// What the permissions must allow.
+    fn request(&self) -> AccessRequest {
+        let mut request = match self.flags.access_mode() {
+            AccessMode::Read => AccessRequest::READ,
+            AccessMode::Write => AccessRequest::WRITE,
+            AccessMode::ReadWrite | AccessMode::Neither => {
+                AccessRequest::READ | AccessRequest::WRITE
+            }
+        };
+        if self.flags.contains(OpenFlags::TRUNC) {
+            request |= AccessRequest::WRITE;
+        }
+        request
+    }
+}
+
+/// Opens the file that `path` names, seen from `directory`.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open(cx: &Context<'_>, directory: Fd, path: Vec<u8>, how: How) -> Result<Arc<OpenFile>> {
+    let how = how.normalized()?;
+    let mut walk = Walk::new(cx, directory, path, how.resolve)?;
+    loop {
+        let end = walk.end()?;
+        if end.slash && how.flags.contains(OpenFlags::CREAT) {
+            return Err(Errno::EISDIR.because("the path ends with a slash"));
+        }
+        let found = match walk.found(&end) {
+            Err(error) if is_creatable(&error, &end, how) => return create(cx, &end, how),
+            other => other?,
+        };
+        if how.flags.contains(OpenFlags::CREAT | OpenFlags::EXCL) {
+            return Err(Errno::EEXIST.because("the file exists"));
+        }
+        let is_link = found.inode().kind() == FileType::SymbolicLink && end.last != Last::None;
+        if is_link && (end.slash || !how.flags.contains(OpenFlags::NOFOLLOW)) {
+            walk.follow(&found)?;
+            continue;
+        }
+        if end.slash && !found.is_directory() {
+            return Err(path::not_a_directory());
+        }
+        return open_location(cx, found, how);
+    }
+}
+
+/// Opens what is at `location`, with the checks of open(2).
+///
+/// # Errors
+/// Those of open(2) for a file that is there.
+pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<Arc<OpenFile>> {
+    use OpenFlags as F;
+    let kind = location.inode().kind();
+    let is_directory = kind == FileType::Directory;
+    if how.flags.contains(F::CREAT) && is_directory {
+        return Err(Errno::EISDIR.because("a directory"));
+    }
+    if how.flags.contains(F::DIRECTORY) && !is_directory {
+        return Err(Errno::ENOTDIR.because("not a directory"));
+    }
+    if how.flags.contains(F::PATH) {
+        let file = Arc::new(PathFile { inode: location.inode().clone() });
+        return Ok(Arc::new(OpenFile::at(location, file, how.flags)));
+    }
+    if how.flags.contains(F::TMPFILE_BIT) {
+        return open_unnamed(cx, &location, how);
+    }
+    check_open(cx, &location, how)?;
+    if how.flags.contains(F::TRUNC) && kind == FileType::Regular {
+        location.inode().truncate(0)?;
+    }
+    open_checked(cx, location, how)
+}
+
+/// What may_open of Linux checks.
+fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
+    let request = how.request();
+    let metadata = location.inode().metadata()?;
+    match metadata.kind {
+        FileType::SymbolicLink => return Err(Errno::ELOOP.because("a symbolic link")),
+        FileType::Directory if request.contains(AccessRequest::WRITE) => {
+            return Err(Errno::EISDIR.because("a directory cannot be written"));
+        }
+        FileType::Socket => return Err(Errno::ENXIO.because("a socket cannot be opened")),
+        FileType::Regular if request.contains(AccessRequest::WRITE) => {
+            location.mount.check_writable()?;
+        }
+        _ => {}
+    }
+    let who = cx.process.credentials();
+    permission::check(&who, &metadata, request)?;
+    if how.flags.contains(OpenFlags::NOATIME) {
+        permission::check_owner(&who, &metadata)?;
+    }
+    Ok(())
+}
+
+fn open_checked(cx: &Context<'_>, location: Location, how: How) -> Result<Arc<OpenFile>> {
+    let file = location.inode().clone().open(cx, how.flags)?;
+    Ok(Arc::new(OpenFile::at(location, file, how.flags)))
+}
+
+fn is_creatable(error: &Error, end: &End, how: How) -> bool {
+    error.errno == Errno::ENOENT
+        && how.flags.contains(OpenFlags::CREAT)
+        && matches!(end.last, Last::Name(_))
+}
+
+fn create(cx: &Context<'_>, end: &End, how: How) -> Result<Arc<OpenFile>> {
+    let location = tree::create(cx, end, NewKind::Regular, how.mode)?;
+    open_checked(cx, location, how)
+}
+
+fn open_unnamed(cx: &Context<'_>, directory: &Location, how: How) -> Result<Arc<OpenFile>> {
+    directory.mount.check_writable()?;
+    let request = AccessRequest::WRITE | AccessRequest::EXECUTE;
+    permission::check_inode(cx, directory.inode(), request)?;
+    let metadata = directory.inode().metadata()?;
+    let new = tree::new_inode(cx, &metadata, NewKind::Regular, how.mode);
+    let inode = directory.inode().create_unnamed(&new)?;
+    let name = alloc::format!("/#{} (deleted)", inode.metadata()?.number);
+    open_checked(cx, directory.without_name(inode, name.as_bytes()), how)
+}
+
+/// Opens a new file in memory that is found by no path and is shown as `name`:
+/// memfd_create(2).
+///
+/// # Errors
+/// `ENOSPC`; `ENOMEM`.
+pub fn open_memory(cx: &Context<'_>, name: &[u8]) -> Result<Arc<OpenFile>> {
+    let directory = cx.system.vfs.unnamed();
+    let who = cx.process.credentials();
+    let new = NewInode {
+        kind: NewKind::Regular,
+        mode: Mode::ALL,
+        owner: who.users.file_system,
+        group: who.groups.file_system,
+    };
+    let inode = directory.inode().create_unnamed(&new)?;
+    let shown = [b"/memfd:", name, b" (deleted)"].concat();
+    let how = How::existing(OpenFlags::RDWR | OpenFlags::LARGEFILE);
+    open_checked(cx, directory.without_name(inode, &shown), how)
+}
+
+/// What `O_PATH` opens: a place, and nothing that can be done with what is there.
+struct PathFile {
+    inode: Arc<dyn Inode>,
+}
+
+impl File for PathFile {
+    fn inode(&self) -> &Arc<dyn Inode> {
+        &self.inode
+    }
+}
