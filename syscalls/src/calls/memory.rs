@@ -44,7 +44,11 @@ pub(crate) fn mmap(
     let source = if flags.contains(MapFlags::ANONYMOUS) {
         MapSource::Anonymous
     } else {
-        MapSource::File(cx.process.files.get(Fd(fd))?, offset.0)
+        let file = cx.process.files.get(Fd(fd))?;
+        if file.is_path() {
+            return Err(Errno::EBADF.because("the descriptor only names a place"));
+        }
+        MapSource::File(file, offset.0)
     };
     if flags.contains(MapFlags::HUGETLB) {
         return Err(match source {

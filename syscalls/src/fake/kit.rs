@@ -11,12 +11,16 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use abi::fs::{Mode, OpenFlags};
 use abi::memory::{MapFlags, Protection};
 use abi::{Errno, PAGE_SIZE, number};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::context::Context;
-use crate::fs::{FsContext, Vfs};
+use crate::fs::fd_table::OnExec;
+use crate::fs::inode::{NewInode, NewKind};
+use crate::fs::{FsContext, OpenFile, Vfs};
+use crate::io::SliceSource;
 use crate::machine::{Flow, Machine, Registers, Task};
 use crate::mm::{AddressSpace, MapRequest, MapSource, MemoryLimits};
 use crate::process::{Process, Thread};
@@ -157,6 +161,34 @@ impl Kit {
         let mut value = T::new_zeroed();
         self.process.memory().read(address, value.as_mut_bytes()).expect("memory of the process");
         value
+    }
+
+    /// Makes a file in the root directory with this content, open for reading and writing.
+    ///
+    /// # Panics
+    /// When the file system refuses it.
+    #[must_use]
+    pub fn file(&self, name: &str, content: &[u8]) -> Arc<OpenFile> {
+        let cx = self.context();
+        let mode = Mode::from_bits_retain(0o755);
+        let new = NewInode { kind: NewKind::Regular, mode, owner: 0, group: 0 };
+        let root = self.system.vfs.root().inode();
+        let inode = root.create(name.as_bytes(), &new).expect("a new file");
+        let file = inode.open(&cx, OpenFlags::RDWR).expect("an open file");
+        let open = Arc::new(OpenFile::new(file, OpenFlags::RDWR));
+        let written = open.write(&cx, &mut SliceSource::new(content)).expect("room in the file");
+        assert_eq!(written, content.len(), "the file takes all");
+        open
+    }
+
+    /// Gives the process a descriptor of `open`.
+    ///
+    /// # Panics
+    /// When it has too many.
+    #[must_use]
+    pub fn descriptor(&self, open: Arc<OpenFile>) -> u64 {
+        let fd = self.process.files.add(open, 0, OnExec::Keep, 1024);
+        fd.expect("a free descriptor").0 as u64
     }
 
     /// Makes the system call `name` through the table, from its entry to its return.

@@ -67,6 +67,15 @@ pub enum Extent {
     Hole,
 }
 
+/// What mmap(2) makes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapping {
+    /// Its content: [`Inode::page`], [`Inode::shared_page`].
+    Pages,
+    /// Fresh memory of zeros: `/dev/zero`.
+    Zeros,
+}
+
 /// What an [`Inode`] becomes when it is opened.
 ///
 /// Defaults are those of a file that cannot do the thing.
@@ -77,6 +86,14 @@ pub trait File: Send + Sync {
     /// What it makes of offsets; never changes.
     fn positions(&self) -> Positions {
         Positions::None
+    }
+
+    /// What mmap(2) makes of it.
+    ///
+    /// # Errors
+    /// `ENODEV` when it cannot be mapped.
+    fn mapping(&self) -> Result<Mapping> {
+        Err(Errno::ENODEV.because("the file cannot be mapped"))
     }
 
     /// Reads at `offset`, where the file keeps positions, and returns how many bytes.

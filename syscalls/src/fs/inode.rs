@@ -146,15 +146,6 @@ pub enum Link {
     Location(Location),
 }
 
-/// What mmap(2) makes of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mapping {
-    /// Its content: [`Inode::page`], [`Inode::shared_page`].
-    Pages,
-    /// Fresh memory of zeros: `/dev/zero`.
-    Zeros,
-}
-
 /// An entry as [`Inode::read_directory`] shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectoryEntry<'a> {
@@ -333,17 +324,6 @@ pub trait Inode: Any + Send + Sync {
     fn allocate(&self, flags: FallocateFlags, offset: u64, len: u64) -> Result<()> {
         let _ = (flags, offset, len);
         Err(Errno::EOPNOTSUPP.because("the file cannot be allocated"))
-    }
-
-    /// What mmap(2) makes of it.
-    ///
-    /// # Errors
-    /// `ENODEV` when it cannot be mapped.
-    fn mapping(&self) -> Result<Mapping> {
-        if self.kind() == FileType::Regular {
-            return Ok(Mapping::Pages);
-        }
-        Err(Errno::ENODEV.because("the file cannot be mapped"))
     }
 
     /// The page with the bytes from `index * PAGE_SIZE`, for a private mapping or for

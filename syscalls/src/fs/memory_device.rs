@@ -10,7 +10,7 @@ use crate::error::{Because, Result};
 use crate::io::{Sink, Source};
 
 use super::device::{DeviceTable, Driver};
-use super::file::{File, Positions};
+use super::file::{File, Mapping, Positions};
 use super::inode::Inode;
 use super::open_file::OpenFile;
 
@@ -87,6 +87,10 @@ impl File for Zero {
 
     fn positions(&self) -> Positions {
         Positions::Ignored
+    }
+
+    fn mapping(&self) -> Result<Mapping> {
+        Ok(Mapping::Zeros)
     }
 
     fn read(&self, _: &Context<'_>, _: &OpenFile, _: u64, to: &mut dyn Sink) -> Result<usize> {

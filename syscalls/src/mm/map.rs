@@ -9,7 +9,7 @@ use loader::MMAP_MIN_ADDR;
 
 use crate::error::{Because, Result};
 use crate::fs::OpenFile;
-use crate::fs::inode::Mapping;
+use crate::fs::file::Mapping;
 
 use super::address_space::{AddressSpace, State, check_commit};
 use super::area::{
@@ -206,7 +206,7 @@ impl AddressSpace {
 
     fn file_backing(&self, open: &Arc<OpenFile>, offset: u64, share: Share) -> Result<Backing> {
         let inode = open.file.inode();
-        match inode.mapping()? {
+        match open.file.mapping()? {
             Mapping::Zeros => Ok(self.anonymous(share)),
             Mapping::Pages => {
                 let object = Object::File { inode: inode.clone(), open: open.clone() };

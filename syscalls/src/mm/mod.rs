@@ -25,6 +25,8 @@ mod fault;
 mod layout;
 mod lock;
 mod map;
+#[cfg(test)]
+mod model_tests;
 mod object;
 mod pages;
 mod program_break;

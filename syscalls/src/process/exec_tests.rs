@@ -3,35 +3,15 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::fs::{Mode, OpenFlags};
 use abi::memory::Protection;
 use abi::{Errno, PAGE_SIZE};
 
 use crate::fake::kit::{self, Kit};
-use crate::fs::OpenFile;
-use crate::fs::inode::{NewInode, NewKind};
-use crate::io::SliceSource;
 use crate::machine::Machine;
 use crate::mm::{MemoryLimits, Wanted};
 
 use super::Credentials;
 use super::exec::{ExecError, Loaded, Program};
-
-/// A file of the kit's root directory with this content, open for reading and writing.
-fn file(kit: &Kit, content: &[u8]) -> Arc<OpenFile> {
-    let cx = kit.context();
-    let new = NewInode {
-        kind: NewKind::Regular,
-        mode: Mode::from_bits_retain(0o755),
-        owner: 0,
-        group: 0,
-    };
-    let inode = kit.system.vfs.root().inode().create(b"program", &new).unwrap();
-    let file = inode.open(&cx, OpenFlags::RDWR).unwrap();
-    let open = Arc::new(OpenFile::new(file, OpenFlags::RDWR));
-    assert_eq!(open.write(&cx, &mut SliceSource::new(content)), Ok(content.len()));
-    open
-}
 
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
@@ -75,7 +55,7 @@ const SEGMENTS: [Header; 2] = [
 fn load(kit: &Kit, content: &[u8]) -> Result<Loaded, ExecError> {
     let machine: Arc<dyn Machine> = kit.machine.clone();
     Program {
-        file: &file(kit, content),
+        file: &kit.file("program", content),
         path: b"/program",
         arguments: &[b"program".to_vec(), b"-x".to_vec()],
         environment: &[b"HOME=/".to_vec()],
@@ -158,7 +138,7 @@ fn what_cannot_be_executed_yet_says_so() {
 fn running_out_of_memory_is_enomem_and_leaks_nothing() {
     let kit = kit::process();
     let content = elf(3, 0x1000, &SEGMENTS);
-    let program = file(&kit, &content);
+    let program = kit.file("program", &content);
     let machine: Arc<dyn Machine> = kit.machine.clone();
     let load = || {
         Program {

@@ -6,7 +6,7 @@ use abi::fs::OpenFlags;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::fs::file::{Extent, File, Positions};
+use crate::fs::file::{Extent, File, Mapping, Positions};
 use crate::fs::inode::Inode;
 use crate::fs::open_file::OpenFile;
 use crate::fs::permission;
@@ -47,6 +47,10 @@ impl File for RegularFile {
 
     fn positions(&self) -> Positions {
         Positions::Kept
+    }
+
+    fn mapping(&self) -> Result<Mapping> {
+        Ok(Mapping::Pages)
     }
 
     fn read(
