@@ -6,6 +6,7 @@ use super::signals::{Policy, Reaction};
 use super::wire::Wire;
 use super::{Ending, Manner, Notice, Streams, Terminal};
 use crate::engine::Vm;
+use crate::error::reason;
 use crate::escape::escaped;
 use crate::session::{Event, Session};
 use abi::boot::channel::{LogLevel, Stream};
@@ -95,11 +96,9 @@ impl<'a> Attendant<'a> {
             self.supply_input();
             self.wire.send(self.session.take_output());
             let notice = self.next_notice(self.next_deadline());
-            let ending = match notice {
-                Some(notice) => self.take(notice),
-                None => self.overdue(),
-            };
-            if let Some(ending) = ending {
+            // A busy guest leaves no moment without a notice: the time is looked at after each.
+            let ending = notice.and_then(|notice| self.take(notice));
+            if let Some(ending) = ending.or_else(|| self.overdue()) {
                 break ending;
             }
         };
@@ -254,7 +253,13 @@ impl<'a> Attendant<'a> {
         let Origin::Program(stream) = origin else { return };
         self.session.close(stream);
         if error != Errno::PIPE {
-            let line = format!("birgus: {stream:?} cannot be written to: {error}").to_lowercase();
+            let name = match stream {
+                Stream::Stdin => "stdin",
+                Stream::Stdout => "stdout",
+                Stream::Stderr => "stderr",
+                Stream::Terminal => "the terminal",
+            };
+            let line = format!("birgus: {name} cannot be written to: {}", reason(&error.into()));
             self.report(Origin::Report, line);
         }
     }
@@ -270,7 +275,7 @@ impl<'a> Attendant<'a> {
             Arrival::Taken => None,
             Arrival::WayOut => Some(Ending::Signal(Signal::QUIT.as_raw() as u8)),
             Arrival::Failed(error) => {
-                let line = format!("birgus: stdin cannot be read: {error}");
+                let line = format!("birgus: stdin cannot be read: {}", reason(&error.into()));
                 self.report(Origin::Report, line);
                 None
             }
