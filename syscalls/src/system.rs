@@ -7,15 +7,26 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use abi::{Errno, number};
 use spin::Mutex;
 
-use crate::error::{Because, Error};
+use crate::context::Context;
+use crate::error::{Because, Error, Result};
 use crate::fs::Vfs;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::stream::{self, Streams};
 use crate::machine::{Machine, News, Service};
-use crate::process::{ProcessTable, Thread};
+use crate::process::futex::Futexes;
+use crate::process::{Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
 use crate::terminal::{self, Terminal};
 use crate::time::Timers;
+
+/// `sysname` of uname(2).
+pub const SYSTEM_NAME: &str = "Linux";
+/// `release` of uname(2): the Linux whose calls are meant, and who emulates them.
+pub const RELEASE: &str = concat!("6.12.0-birgus-", env!("CARGO_PKG_VERSION"));
+/// `version` of uname(2).
+pub const VERSION: &str = "#1 SMP Birgus";
+/// `machine` of uname(2).
+pub const MACHINE: &str = "x86_64";
 
 /// The personality of one machine.
 pub struct System {
@@ -33,6 +44,8 @@ pub struct System {
     pub processes: ProcessTable,
     /// What waits for a moment to come.
     pub(crate) timers: Timers,
+    /// Who waits for a word of memory.
+    pub(crate) futexes: Futexes,
     /// The program whose end is the machine's end; 0 before it is known.
     program: AtomicU32,
     traced: AtomicBool,
@@ -40,6 +53,8 @@ pub struct System {
     wall_offset_ns: AtomicI64,
     /// `nodename` of uname(2).
     host_name: Mutex<Vec<u8>>,
+    /// `domainname` of uname(2).
+    domain_name: Mutex<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
     warned: Mutex<[u64; number::COUNT.div_ceil(64)]>,
 }
@@ -56,10 +71,12 @@ impl System {
             pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
             timers: Timers::default(),
+            futexes: Futexes::default(),
             program: AtomicU32::new(0),
             traced: AtomicBool::new(false),
             wall_offset_ns: AtomicI64::new(0),
             host_name: Mutex::new(b"birgus".to_vec()),
+            domain_name: Mutex::new(b"(none)".to_vec()),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })
     }
@@ -70,6 +87,18 @@ impl System {
         let processes = self.processes.all();
         let mut threads = processes.iter().flat_map(|process| process.threads());
         threads.find(|thread| thread.id() == id)
+    }
+
+    /// The process with this number, where 0 is the caller's.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is none.
+    pub(crate) fn process(&self, cx: &Context<'_>, id: i32) -> Result<Arc<Process>> {
+        if id == 0 {
+            return Ok(cx.process.clone());
+        }
+        let process = u32::try_from(id).ok().and_then(|id| self.processes.get(id));
+        process.ok_or_else(|| Errno::ESRCH.because("no such process"))
     }
 
     /// Sends a signal of the kernel to all processes of a group.
@@ -127,6 +156,17 @@ impl System {
     /// Sets the host name.
     pub fn set_host_name(&self, name: Vec<u8>) {
         *self.host_name.lock() = name;
+    }
+
+    /// The NIS domain name, without a NUL.
+    #[must_use]
+    pub fn domain_name(&self) -> Vec<u8> {
+        self.domain_name.lock().clone()
+    }
+
+    /// Sets the NIS domain name.
+    pub fn set_domain_name(&self, name: Vec<u8>) {
+        *self.domain_name.lock() = name;
     }
 
     /// The error of a call that is not implemented; warns the first time.

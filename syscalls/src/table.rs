@@ -178,6 +178,45 @@ pub static TABLE: &[Row] = rows! {
 
     // Processes, identity and limits
     getpid = calls::identity::getpid, full;
+    gettid = calls::identity::gettid, full;
+    getppid = calls::identity::getppid, full;
+    getuid = calls::identity::getuid, full;
+    geteuid = calls::identity::geteuid, full;
+    getgid = calls::identity::getgid, full;
+    getegid = calls::identity::getegid, full;
+    getresuid = calls::identity::getresuid, full;
+    getresgid = calls::identity::getresgid, full;
+    setuid = calls::identity::setuid, partial("the IDs belong to the process");
+    setgid = calls::identity::setgid, partial("the IDs belong to the process");
+    setreuid = calls::identity::setreuid, partial("the IDs belong to the process");
+    setregid = calls::identity::setregid, partial("the IDs belong to the process");
+    setresuid = calls::identity::setresuid, partial("the IDs belong to the process");
+    setresgid = calls::identity::setresgid, partial("the IDs belong to the process");
+    setfsuid = calls::identity::setfsuid, partial("the IDs belong to the process");
+    setfsgid = calls::identity::setfsgid, partial("the IDs belong to the process");
+    getgroups = calls::identity::getgroups, full;
+    setgroups = calls::identity::setgroups, partial("the IDs belong to the process");
+    getpgrp = calls::identity::getpgrp, full;
+    getpgid = calls::identity::getpgid, full;
+    setpgid = calls::identity::setpgid, full;
+    getsid = calls::identity::getsid, full;
+    setsid = calls::identity::setsid, full;
+    capget = calls::capability::capget, full;
+    capset = calls::capability::capset, partial("capabilities belong to the process");
+    getrlimit = calls::limits::getrlimit, full;
+    setrlimit = calls::limits::setrlimit, partial("limits of CPU time and real-time are kept only");
+    prlimit64 = calls::limits::prlimit64, partial("limits of CPU time and real-time are kept only");
+    getrusage = calls::limits::getrusage, partial("only CPU time, all of it as user time");
+    getpriority = calls::limits::getpriority, partial("only the calling process");
+    setpriority = calls::limits::setpriority, partial("the nice value is kept only");
+    prctl = calls::prctl::prctl, partial("names, signals, dumpability and capabilities only");
+    arch_prctl = calls::process::arch_prctl, partial("only the bases of FS and GS");
+    set_tid_address = calls::process::set_tid_address, full;
+    set_robust_list = calls::process::set_robust_list, partial("the list is not walked at exit");
+    get_robust_list = calls::process::get_robust_list, full;
+    wait4 = calls::process::wait4, partial("there are no children yet");
+    waitid = calls::process::waitid, partial("there are no children yet");
+    futex = calls::futex::futex, partial("no priority inheritance, no FUTEX_WAKE_OP");
     exit = calls::process::exit, full;
     exit_group = calls::process::exit_group, full;
 
@@ -198,6 +237,18 @@ pub static TABLE: &[Row] = rows! {
     pause = calls::signal::pause, full;
 
     // Time
+    clock_gettime = calls::time::clock_gettime, partial("CPU time is the time a thread did not wait");
+    clock_settime = calls::time::clock_settime, partial("sleepers until a time of day do not notice");
+    clock_getres = calls::time::clock_getres, full;
+    clock_nanosleep = calls::time::clock_nanosleep, partial("no clocks of CPU time");
+    nanosleep = calls::time::nanosleep, full;
+    gettimeofday = calls::time::gettimeofday, full;
+    settimeofday = calls::time::settimeofday, partial("the time zone is UTC");
+    time = calls::time::time, full;
+    times = calls::time::times, partial("all CPU time is user time");
+    alarm = calls::time::alarm, full;
+    getitimer = calls::time::getitimer, partial("only ITIMER_REAL");
+    setitimer = calls::time::setitimer, partial("only ITIMER_REAL");
 
     // Waiting and terminals
     poll = calls::poll::poll, full;
@@ -208,6 +259,22 @@ pub static TABLE: &[Row] = rows! {
     pipe2 = calls::pipe::pipe2, full;
 
     // The system
+    uname = calls::system::uname, full;
+    sethostname = calls::system::sethostname, full;
+    setdomainname = calls::system::setdomainname, full;
+    sysinfo = calls::system::sysinfo, partial("the load averages are 0");
+    getrandom = calls::system::getrandom, full;
+    getcpu = calls::system::getcpu, partial("always processor 0");
+    membarrier = calls::system::membarrier, partial("no commands but the query");
+    sched_yield = calls::schedule::sched_yield, full;
+    sched_getaffinity = calls::schedule::sched_getaffinity, partial("always all processors");
+    sched_setaffinity = calls::schedule::sched_setaffinity, partial("only all processors");
+    sched_getscheduler = calls::schedule::sched_getscheduler, full;
+    sched_setscheduler = calls::schedule::sched_setscheduler, partial("only SCHED_OTHER");
+    sched_getparam = calls::schedule::sched_getparam, full;
+    sched_setparam = calls::schedule::sched_setparam, partial("only SCHED_OTHER");
+    sched_get_priority_max = calls::schedule::sched_get_priority_max, full;
+    sched_get_priority_min = calls::schedule::sched_get_priority_min, full;
 };
 
 /// The row of system call `number`, or `None` where it is not implemented.

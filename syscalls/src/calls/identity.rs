@@ -1,7 +1,12 @@
 //! Who the process is.
 
+use abi::Errno;
+
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Because, Result};
+use crate::process::Capability;
+use crate::process::credentials::{Ids, NGROUPS_MAX};
+use crate::user::UserPtr;
 
 /// getpid(2): the number of the process.
 ///
@@ -9,4 +14,358 @@ use crate::error::Result;
 /// None.
 pub(crate) fn getpid(cx: &Context<'_>) -> Result<u32> {
     Ok(cx.process.id())
+}
+
+/// gettid(2): the number of the thread.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn gettid(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.thread.id())
+}
+
+/// getppid(2): the number of the parent.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getppid(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.process.parent())
+}
+
+/// getuid(2): the real user ID.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getuid(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.process.credentials().users.real)
+}
+
+/// geteuid(2): the effective user ID.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn geteuid(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.process.credentials().users.effective)
+}
+
+/// getgid(2): the real group ID.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getgid(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.process.credentials().groups.real)
+}
+
+/// getegid(2): the effective group ID.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getegid(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.process.credentials().groups.effective)
+}
+
+/// getresuid(2): the real, effective and saved user IDs.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getresuid(
+    cx: &Context<'_>,
+    real: UserPtr<u32>,
+    effective: UserPtr<u32>,
+    saved: UserPtr<u32>,
+) -> Result<()> {
+    write_ids(cx, cx.process.credentials().users, [real, effective, saved])
+}
+
+/// getresgid(2): the real, effective and saved group IDs.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getresgid(
+    cx: &Context<'_>,
+    real: UserPtr<u32>,
+    effective: UserPtr<u32>,
+    saved: UserPtr<u32>,
+) -> Result<()> {
+    write_ids(cx, cx.process.credentials().groups, [real, effective, saved])
+}
+
+fn write_ids(cx: &Context<'_>, ids: Ids, to: [UserPtr<u32>; 3]) -> Result<()> {
+    to[0].write(cx, &ids.real)?;
+    to[1].write(cx, &ids.effective)?;
+    to[2].write(cx, &ids.saved)
+}
+
+/// Changes the user IDs by `change`, which gets the old ones and whether any may be taken.
+fn change_users(
+    cx: &Context<'_>,
+    change: impl FnOnce(Ids, Capability, &dyn Fn(Capability) -> bool) -> Result<Ids>,
+) -> Result<()> {
+    cx.process.change_credentials(|credentials| {
+        let effective = credentials.effective;
+        let has = move |capability| effective.contains(capability);
+        let users = change(credentials.users, Capability::SetUid, &has)?;
+        credentials.set_users(users);
+        Ok(())
+    })?;
+    cx.process.publish_answers();
+    Ok(())
+}
+
+/// Changes the group IDs; see [`change_users`].
+fn change_groups(
+    cx: &Context<'_>,
+    change: impl FnOnce(Ids, Capability, &dyn Fn(Capability) -> bool) -> Result<Ids>,
+) -> Result<()> {
+    cx.process.change_credentials(|credentials| {
+        let effective = credentials.effective;
+        let has = move |capability| effective.contains(capability);
+        credentials.groups = change(credentials.groups, Capability::SetGid, &has)?;
+        Ok(())
+    })?;
+    cx.process.publish_answers();
+    Ok(())
+}
+
+/// setuid(2): sets the effective user ID, or with privilege all of them.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setuid(cx: &Context<'_>, id: u32) -> Result<()> {
+    change_users(cx, |old, capability, has| old.set(id, has(capability).into()))
+}
+
+/// setgid(2): sets the effective group ID, or with privilege all of them.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setgid(cx: &Context<'_>, id: u32) -> Result<()> {
+    change_groups(cx, |old, capability, has| old.set(id, has(capability).into()))
+}
+
+/// setreuid(2): sets the real and the effective user ID.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setreuid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()> {
+    change_users(cx, |old, capability, has| old.set_two(real, effective, has(capability).into()))
+}
+
+/// setregid(2): sets the real and the effective group ID.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setregid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()> {
+    change_groups(cx, |old, capability, has| old.set_two(real, effective, has(capability).into()))
+}
+
+/// setresuid(2): sets the real, the effective and the saved user ID.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setresuid(cx: &Context<'_>, real: u32, effective: u32, saved: u32) -> Result<()> {
+    let ids = [real, effective, saved];
+    change_users(cx, |old, capability, has| old.set_three(ids, has(capability).into()))
+}
+
+/// setresgid(2): sets the real, the effective and the saved group ID.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setresgid(cx: &Context<'_>, real: u32, effective: u32, saved: u32) -> Result<()> {
+    let ids = [real, effective, saved];
+    change_groups(cx, |old, capability, has| old.set_three(ids, has(capability).into()))
+}
+
+/// setfsuid(2): sets the user ID for files; returns the old one, also when nothing changed.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setfsuid(cx: &Context<'_>, id: u32) -> Result<u32> {
+    cx.process.change_credentials(|credentials| {
+        let old = credentials.users;
+        let may = old.include(id) || old.file_system == id || credentials.has(Capability::SetUid);
+        if may && id != u32::MAX {
+            credentials.set_file_system_user(id);
+        }
+        Ok(old.file_system)
+    })
+}
+
+/// setfsgid(2): sets the group ID for files; returns the old one, also when nothing changed.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setfsgid(cx: &Context<'_>, id: u32) -> Result<u32> {
+    cx.process.change_credentials(|credentials| {
+        let old = credentials.groups;
+        let may = old.include(id) || old.file_system == id || credentials.has(Capability::SetGid);
+        if may && id != u32::MAX {
+            credentials.groups.file_system = id;
+        }
+        Ok(old.file_system)
+    })
+}
+
+/// getgroups(2): the supplementary group IDs.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getgroups(cx: &Context<'_>, size: i32, to: UserPtr<u32>) -> Result<usize> {
+    let credentials = cx.process.credentials();
+    let groups = &credentials.supplementary;
+    let size = usize::try_from(size).map_err(|_| Errno::EINVAL.because("negative size"))?;
+    if size == 0 {
+        return Ok(groups.len());
+    }
+    if size < groups.len() {
+        return Err(Errno::EINVAL.because("there are more groups than that"));
+    }
+    for (index, group) in groups.iter().enumerate() {
+        to.element(index).write(cx, group)?;
+    }
+    Ok(groups.len())
+}
+
+/// setgroups(2): sets the supplementary group IDs.
+///
+/// # Differences from Linux
+/// The IDs belong to the process, not to the thread.
+pub(crate) fn setgroups(cx: &Context<'_>, size: usize, from: UserPtr<u32>) -> Result<()> {
+    if !cx.process.credentials().has(Capability::SetGid) {
+        return Err(Errno::EPERM.because("setting groups needs CAP_SETGID"));
+    }
+    // The register's upper half does not count: the parameter is an int.
+    let size = size & 0xffff_ffff;
+    if size > NGROUPS_MAX {
+        return Err(Errno::EINVAL.because("too many groups"));
+    }
+    let groups = from.read_array(cx, size)?;
+    cx.process.change_credentials(|credentials| {
+        credentials.supplementary = groups;
+        Ok(())
+    })
+}
+
+/// getpgrp(2): the process group.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getpgrp(cx: &Context<'_>) -> Result<u32> {
+    Ok(cx.process.group())
+}
+
+/// getpgid(2): the process group of a process.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getpgid(cx: &Context<'_>, pid: i32) -> Result<u32> {
+    Ok(cx.system.process(cx, pid)?.group())
+}
+
+/// getsid(2): the session of a process.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn getsid(cx: &Context<'_>, pid: i32) -> Result<u32> {
+    Ok(cx.system.process(cx, pid)?.session())
+}
+
+/// setsid(2): makes the process the leader of a new session without a terminal.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn setsid(cx: &Context<'_>) -> Result<u32> {
+    let id = cx.process.id();
+    if cx.system.processes.all().iter().any(|process| process.group() == id) {
+        return Err(Errno::EPERM.because("the process leads a group"));
+    }
+    cx.process.set_session(id);
+    cx.process.set_group(id);
+    cx.process.publish_answers();
+    Ok(id)
+}
+
+/// setpgid(2): puts a process into a group.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn setpgid(cx: &Context<'_>, pid: i32, group: i32) -> Result<()> {
+    let group = u32::try_from(group).map_err(|_| Errno::EINVAL.because("negative group"))?;
+    let process = cx.system.process(cx, pid)?;
+    let is_own = process.id() == cx.process.id();
+    if !is_own && process.parent() != cx.process.id() {
+        return Err(Errno::ESRCH.because("the process is neither the caller nor its child"));
+    }
+    if process.session() == process.id() {
+        return Err(Errno::EPERM.because("the process leads a session"));
+    }
+    if process.session() != cx.process.session() {
+        return Err(Errno::EPERM.because("the process is in another session"));
+    }
+    let group = if group == 0 { process.id() } else { group };
+    let exists = cx
+        .system
+        .processes
+        .all()
+        .iter()
+        .any(|other| other.group() == group && other.session() == cx.process.session());
+    if group != process.id() && !exists {
+        return Err(Errno::EPERM.because("no such group in the session"));
+    }
+    process.set_group(group);
+    process.publish_answers();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::kit;
+
+    fn own(kit: &kit::Kit) -> [u32; 3] {
+        let to = kit.room(16);
+        kit.call("getresuid", [to, to + 4, to + 8, 0, 0, 0]).unwrap();
+        kit.get_value(to)
+    }
+
+    #[test]
+    fn root_becomes_anybody_and_anybody_only_what_they_are() {
+        let kit = kit::process();
+        assert_eq!(kit.call("setresuid", [1, 2, 3, 0, 0, 0]), Ok(0));
+        assert_eq!(own(&kit), [1, 2, 3]);
+        assert_eq!(kit.call("setuid", [5, 0, 0, 0, 0, 0]), Err(Errno::EPERM));
+        assert_eq!(kit.call("setuid", [3, 0, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(own(&kit), [1, 3, 3]);
+        let keep = u64::from(u32::MAX);
+        assert_eq!(kit.call("setreuid", [keep, 1, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(own(&kit), [1, 1, 3]);
+        assert_eq!(kit.call("geteuid", [0; 6]), Ok(1));
+        assert_eq!(kit.call("setfsuid", [99, 0, 0, 0, 0, 0]), Ok(1));
+        assert_eq!(kit.call("setfsuid", [keep, 0, 0, 0, 0, 0]), Ok(1));
+    }
+
+    #[test]
+    fn groups_are_kept_and_counted() {
+        let kit = kit::process();
+        let (from, to) = (kit.put_value(&[7_u32, 8, 9]), kit.room(16));
+        assert_eq!(kit.call("setgroups", [3, from, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.call("getgroups", [0, 0, 0, 0, 0, 0]), Ok(3));
+        assert_eq!(kit.call("getgroups", [2, to, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(kit.call("getgroups", [3, to, 0, 0, 0, 0]), Ok(3));
+        assert_eq!(kit.get_value::<[u32; 3]>(to), [7, 8, 9]);
+        assert_eq!(kit.call("setgroups", [65_537, from, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn the_leader_of_a_session_stays_in_its_group() {
+        let kit = kit::process();
+        kit.system.processes.insert(kit.process.clone());
+        assert_eq!(kit.call("getpgid", [0; 6]), Ok(2));
+        assert_eq!(kit.call("getsid", [2, 0, 0, 0, 0, 0]), Ok(2));
+        assert_eq!(kit.call("setpgid", [0; 6]), Err(Errno::EPERM));
+        assert_eq!(kit.call("setsid", [0; 6]), Err(Errno::EPERM));
+        assert_eq!(kit.call("getpgid", [77, 0, 0, 0, 0, 0]), Err(Errno::ESRCH));
+        kit.system.processes.remove(2);
+    }
 }

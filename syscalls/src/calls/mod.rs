@@ -2,8 +2,10 @@
 //! [`crate::table`] only.
 
 pub(crate) mod attributes;
+pub(crate) mod capability;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
+pub(crate) mod futex;
 pub(crate) mod identity;
 pub(crate) mod limits;
 pub(crate) mod lock;
@@ -13,7 +15,9 @@ pub(crate) mod name;
 pub(crate) mod open;
 pub(crate) mod pipe;
 pub(crate) mod poll;
+pub(crate) mod prctl;
 pub(crate) mod process;
+pub(crate) mod schedule;
 pub(crate) mod signal;
 pub(crate) mod storage;
 pub(crate) mod system;

@@ -1,8 +1,11 @@
-//! The life and the properties of a process.
+//! The life of processes and threads.
+
+use abi::{Errno, TASK_SIZE};
 
 use crate::context::Context;
-use crate::error::{Outcome, Result};
+use crate::error::{Because, Error, Outcome, Result};
 use crate::machine::ExitStatus;
+use crate::user::UserPtr;
 
 /// _exit(2), the system call `exit`: ends the thread.
 ///
@@ -20,4 +23,179 @@ pub(crate) fn exit(cx: &Context<'_>, status: i32) -> Result<Outcome> {
 pub(crate) fn exit_group(cx: &Context<'_>, status: i32) -> Result<Outcome> {
     cx.process.begin_exit(ExitStatus::Exited(status));
     Ok(Outcome::Ended)
+}
+
+/// Options of wait4(2) and waitid(2).
+const WNOHANG: u32 = 1;
+const WUNTRACED: u32 = 2;
+const WEXITED: u32 = 4;
+const WCONTINUED: u32 = 8;
+const WNOWAIT: u32 = 0x0100_0000;
+/// `__WNOTHREAD`, `__WALL`, `__WCLONE`.
+const CLONE_OPTIONS: u32 = 0xe000_0000;
+
+fn no_children() -> Error {
+    Errno::ECHILD.because("the process has no children")
+}
+
+/// wait4(2): waits for a child.
+///
+/// # Differences from Linux
+/// There are no children yet, and so every wait is `ECHILD`.
+pub(crate) fn wait4(
+    _: &Context<'_>,
+    pid: i32,
+    _status: UserPtr<i32>,
+    options: u32,
+    _usage: UserPtr<abi::process::Rusage>,
+) -> Result<u32> {
+    if options & !(WNOHANG | WUNTRACED | WCONTINUED | CLONE_OPTIONS) != 0 {
+        return Err(Errno::EINVAL.because("unknown options"));
+    }
+    if pid == i32::MIN {
+        return Err(Errno::ESRCH.because("no such process group"));
+    }
+    Err(no_children())
+}
+
+/// waitid(2): waits for a child.
+///
+/// # Differences from Linux
+/// There are no children yet, and so every wait is `ECHILD`.
+pub(crate) fn waitid(
+    _: &Context<'_>,
+    which: i32,
+    id: i32,
+    _info: UserPtr<abi::signal::SigInfo>,
+    options: u32,
+    _usage: UserPtr<abi::process::Rusage>,
+) -> Result<u32> {
+    const P_ALL: i32 = 0;
+    const P_PID: i32 = 1;
+    const P_PGID: i32 = 2;
+    let states = WEXITED | WUNTRACED | WCONTINUED;
+    if options & !(states | WNOHANG | WNOWAIT | CLONE_OPTIONS) != 0 || options & states == 0 {
+        return Err(Errno::EINVAL.because("unknown options, or no change to wait for"));
+    }
+    match which {
+        P_ALL => Err(no_children()),
+        P_PID if id > 0 => Err(no_children()),
+        P_PGID if id >= 0 => Err(no_children()),
+        _ => Err(Errno::EINVAL.because("no such kind of number, or no such number")),
+    }
+}
+
+/// Operations of arch_prctl(2).
+const ARCH_SET_GS: i32 = 0x1001;
+const ARCH_SET_FS: i32 = 0x1002;
+const ARCH_GET_FS: i32 = 0x1003;
+const ARCH_GET_GS: i32 = 0x1004;
+
+/// arch_prctl(2): the bases of the segments FS and GS.
+///
+/// # Differences from Linux
+/// Only these two; the other operations are `EINVAL`, as on a processor without the feature.
+pub(crate) fn arch_prctl(cx: &Context<'_>, operation: i32, address: u64) -> Result<()> {
+    let machine = cx.thread.machine();
+    let to = UserPtr::<u64>::new(address);
+    match operation {
+        ARCH_SET_FS | ARCH_SET_GS if address >= TASK_SIZE => {
+            Err(Errno::EPERM.because("not an address of the application"))
+        }
+        ARCH_SET_FS => {
+            machine.set_fs_base(address);
+            Ok(())
+        }
+        ARCH_SET_GS => {
+            machine.set_gs_base(address);
+            Ok(())
+        }
+        ARCH_GET_FS => to.write(cx, &machine.fs_base()),
+        ARCH_GET_GS => to.write(cx, &machine.gs_base()),
+        _ => Err(Errno::EINVAL.because("no such operation on this processor")),
+    }
+}
+
+/// set_tid_address(2): where to write 0 when the thread ends; returns its number.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn set_tid_address(cx: &Context<'_>, address: UserPtr<u32>) -> Result<u32> {
+    cx.thread.set_clear_id_at(address.address());
+    Ok(cx.thread.id())
+}
+
+/// Size of `struct robust_list_head`, in bytes.
+const ROBUST_LIST_HEAD_LEN: u64 = 24;
+
+/// set_robust_list(2): where the thread keeps its list of robust futexes.
+///
+/// # Differences from Linux
+/// The list is not walked when the thread ends.
+pub(crate) fn set_robust_list(cx: &Context<'_>, head: UserPtr<u64>, len: u64) -> Result<()> {
+    if len != ROBUST_LIST_HEAD_LEN {
+        return Err(Errno::EINVAL.because("the head of a robust list has 24 bytes"));
+    }
+    cx.thread.set_robust_list(head.address());
+    Ok(())
+}
+
+/// get_robust_list(2): where a thread keeps its list of robust futexes.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn get_robust_list(
+    cx: &Context<'_>,
+    tid: i32,
+    head: UserPtr<u64>,
+    len: UserPtr<u64>,
+) -> Result<()> {
+    let address = if tid == 0 || tid == cx.thread.id().cast_signed() {
+        cx.thread.robust_list()
+    } else {
+        let thread = u32::try_from(tid).ok().and_then(|tid| cx.system.thread(tid));
+        thread.ok_or_else(|| Errno::ESRCH.because("no such thread"))?.robust_list()
+    };
+    len.write(cx, &ROBUST_LIST_HEAD_LEN)?;
+    head.write(cx, &address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::kit::{self, BAD_ADDRESS};
+
+    #[test]
+    fn there_are_no_children_to_wait_for() {
+        let kit = kit::process();
+        let any = u64::MAX;
+        assert_eq!(kit.call("wait4", [any, 0, 0, 0, 0, 0]), Err(Errno::ECHILD));
+        assert_eq!(kit.call("wait4", [any, 0, 1, 0, 0, 0]), Err(Errno::ECHILD));
+        assert_eq!(kit.call("wait4", [any, 0, 0x100, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(kit.call("waitid", [0, 0, 0, 4, 0, 0]), Err(Errno::ECHILD));
+        assert_eq!(kit.call("waitid", [0, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(kit.call("waitid", [9, 0, 0, 4, 0, 0]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn segment_bases_are_the_applications() {
+        let kit = kit::process();
+        let to = kit.room(8);
+        assert_eq!(kit.call("arch_prctl", [0x1002, 0x1234_5678, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.call("arch_prctl", [0x1003, to, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.get_value::<u64>(to), 0x1234_5678);
+        assert_eq!(kit.call("arch_prctl", [0x1003, BAD_ADDRESS, 0, 0, 0, 0]), Err(Errno::EFAULT));
+        assert_eq!(kit.call("arch_prctl", [0x1002, 1 << 63, 0, 0, 0, 0]), Err(Errno::EPERM));
+        assert_eq!(kit.call("arch_prctl", [0x3001, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn robust_lists_are_remembered() {
+        let kit = kit::process();
+        let to = kit.room(16);
+        assert_eq!(kit.call("set_robust_list", [77, 24, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.call("set_robust_list", [77, 23, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(kit.call("get_robust_list", [0, to, to + 8, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.get_value::<[u64; 2]>(to), [77, 24]);
+    }
 }

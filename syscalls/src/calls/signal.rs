@@ -7,7 +7,7 @@ use abi::time::Timespec;
 use crate::args::SignalNumber;
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
-use crate::signal::{Signal, SignalSet, Target, frame, info};
+use crate::signal::{SignalSet, Target, frame, info};
 use crate::user::UserPtr;
 use crate::wait::Interruption;
 

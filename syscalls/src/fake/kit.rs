@@ -103,6 +103,12 @@ impl Kit {
         Context::new(&self.system, &self.process, &self.thread, &self.registers)
     }
 
+    /// The machine's monotonic time, in nanoseconds.
+    #[must_use]
+    pub fn machine_time(&self) -> u64 {
+        self.machine.monotonic_ns()
+    }
+
     /// Room for `len` bytes in the process's memory, aligned to 16.
     ///
     /// # Panics

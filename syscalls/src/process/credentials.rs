@@ -2,6 +2,13 @@
 
 use alloc::vec::Vec;
 
+use abi::Errno;
+
+use crate::error::{Because, Result};
+
+/// Most supplementary groups a process can have.
+pub(crate) const NGROUPS_MAX: usize = 65_536;
+
 /// A privilege that the superuser has by default: capabilities(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -69,6 +76,21 @@ impl CapabilitySet {
     }
 }
 
+/// Which IDs a process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Those it has, in one role or another.
+    Own,
+    /// Any.
+    Any,
+}
+
+impl From<bool> for Choice {
+    fn from(is_privileged: bool) -> Self {
+        if is_privileged { Self::Any } else { Self::Own }
+    }
+}
+
 /// The four user IDs or the four group IDs of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ids {
@@ -94,6 +116,71 @@ impl Ids {
     pub const fn include(&self, id: u32) -> bool {
         self.real == id || self.effective == id || self.saved == id
     }
+
+    /// What setuid(2) makes of them.
+    ///
+    /// # Errors
+    /// `EINVAL` for -1; `EPERM` without the choice of it.
+    pub(crate) fn set(self, id: u32, choice: Choice) -> Result<Self> {
+        if id == NO_CHANGE {
+            return Err(Errno::EINVAL.because("-1 is not an ID"));
+        }
+        match choice {
+            Choice::Any => Ok(Self::all(id)),
+            Choice::Own if id == self.real || id == self.saved => {
+                Ok(Self { effective: id, file_system: id, ..self })
+            }
+            Choice::Own => Err(not_permitted()),
+        }
+    }
+
+    /// What setreuid(2) makes of them; -1 leaves one as it is.
+    ///
+    /// # Errors
+    /// `EPERM` without the choice of one.
+    pub(crate) fn set_two(self, real: u32, effective: u32, choice: Choice) -> Result<Self> {
+        let may_be_real = real == NO_CHANGE || real == self.real || real == self.effective;
+        let may_be_effective = effective == NO_CHANGE || self.include(effective);
+        if choice == Choice::Own && !(may_be_real && may_be_effective) {
+            return Err(not_permitted());
+        }
+        let mut new = self;
+        new.real = or_else(real, self.real);
+        new.effective = or_else(effective, self.effective);
+        if real != NO_CHANGE || (effective != NO_CHANGE && effective != self.real) {
+            new.saved = new.effective;
+        }
+        new.file_system = new.effective;
+        Ok(new)
+    }
+
+    /// What setresuid(2) makes of them: real, effective, saved; -1 leaves one as it is.
+    ///
+    /// # Errors
+    /// `EPERM` without the choice of one.
+    pub(crate) fn set_three(self, ids: [u32; 3], choice: Choice) -> Result<Self> {
+        if choice == Choice::Own && ids.iter().any(|&id| id != NO_CHANGE && !self.include(id)) {
+            return Err(not_permitted());
+        }
+        let effective = or_else(ids[1], self.effective);
+        Ok(Self {
+            real: or_else(ids[0], self.real),
+            effective,
+            saved: or_else(ids[2], self.saved),
+            file_system: effective,
+        })
+    }
+}
+
+/// The ID that means "leave it as it is".
+const NO_CHANGE: u32 = u32::MAX;
+
+fn or_else(id: u32, old: u32) -> u32 {
+    if id == NO_CHANGE { old } else { id }
+}
+
+fn not_permitted() -> crate::Error {
+    Errno::EPERM.because("without privilege, only the process's own IDs")
 }
 
 /// Who a process is and what it may do.

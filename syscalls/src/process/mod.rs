@@ -5,12 +5,14 @@
 //! - [`ProcessTable`]: all processes by number
 //! - [`Credentials`], [`Limits`]: what a process may do
 
+mod answers;
 mod attention;
 pub mod credentials;
 pub mod exec;
 #[cfg(test)]
 mod exec_tests;
 mod exit;
+pub(crate) mod futex;
 pub mod limits;
 mod shared;
 mod table;

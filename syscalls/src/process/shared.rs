@@ -2,7 +2,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use spin::Mutex;
 
@@ -17,6 +17,33 @@ use super::{Credentials, Limits, Thread};
 
 /// The number of the kernel's own process, which adopts and reaps orphans.
 pub(super) const REAPER: u32 = 1;
+
+/// Properties of a process that prctl(2) keeps.
+pub(crate) struct Properties {
+    /// The signal for it when its parent ends; 0 for none.
+    pub(crate) parent_death_signal: u8,
+    /// Whether others of the same user may look into it.
+    pub(crate) is_dumpable: bool,
+    /// Whether it adopts orphans among its descendants.
+    pub(crate) is_subreaper: bool,
+    /// By how much its timers may be late; 0 for the default.
+    pub(crate) timer_slack_ns: u64,
+}
+
+impl Default for Properties {
+    fn default() -> Self {
+        Self { parent_death_signal: 0, is_dumpable: true, is_subreaper: false, timer_slack_ns: 0 }
+    }
+}
+
+impl Properties {
+    /// By how much its timers may be late, in nanoseconds.
+    pub(crate) fn timer_slack(&self) -> u64 {
+        /// What Linux gives its first process.
+        const DEFAULT_NS: u64 = 50_000;
+        if self.timer_slack_ns == 0 { DEFAULT_NS } else { self.timer_slack_ns }
+    }
+}
 
 /// A process: what its threads share.
 pub struct Process {
@@ -39,6 +66,10 @@ pub struct Process {
     /// How it ends, from the moment when that is clear.
     pub(super) exit: Mutex<Option<ExitStatus>>,
     pub(super) last_status: Mutex<i32>,
+    /// What prctl(2) keeps.
+    pub(crate) properties: Mutex<Properties>,
+    /// The nice value, -20 to 19.
+    nice: AtomicI32,
     /// CPU time in nanoseconds of threads that have ended.
     ended_cpu_ns: AtomicU64,
 }
@@ -64,6 +95,8 @@ impl Process {
             timers: IntervalTimers::default(),
             exit: Mutex::new(None),
             last_status: Mutex::new(0),
+            properties: Mutex::new(Properties::default()),
+            nice: AtomicI32::new(0),
             ended_cpu_ns: AtomicU64::new(0),
         }
     }
@@ -162,6 +195,17 @@ impl Process {
         let value = change(&mut new)?;
         *credentials = Arc::new(new);
         Ok(value)
+    }
+
+    /// Its nice value, -20 to 19.
+    #[must_use]
+    pub fn nice(&self) -> i32 {
+        self.nice.load(Ordering::Relaxed)
+    }
+
+    /// Sets its nice value, -20 to 19.
+    pub(crate) fn set_nice(&self, nice: i32) {
+        self.nice.store(nice, Ordering::Relaxed);
     }
 
     /// Changes its process group.

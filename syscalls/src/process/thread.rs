@@ -11,6 +11,7 @@ use spin::{Mutex, Once};
 use crate::context::Context;
 use crate::error::{Outcome, Result};
 use crate::machine::{self, Flow, Registers, Trap};
+use crate::process::futex::ANY;
 use crate::process::{Attention, Process};
 use crate::signal::{RestartBlock, ThreadSignals};
 use crate::system::System;
@@ -31,6 +32,8 @@ pub struct Thread {
     pub(crate) restart: Mutex<Option<RestartBlock>>,
     /// Where to write 0 when the thread ends: set_tid_address(2); 0 for nowhere.
     clear_id_at: AtomicU64,
+    /// The head of its list of robust futexes; 0 for none.
+    robust_list: AtomicU64,
     /// When it was made, monotonic.
     start_ns: u64,
     /// For how long it has waited.
@@ -53,6 +56,7 @@ impl Thread {
             attention: Attention::default(),
             restart: Mutex::new(None),
             clear_id_at: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
             start_ns,
             waited_ns: AtomicU64::new(0),
         });
@@ -72,6 +76,7 @@ impl Thread {
             let space = self.process.memory().space().clone();
             let machine = self.system.machine.start_thread(this, space, registers)?;
             self.machine.call_once(|| machine);
+            self.publish_answers();
         }
         Ok(())
     }
@@ -105,6 +110,11 @@ impl Thread {
     /// The machine's side of the thread, which is the one that runs now.
     pub(crate) fn machine(&self) -> &Arc<dyn machine::Thread> {
         self.machine.call_once(|| self.system.machine.current_thread())
+    }
+
+    /// The machine's side of the thread, once it is known.
+    pub(super) fn machine_if_known(&self) -> Option<&Arc<dyn machine::Thread>> {
+        self.machine.get()
     }
 
     /// A handle of this thread that does not keep it.
@@ -148,12 +158,30 @@ impl Thread {
         self.clear_id_at.store(address, Ordering::Relaxed);
     }
 
+    /// Where to write 0 when the thread ends.
+    pub(crate) fn clear_id_at(&self) -> u64 {
+        self.clear_id_at.load(Ordering::Relaxed)
+    }
+
+    /// The head of its list of robust futexes; 0 for none.
+    pub(crate) fn robust_list(&self) -> u64 {
+        self.robust_list.load(Ordering::Relaxed)
+    }
+
+    /// Sets the head of its list of robust futexes.
+    pub(crate) fn set_robust_list(&self, head: u64) {
+        self.robust_list.store(head, Ordering::Relaxed);
+    }
+
     /// What set_tid_address(2) asked for, at the end of the thread.
     pub(super) fn clear_thread_id(&self) {
         let address = self.clear_id_at.swap(0, Ordering::Relaxed);
         if address != 0 {
+            let memory = self.process.memory();
             // As on Linux, nobody learns of a bad address.
-            let _ = self.process.memory().write(address, &[0; 4]);
+            if memory.write(address, &[0; 4]).is_ok() {
+                let _ = self.system.futexes.wake(&memory, address, 1, ANY);
+            }
         }
     }
 

@@ -27,7 +27,7 @@ mod trap;
 pub use abi::signal::Signal;
 pub(crate) use altstack::AlternateStack;
 pub(crate) use disposition::Disposition;
-pub(crate) use restart::{Restart, RestartBlock};
+pub(crate) use restart::RestartBlock;
 pub(crate) use send::Target;
 pub use set::SignalSet;
 pub use state::{ProcessSignals, ThreadSignals};

@@ -9,5 +9,5 @@ mod interval;
 mod timers;
 
 pub(crate) use clock::Clock;
-pub(crate) use interval::IntervalTimers;
+pub(crate) use interval::{Interval, IntervalTimers};
 pub(crate) use timers::{Expire, TimerId, Timers};
