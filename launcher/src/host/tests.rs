@@ -360,7 +360,7 @@ fn a_guest_that_never_falls_silent_is_ended_in_time() {
     streams.stdout = File::options().write(true).open("/dev/null").unwrap().into();
     let manner = Manner { timeout: Some(Duration::from_millis(300)), ..Manner::default() };
     let begin = Instant::now();
-    let run = attend_to(streams, manner, |guest| {
+    let run = attend_to(streams, manner, move |guest| {
         while guest.write(Stream::Stdout, &pattern(WINDOW)) && begin.elapsed() < PATIENCE {}
     });
     assert_eq!(run.join().unwrap(), Ending::TimedOut);
