@@ -157,7 +157,8 @@ pub(crate) fn link(cx: &Context<'_>, old: UserPath, new: UserPath) -> Result<()>
 /// linkat(2).
 ///
 /// # Differences from Linux
-/// None.
+/// `AT_EMPTY_PATH` needs no privilege, also where the process had other credentials when it
+/// opened the file.
 pub(crate) fn linkat(
     cx: &Context<'_>,
     old_directory: Fd,
@@ -167,11 +168,6 @@ pub(crate) fn linkat(
     flags: AtFlags,
 ) -> Result<()> {
     check_flags(flags, AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH)?;
-    if flags.contains(AtFlags::EMPTY_PATH)
-        && !cx.process.credentials().has(Capability::DacReadSearch)
-    {
-        return Err(Errno::ENOENT.because("AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH"));
-    }
     let mut how = flags & AtFlags::EMPTY_PATH;
     how.set(AtFlags::SYMLINK_NOFOLLOW, !flags.contains(AtFlags::SYMLINK_FOLLOW));
     let old = path::resolve_at(cx, old_directory, read_path(cx, old, flags)?, how)?;

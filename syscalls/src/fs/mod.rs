@@ -23,6 +23,8 @@ pub mod directory;
 pub mod fd_table;
 pub mod file;
 pub mod inode;
+#[cfg(test)]
+mod linux_tests;
 pub mod lock;
 mod memory_device;
 pub mod mount;

@@ -182,7 +182,7 @@ impl OpenFile {
     ///
     /// # Errors
     /// `ESPIPE` where the file has no positions; `EINVAL` for an unknown `whence` or a
-    /// position before the start; `EOVERFLOW`; those of [`File::find`].
+    /// position that cannot be; those of [`File::find`].
     pub fn seek(&self, cx: &Context<'_>, offset: i64, whence: u32) -> Result<u64> {
         if self.positions == Positions::None {
             return Err(Errno::ESPIPE.because("the file has no positions"));
@@ -212,8 +212,8 @@ impl OpenFile {
             }
         };
         let target = i64::try_from(base).ok().and_then(|base| base.checked_add(offset));
-        let target = target.ok_or_else(|| Errno::EOVERFLOW.because("the position overflows"))?;
-        u64::try_from(target).map_err(|_| Errno::EINVAL.because("the position is before the start"))
+        let target = target.and_then(|target| u64::try_from(target).ok());
+        target.ok_or_else(|| Errno::EINVAL.because("no position before the start or so far"))
     }
 
     /// The position now.
