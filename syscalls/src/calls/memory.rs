@@ -1,17 +1,13 @@
 //! Memory mappings.
 
-use core::fmt::{self, Write};
-
 use abi::memory::{Advice, LockAllFlags, LockFlags, MapFlags, Protection, RemapFlags, SyncFlags};
 use abi::process::{RLIM_INFINITY, Resource};
 use abi::{Errno, PAGE_SIZE, TASK_SIZE};
-use bitflags::Flags;
 
-use crate::args::Argument;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::Fd;
-use crate::mm::{AreaFlags, MapRequest, MapSource, RemapRequest};
+use crate::mm::{Address, AreaFlags, MapRequest, MapSource, RemapRequest};
 use crate::process::Capability;
 use crate::user::UserPtr;
 
@@ -20,7 +16,7 @@ use crate::user::UserPtr;
 /// # Differences from Linux
 /// None.
 pub(crate) fn brk(cx: &Context<'_>, address: Address) -> Result<u64> {
-    Ok(cx.memory().move_program_break(address.0, lock_limit(cx)))
+    Ok(cx.memory().move_program_break(address.value(), lock_limit(cx)))
 }
 
 /// mmap(2): maps a file or memory of zeros.
@@ -35,20 +31,20 @@ pub(crate) fn mmap(
     len: u64,
     protection: Protection,
     flags: MapFlags,
-    fd: i32,
+    fd: Fd,
     offset: Address,
 ) -> Result<u64> {
-    if !offset.0.is_multiple_of(PAGE_SIZE as u64) {
+    if !offset.value().is_multiple_of(PAGE_SIZE as u64) {
         return Err(Errno::EINVAL.because("the offset is not a multiple of the page size"));
     }
     let source = if flags.contains(MapFlags::ANONYMOUS) {
         MapSource::Anonymous
     } else {
-        let file = cx.process.files.get(Fd(fd))?;
+        let file = cx.process.files.get(fd)?;
         if file.is_path() {
             return Err(Errno::EBADF.because("the descriptor only names a place"));
         }
-        MapSource::File(file, offset.0)
+        MapSource::File(file, offset.value())
     };
     if flags.contains(MapFlags::HUGETLB) {
         return Err(match source {
@@ -57,7 +53,7 @@ pub(crate) fn mmap(
         });
     }
     let request = MapRequest {
-        address: address.0,
+        address: address.value(),
         len,
         protection,
         flags,
@@ -72,7 +68,7 @@ pub(crate) fn mmap(
 /// # Differences from Linux
 /// None.
 pub(crate) fn munmap(cx: &Context<'_>, address: Address, len: u64) -> Result<()> {
-    cx.memory().unmap(address.0, len)
+    cx.memory().unmap(address.value(), len)
 }
 
 /// mprotect(2): changes what may be done with memory.
@@ -85,7 +81,7 @@ pub(crate) fn mprotect(
     len: u64,
     protection: Protection,
 ) -> Result<()> {
-    cx.memory().protect(address.0, len, protection)
+    cx.memory().protect(address.value(), len, protection)
 }
 
 /// mremap(2): changes length or address of a mapping.
@@ -101,11 +97,11 @@ pub(crate) fn mremap(
     new_address: Address,
 ) -> Result<u64> {
     let request = RemapRequest {
-        address: address.0,
+        address: address.value(),
         len,
         new_len,
         flags,
-        new_address: new_address.0,
+        new_address: new_address.value(),
         lock_limit: lock_limit(cx),
     };
     cx.memory().remap(&request)
@@ -119,7 +115,7 @@ pub(crate) fn mremap(
 pub(crate) fn madvise(cx: &Context<'_>, address: Address, len: u64, advice: i32) -> Result<()> {
     let advice =
         Advice::from_number(advice).ok_or_else(|| Errno::EINVAL.because("unknown advice"))?;
-    cx.memory().advise(address.0, len, advice)
+    cx.memory().advise(address.value(), len, advice)
 }
 
 /// msync(2): stores what was written to mapped files.
@@ -127,7 +123,7 @@ pub(crate) fn madvise(cx: &Context<'_>, address: Address, len: u64, advice: i32)
 /// # Differences from Linux
 /// None.
 pub(crate) fn msync(cx: &Context<'_>, address: Address, len: u64, flags: SyncFlags) -> Result<()> {
-    cx.memory().sync(address.0, len, flags)
+    cx.memory().sync(address.value(), len, flags)
 }
 
 /// mincore(2): says which pages are in memory.
@@ -136,10 +132,10 @@ pub(crate) fn msync(cx: &Context<'_>, address: Address, len: u64, flags: SyncFla
 /// All pages of files are in memory.
 pub(crate) fn mincore(cx: &Context<'_>, address: Address, len: u64, to: UserPtr<u8>) -> Result<()> {
     let page = PAGE_SIZE as u64;
-    if !address.0.is_multiple_of(page) {
+    if !address.value().is_multiple_of(page) {
         return Err(Errno::EINVAL.because("the address is not a multiple of the page size"));
     }
-    if address.0.checked_add(len).is_none_or(|end| end > TASK_SIZE) {
+    if address.value().checked_add(len).is_none_or(|end| end > TASK_SIZE) {
         return Err(Errno::ENOMEM.because("beyond the end of the address space"));
     }
     let memory = cx.memory();
@@ -148,7 +144,7 @@ pub(crate) fn mincore(cx: &Context<'_>, address: Address, len: u64, to: UserPtr<
     let mut done = 0;
     while done < pages {
         let part = &mut chunk[..(pages - done).min(256) as usize];
-        memory.residency(address.0 + done * page, part)?;
+        memory.residency(address.value() + done * page, part)?;
         memory.write(to.address().wrapping_add(done), part)?;
         done += part.len() as u64;
     }
@@ -160,7 +156,7 @@ pub(crate) fn mincore(cx: &Context<'_>, address: Address, len: u64, to: UserPtr<
 /// # Differences from Linux
 /// None: nothing is swapped out, a lock fills the pages and counts.
 pub(crate) fn mlock(cx: &Context<'_>, address: Address, len: u64) -> Result<()> {
-    cx.memory().lock(address.0, len, AreaFlags::LOCKED, lock_limit(cx))
+    cx.memory().lock(address.value(), len, AreaFlags::LOCKED, lock_limit(cx))
 }
 
 /// mlock2(2): locks pages in memory, perhaps only once they are used.
@@ -173,7 +169,7 @@ pub(crate) fn mlock2(cx: &Context<'_>, address: Address, len: u64, flags: LockFl
     }
     let mut how = AreaFlags::LOCKED;
     how.set(AreaFlags::ON_FAULT, flags.contains(LockFlags::ONFAULT));
-    cx.memory().lock(address.0, len, how, lock_limit(cx))
+    cx.memory().lock(address.value(), len, how, lock_limit(cx))
 }
 
 /// munlock(2): unlocks pages.
@@ -181,7 +177,7 @@ pub(crate) fn mlock2(cx: &Context<'_>, address: Address, len: u64, flags: LockFl
 /// # Differences from Linux
 /// None.
 pub(crate) fn munlock(cx: &Context<'_>, address: Address, len: u64) -> Result<()> {
-    cx.memory().unlock(address.0, len)
+    cx.memory().unlock(address.value(), len)
 }
 
 /// mlockall(2): locks all memory.
@@ -207,64 +203,4 @@ fn lock_limit(cx: &Context<'_>) -> u64 {
         return RLIM_INFINITY;
     }
     cx.process.limits().current(Resource::LockedMemory)
-}
-
-/// A number that the tracer shows as an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address(u64);
-
-impl Argument for Address {
-    fn from_register(raw: u64) -> Result<Self> {
-        Ok(Self(raw))
-    }
-
-    fn show(raw: u64, cx: &Context<'_>, out: &mut dyn Write) -> fmt::Result {
-        UserPtr::<u8>::show(raw, cx, out)
-    }
-}
-
-/// Flags as strace(1) shows them: `MAP_PRIVATE|MAP_ANONYMOUS`, or `none` where none is set.
-fn show_flags<T: Flags<Bits = u32>>(
-    raw: u64,
-    prefix: &str,
-    none: &str,
-    out: &mut dyn Write,
-) -> fmt::Result {
-    let flags = T::from_bits_retain(raw as u32);
-    let mut left = raw as u32;
-    let mut separator = "";
-    for (name, flag) in flags.iter_names() {
-        write!(out, "{separator}{prefix}{name}")?;
-        left &= !flag.bits();
-        separator = "|";
-    }
-    match (left, separator) {
-        (0, "") => out.write_str(none),
-        (0, _) => Ok(()),
-        _ => write!(out, "{separator}{left:#x}"),
-    }
-}
-
-/// Implements [`Argument`] for flags: type, prefix of the names, what no flag is called.
-macro_rules! flag_arguments {
-    ($($flags:ty, $prefix:literal, $none:literal;)*) => {$(
-        impl Argument for $flags {
-            fn from_register(raw: u64) -> Result<Self> {
-                Ok(Self::from_bits_retain(raw as u32))
-            }
-
-            fn show(raw: u64, _: &Context<'_>, out: &mut dyn Write) -> fmt::Result {
-                show_flags::<Self>(raw, $prefix, $none, out)
-            }
-        }
-    )*};
-}
-
-flag_arguments! {
-    Protection, "PROT_", "PROT_NONE";
-    MapFlags, "MAP_", "0";
-    RemapFlags, "MREMAP_", "0";
-    SyncFlags, "MS_", "0";
-    LockFlags, "MLOCK_", "0";
-    LockAllFlags, "MCL_", "0";
 }

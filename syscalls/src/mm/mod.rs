@@ -20,8 +20,13 @@ mod address_space;
 mod advise;
 mod area;
 mod areas;
+mod arguments;
+#[cfg(test)]
+mod call_tests;
 mod copy;
 mod fault;
+#[cfg(test)]
+mod hostile_tests;
 mod layout;
 mod lock;
 mod map;
@@ -35,6 +40,7 @@ mod remap;
 
 pub use address_space::{AddressSpace, MemoryLimits, Usage};
 pub use area::{Area, AreaFlags, Backing, Share};
+pub use arguments::Address;
 pub use fault::{FaultSignal, Wanted};
 pub use layout::Layout;
 pub use map::{MapRequest, MapSource};
