@@ -37,6 +37,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod args;
+mod boot;
 mod calls;
 pub mod context;
 mod error;
@@ -56,6 +57,7 @@ mod trace;
 pub mod user;
 pub mod wait;
 
+pub use boot::boot;
 pub use context::Context;
 pub use error::{Because, Error, Outcome, Result};
 pub use system::System;

@@ -10,8 +10,20 @@ use super::run::{BadRun, Run};
 
 /// Words of Linux that mean nothing here and are no business of the program.
 const LINUX_WORDS: &[&str] = &[
-    "acpi", "console", "debug", "earlyprintk", "ip", "loglevel", "nokaslr", "panic", "pci",
-    "quiet", "reboot", "ro", "root", "rw",
+    "acpi",
+    "console",
+    "debug",
+    "earlyprintk",
+    "ip",
+    "loglevel",
+    "nokaslr",
+    "panic",
+    "pci",
+    "quiet",
+    "reboot",
+    "ro",
+    "root",
+    "rw",
 ];
 
 /// What the environment holds before the words of the command line, as on Linux.

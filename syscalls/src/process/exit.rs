@@ -41,8 +41,10 @@ impl Thread {
 
     /// The end of the program that the kernel started is the end of the machine.
     fn end_process(&self, process: &Arc<Process>, status: ExitStatus) {
-        process.timers.disarm_all(self.system());
         let system = self.system();
+        process.timers.disarm_all(system);
+        // The last descriptor of a file may have something to do, also for the host.
+        drop(process.files.remove_range(0, usize::MAX));
         system.processes.remove(process.id());
         if system.program() == process.id() {
             system.machine.power_off(status);

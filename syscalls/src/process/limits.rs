@@ -17,13 +17,23 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits Linux gives its first process, where those of processes and queued signals
-    /// depend on `total_pages` of memory.
+    /// The limits Linux gives its first process on a machine of 256 MiB.
     #[must_use]
-    pub fn initial(total_pages: u64) -> Self {
-        // As in Linux's fork_init: an eighth of memory may be kernel stacks of 16 KiB.
+    pub fn initial() -> Self {
+        let limits = Self { limits: Mutex::new(Resource::ALL.map(initial)) };
+        limits.fit(1 << 16);
+        limits
+    }
+
+    /// Adapts the limits of processes and queued signals to a memory of `total_pages`.
+    pub(crate) fn fit(&self, total_pages: u64) {
+        // As in Linux's fork_init: an eighth of memory may be kernel stacks of 16 KiB, half
+        // of which one user may have.
         let threads = (total_pages / 32).clamp(20, 0x003f_ffff) / 2;
-        Self { limits: Mutex::new(Resource::ALL.map(|resource| initial(resource, threads))) }
+        let mut limits = self.limits.lock();
+        for resource in [Resource::Processes, Resource::PendingSignals] {
+            limits[resource as usize] = Rlimit { current: threads, maximum: threads };
+        }
     }
 
     /// The limit that holds now; [`RLIM_INFINITY`] for none.
@@ -67,14 +77,13 @@ impl Clone for Limits {
 }
 
 /// The values of `INIT_RLIMITS` in Linux's `asm-generic/resource.h`.
-const fn initial(resource: Resource, threads: u64) -> Rlimit {
+const fn initial(resource: Resource) -> Rlimit {
     let (current, maximum) = match resource {
         Resource::Stack => (8 << 20, RLIM_INFINITY),
         Resource::Core => (0, RLIM_INFINITY),
         Resource::OpenFiles => (1024, 4096),
         Resource::LockedMemory => (8 << 20, 8 << 20),
         Resource::MessageQueues => (819_200, 819_200),
-        Resource::Processes | Resource::PendingSignals => (threads, threads),
         Resource::Nice | Resource::RealTimePriority => (0, 0),
         Resource::Cpu
         | Resource::FileSize
@@ -82,6 +91,8 @@ const fn initial(resource: Resource, threads: u64) -> Rlimit {
         | Resource::ResidentSet
         | Resource::AddressSpace
         | Resource::Locks
+        | Resource::Processes
+        | Resource::PendingSignals
         | Resource::RealTimeRun => (RLIM_INFINITY, RLIM_INFINITY),
     };
     Rlimit { current, maximum }
@@ -98,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_soft_limit_above_the_hard_one_is_einval() {
-        let limits = Limits::initial(1 << 16);
+        let limits = Limits::initial();
         let error = limits.set(Resource::Core, limit(2, 1), &Credentials::root()).unwrap_err();
         assert_eq!(error.errno, Errno::EINVAL);
     }
 
     #[test]
     fn only_the_privileged_raise_a_hard_limit() {
-        let limits = Limits::initial(1 << 16);
+        let limits = Limits::initial();
         let mut who = Credentials::root();
         let files = Resource::OpenFiles;
         assert_eq!(limits.set(files, limit(10, 8192), &who), Ok(limit(1024, 4096)));
@@ -117,7 +128,7 @@ mod tests {
 
     #[test]
     fn nobody_has_more_descriptors_than_the_table_can_hold() {
-        let limits = Limits::initial(1 << 16);
+        let limits = Limits::initial();
         let new = limit(10, RLIM_INFINITY);
         let error = limits.set(Resource::OpenFiles, new, &Credentials::root()).unwrap_err();
         assert_eq!(error.errno, Errno::EPERM);

@@ -89,7 +89,7 @@ impl Process {
             credentials: Mutex::new(Arc::new(Credentials::root())),
             files: FdTable::new(),
             paths,
-            limits: Limits::initial(1 << 16),
+            limits: Limits::initial(),
             threads: Mutex::new(Vec::new()),
             signals: ProcessSignals::default(),
             timers: IntervalTimers::default(),

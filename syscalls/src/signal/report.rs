@@ -1,5 +1,8 @@
 //! The report of a program's death: what a core dump's first screen would show.
 
+use alloc::string::String;
+
+use abi::memory::Protection;
 use abi::signal::{SigInfo, Signal, si};
 
 use crate::machine::Registers;
@@ -25,6 +28,10 @@ pub(super) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, register
             r.rip
         ),
     }
+    place(thread, "rip", r.rip);
+    if info::sender(info).is_none() && info.code != si::KERNEL && info.fields[0] != r.rip {
+        place(thread, "address", info.fields[0]);
+    }
     log::error!(
         "rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
         r.rax,
@@ -48,6 +55,39 @@ pub(super) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, register
         r.r15,
         r.rflags
     );
+}
+
+/// Says that the thread's process ends because memory is out.
+pub(super) fn of_memory(thread: &Thread) {
+    let usage = thread.process().memory().usage();
+    log::error!(
+        "{} ({}) was ended by SIGKILL: out of memory, of which it had {} KiB",
+        thread.name().escape_ascii(),
+        thread.process().id(),
+        usage.resident.saturating_mul(4)
+    );
+}
+
+/// Says in which memory area an address lies.
+fn place(thread: &Thread, what: &str, address: u64) {
+    let areas = thread.process().memory().areas();
+    match areas.iter().find(|area| area.range.contains(&address)) {
+        Some(area) => log::error!(
+            "{what} {address:#x} lies in {:#x}-{:#x} {} {}",
+            area.range.start,
+            area.range.end,
+            permissions(area.protection),
+            area.name
+        ),
+        None => log::error!("{what} {address:#x} lies in no mapping"),
+    }
+}
+
+fn permissions(protection: Protection) -> String {
+    [(Protection::READ, 'r'), (Protection::WRITE, 'w'), (Protection::EXEC, 'x')]
+        .map(|(flag, letter)| if protection.contains(flag) { letter } else { '-' })
+        .iter()
+        .collect()
 }
 
 /// What the code of a signal says, in the words of sigaction(2).

@@ -3,13 +3,13 @@
 
 use alloc::vec::Vec;
 
-use abi::signal::{SigInfo, Signal, si};
+use abi::signal::{FXSAVE_LEN, SigInfo, Signal, si};
 
 use crate::machine::{Registers, Trap};
 use crate::mm::{FaultSignal, Wanted};
 use crate::process::Thread;
 
-use super::info;
+use super::{info, report};
 
 /// Exception vectors (SDM volume 3, table 6-1).
 mod vector {
@@ -81,6 +81,7 @@ impl Thread {
             Err(FaultSignal::NotAllowed) => (Signal::SIGSEGV, si::SEGV_ACCERR),
             Err(FaultSignal::NoPage) => (Signal::SIGBUS, si::BUS_ADRERR),
             Err(FaultSignal::OutOfMemory) => {
+                report::of_memory(self);
                 // Standard signals are never refused.
                 let kill = info::kernel(Signal::SIGKILL);
                 let _ = self.process().send_signal(Signal::SIGKILL, kill);
@@ -95,11 +96,11 @@ impl Thread {
     fn arithmetic(&self, vector: u8, rip: u64) -> Option<SigInfo> {
         let mut state = Vec::new();
         let len = self.system().machine.processor().extended_state_len;
-        if state.try_reserve_exact(len).is_err() {
+        if state.try_reserve_exact(len.max(FXSAVE_LEN)).is_err() {
             return Some(info::kernel(Signal::SIGFPE));
         }
-        state.resize(len, 0);
-        self.machine().save_extended_state(&mut state);
+        state.resize(len.max(FXSAVE_LEN), 0);
+        self.machine().save_extended_state(&mut state[..len]);
         let half = |at: usize| u32::from(state[at]) | u32::from(state[at + 1]) << 8;
         let unmasked = if vector == vector::X87 {
             half(X87_STATUS) & !half(X87_CONTROL)
