@@ -358,7 +358,7 @@ fn a_growing_area_keeps_its_distance() {
 fn zeros_are_shared_until_they_are_written() {
     let kit = kit::process();
     let address = map(&kit, 0, 100 * PAGE, READ_WRITE, ANONYMOUS).unwrap();
-    kit.get(address, 1);
+    let _ = kit.get(address, 1);
     let before = kit.machine.live_pages();
     assert_eq!(kit.get(address, 100 * PAGE_SIZE), [0; 100 * PAGE_SIZE]);
     assert_eq!(kit.machine.live_pages(), before);
