@@ -1,0 +1,10 @@
+//! Devices: interrupt controllers, the serial port, virtio.
+
+pub(crate) mod channel;
+pub(crate) mod host;
+pub(crate) mod interrupts;
+mod pci;
+pub(crate) mod random;
+mod rtc;
+pub(crate) mod serial;
+pub(crate) mod virtio;

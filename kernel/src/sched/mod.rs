@@ -1,0 +1,306 @@
+//! Threads and the scheduler.
+//!
+//! A thread runs until it parks, ends, or passes a rescheduling point ([`attend`], on every
+//! way back to the application) when another waits: the service thread at once, another
+//! thread after a time slice. Kernel code is not preempted and runs with interrupts off;
+//! interrupts are taken while an application runs and in the idle loop, which belongs to
+//! whichever thread parked last.
+//!
+//! Lock order: the run queue is taken last, and never across a switch.
+
+mod switch;
+mod thread;
+
+pub(crate) use thread::Thread;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::ptr::null;
+use core::sync::atomic::Ordering;
+
+use spin::Mutex;
+use syscalls::machine::{Flow, OutOfMemory, Registers, Space, Task};
+use x86_64::instructions::interrupts::disable;
+use x86_64::instructions::interrupts::enable_and_hlt;
+
+use crate::cpu::{local, registers};
+use crate::time;
+use switch::switch_stacks;
+
+/// How long a thread runs while others wait.
+const SLICE_NS: u64 = 10_000_000;
+
+static QUEUE: Mutex<RunQueue> = Mutex::new(RunQueue {
+    runnable: VecDeque::new(),
+    sleepers: BTreeMap::new(),
+    slice_end: None,
+    ended: None,
+});
+
+struct RunQueue {
+    runnable: VecDeque<Arc<Thread>>,
+    /// Parked threads with a deadline, by deadline and address.
+    sleepers: BTreeMap<(u64, usize), Arc<Thread>>,
+    /// When the current thread has to make room for others.
+    slice_end: Option<u64>,
+    /// A thread that ended, until its stack is left.
+    ended: Option<Arc<Thread>>,
+}
+
+impl RunQueue {
+    fn make_runnable(&mut self, thread: Arc<Thread>) {
+        if thread.is_service() {
+            self.runnable.push_front(thread);
+        } else {
+            self.runnable.push_back(thread);
+        }
+        // SAFETY: this processor's data, interrupts are off.
+        unsafe { (*local::current()).reschedule = true };
+    }
+
+    /// Makes the threads runnable whose deadline has come.
+    fn wake_sleepers(&mut self, now_ns: u64) {
+        while let Some(entry) = self.sleepers.first_entry() {
+            if entry.key().0 > now_ns {
+                break;
+            }
+            let thread = entry.remove();
+            if thread.wake() {
+                self.make_runnable(thread);
+            }
+        }
+    }
+
+    /// Sets the timer for the next event.
+    fn arm_timer(&self) {
+        let sleeper = self.sleepers.first_key_value().map(|(key, _)| key.0);
+        time::set_timer(sleeper.into_iter().chain(self.slice_end).min());
+    }
+}
+
+/// Makes the boot processor's present flow of control the service thread.
+pub(crate) fn init() {
+    let thread = Thread::for_boot();
+    // SAFETY: this processor's data; the reference is given back when the thread ends, never.
+    unsafe { (*local::current()).thread = Arc::into_raw(thread) };
+}
+
+/// Starts a thread of the application.
+///
+/// # Errors
+/// [`OutOfMemory`].
+pub(crate) fn start(
+    task: Arc<dyn Task>,
+    space: Arc<dyn Space>,
+    registers: Registers,
+) -> Result<Arc<Thread>, OutOfMemory> {
+    let thread = Thread::new(task, space, registers)?;
+    QUEUE.lock().make_runnable(thread.clone());
+    Ok(thread)
+}
+
+/// The current thread.
+pub(crate) fn current() -> Arc<Thread> {
+    // SAFETY: `thread` came from `Arc::into_raw` and is alive while it runs.
+    unsafe {
+        let thread = (*local::current()).thread;
+        Arc::increment_strong_count(thread);
+        Arc::from_raw(thread)
+    }
+}
+
+/// The current thread, for the time it runs.
+fn current_ref<'a>() -> &'a Thread {
+    // SAFETY: as in `current`; callers do not keep it beyond the thread's life.
+    unsafe { &*(*local::current()).thread }
+}
+
+/// The personality's side of the current thread.
+pub(crate) fn current_task<'a>() -> &'a dyn Task {
+    current_ref().task().expect("only application threads enter from an application")
+}
+
+/// Parks the current thread; see [`syscalls::machine::Thread::park`].
+pub(crate) fn park(deadline_ns: Option<u64>) {
+    let thread = current();
+    let key = deadline_ns.map(|deadline| (deadline, Arc::as_ptr(&thread) as usize));
+    {
+        let mut queue = QUEUE.lock();
+        if !thread.begin_park() {
+            return;
+        }
+        if let Some(key) = key {
+            queue.sleepers.insert(key, thread.clone());
+        }
+    }
+    run_next();
+    if let Some(key) = key {
+        QUEUE.lock().sleepers.remove(&key);
+    }
+}
+
+/// Ends a thread's present or next wait.
+pub(crate) fn unpark(thread: &Arc<Thread>) {
+    let mut queue = QUEUE.lock();
+    if thread.wake() {
+        queue.make_runnable(thread.clone());
+    }
+}
+
+/// Lets others run, if any can.
+pub(crate) fn yield_now() {
+    let mut queue = QUEUE.lock();
+    queue.wake_sleepers(time::now_ns());
+    if queue.runnable.is_empty() {
+        return;
+    }
+    let thread = current();
+    queue.runnable.push_back(thread);
+    drop(queue);
+    run_next();
+}
+
+/// Ends the current thread.
+pub(crate) fn exit() -> ! {
+    let thread = current();
+    thread.forget_extended_state();
+    QUEUE.lock().ended = Some(thread);
+    // SAFETY: the reference that `Local::thread` holds; the thread itself is kept by `ended`
+    // until another runs.
+    unsafe { drop(Arc::from_raw((*local::current()).thread)) };
+    run_next();
+    unreachable!("a thread that ended runs again");
+}
+
+/// Called after an interrupt that the application was interrupted by.
+pub(crate) fn interrupted() {
+    let thread = current_ref();
+    thread.attention.store(true, Ordering::Relaxed);
+    // SAFETY: this processor's data, interrupts are off.
+    unsafe { (*local::current()).reschedule = true };
+}
+
+/// A rescheduling point on the way back to the application: lets others run and gives the
+/// personality its say. Returns whether registers may have changed.
+pub(crate) fn attend(registers: &mut Registers) -> bool {
+    let mut changed = false;
+    loop {
+        // SAFETY: this processor's data, interrupts are off.
+        let reschedule = unsafe { core::mem::take(&mut (*local::current()).reschedule) };
+        if reschedule {
+            reschedule_if_due();
+        }
+        if !current_ref().attention.swap(false, Ordering::Relaxed) {
+            return changed;
+        }
+        changed = true;
+        if current_task().resume(registers) == Flow::End {
+            exit();
+        }
+    }
+}
+
+fn reschedule_if_due() {
+    let mut queue = QUEUE.lock();
+    let now = time::now_ns();
+    queue.wake_sleepers(now);
+    let due = match queue.runnable.front() {
+        None => {
+            queue.slice_end = None;
+            false
+        }
+        Some(next) if next.is_service() => true,
+        Some(_) => now >= *queue.slice_end.get_or_insert(now + SLICE_NS),
+    };
+    if !due {
+        queue.arm_timer();
+        return;
+    }
+    let thread = current();
+    queue.runnable.push_back(thread);
+    drop(queue);
+    run_next();
+}
+
+/// Runs the next runnable thread, idling until there is one. The current thread is parked,
+/// in the queue, or has ended.
+fn run_next() {
+    let next = loop {
+        {
+            let mut queue = QUEUE.lock();
+            queue.wake_sleepers(time::now_ns());
+            if let Some(next) = queue.runnable.pop_front() {
+                queue.slice_end = (!queue.runnable.is_empty()).then(|| time::now_ns() + SLICE_NS);
+                queue.arm_timer();
+                break next;
+            }
+            queue.arm_timer();
+        }
+        enable_and_hlt();
+        disable();
+    };
+    if core::ptr::eq(Arc::as_ptr(&next), current_ref()) && QUEUE.lock().ended.is_none() {
+        return;
+    }
+    switch_to(next);
+}
+
+fn switch_to(next: Arc<Thread>) {
+    let local = local::current();
+    let ended = QUEUE.lock().ended.is_some();
+    // SAFETY: this processor's data; interrupts are off. Both threads are alive until the
+    // switch is done: `next` by the reference that `Local::thread` takes over, the previous
+    // one by the run queue, by whoever will unpark it, or by `ended`.
+    unsafe {
+        let previous = (*local).thread;
+        (*previous).leave();
+        let next = Arc::into_raw(next);
+        (*local).thread = next;
+        (*local).kernel_stack = (*next).stack_top();
+        (*local).answers = (*next).answers();
+        (*next).enter();
+        if !ended {
+            Arc::decrement_strong_count(previous);
+        }
+        switch_stacks((*previous).saved_stack(), *(*next).saved_stack());
+    }
+    finish_switch();
+}
+
+/// First thing after a switch, on the new thread's stack.
+extern "sysv64" fn finish_switch() {
+    let ended = QUEUE.lock().ended.take();
+    drop(ended);
+}
+
+/// Whether the extended state in the processor is that of `thread`; makes it so.
+fn own_extended_state(thread: &Thread) {
+    let local = local::current();
+    // SAFETY: this processor's data; the owner is alive: it takes its state along when it
+    // ends (`forget_extended_state`).
+    unsafe {
+        let owner = (*local).extended_state_owner;
+        if core::ptr::eq(owner, thread) {
+            return;
+        }
+        if !owner.is_null() {
+            (*owner).save_extended_state();
+        }
+        thread.load_extended_state();
+        (*local).extended_state_owner = thread;
+    }
+}
+
+fn disown_extended_state(thread: &Thread) {
+    let local = local::current();
+    // SAFETY: this processor's data.
+    unsafe {
+        if core::ptr::eq((*local).extended_state_owner, thread) {
+            (*local).extended_state_owner = null();
+        }
+    }
+}
+
+fn read_bases() -> (u64, u64) {
+    (registers::fs_base(), x86_64::registers::model_specific::KernelGsBase::read().as_u64())
+}

@@ -1,0 +1,151 @@
+//! Time: the TSC, calibrated against the local APIC's timer, and that timer's deadlines.
+//!
+//! At boot the timer counts freely from its largest value. The first calibration waits until
+//! enough of it has passed; the count goes on until the first deadline needs the timer, and
+//! then the whole time since boot gives the final one.
+
+use core::arch::x86_64::_rdtsc;
+
+use spin::Mutex;
+
+use crate::drivers::interrupts::{set_timer_count, timer_count};
+
+/// Shortest time the TSC is compared with the timer.
+const CALIBRATION_NS: u64 = 200_000;
+/// Shortest distance of a deadline.
+const MIN_TIMER_NS: u64 = 1_000;
+/// Longest distance the timer is set to; a later deadline takes several turns.
+const MAX_TIMER_NS: u64 = 0xf000_0000;
+
+static CLOCK: Mutex<Clock> = Mutex::new(Clock {
+    start: Sample { tsc: 0, count: 0 },
+    base_tsc: 0,
+    base_ns: 0,
+    scale: 1 << 32,
+    wall_base_ns: 0,
+    free_running: true,
+    programmed: None,
+});
+
+struct Clock {
+    start: Sample,
+    /// At this TSC value it was `base_ns`.
+    base_tsc: u64,
+    base_ns: u64,
+    /// Nanoseconds per TSC tick, times 2^32.
+    scale: u64,
+    /// Nanoseconds since 1970 UTC at boot.
+    wall_base_ns: u64,
+    /// Whether the timer still counts from boot.
+    free_running: bool,
+    /// The deadline the timer is set to.
+    programmed: Option<u64>,
+}
+
+/// TSC and timer at one moment.
+#[derive(Clone, Copy)]
+struct Sample {
+    tsc: u64,
+    count: u32,
+}
+
+fn tsc() -> u64 {
+    // SAFETY: every x86-64 processor has it.
+    unsafe { _rdtsc() }
+}
+
+impl Sample {
+    /// The best of some attempts: the one that took the least time.
+    fn take() -> Self {
+        const ATTEMPTS: usize = 5;
+        let attempt = || {
+            let before = tsc();
+            let count = timer_count();
+            let after = tsc();
+            (after - before, Self { tsc: before + (after - before) / 2, count })
+        };
+        let first = attempt();
+        let best = (1..ATTEMPTS)
+            .map(|_| attempt())
+            .fold(first, |best, next| if next.0 < best.0 { next } else { best });
+        best.1
+    }
+}
+
+impl Clock {
+    fn now_ns(&self) -> u64 {
+        let ticks = tsc().saturating_sub(self.base_tsc);
+        self.base_ns + ((u128::from(ticks) * u128::from(self.scale)) >> 32) as u64
+    }
+
+    /// Derives the TSC's speed from all the time since boot; the time goes on without a step.
+    fn calibrate(&mut self) {
+        let now_ns = self.now_ns();
+        let sample = Sample::take();
+        let elapsed_ns = u64::from(self.start.count - sample.count);
+        let ticks = sample.tsc - self.start.tsc;
+        if ticks > 0 && elapsed_ns > 0 {
+            self.scale = ((u128::from(elapsed_ns) << 32) / u128::from(ticks)) as u64;
+        }
+        self.base_ns = now_ns;
+        self.base_tsc = tsc();
+    }
+}
+
+/// Starts the clock: monotonic time begins here.
+pub(crate) fn init() {
+    let mut clock = CLOCK.lock();
+    clock.start = Sample::take();
+    clock.base_tsc = clock.start.tsc;
+}
+
+/// The first calibration; before, time runs at one nanosecond per tick.
+pub(crate) fn calibrate() {
+    let mut clock = CLOCK.lock();
+    while u64::from(clock.start.count - timer_count()) < CALIBRATION_NS {
+        core::hint::spin_loop();
+    }
+    clock.base_ns = 0;
+    clock.base_tsc = clock.start.tsc;
+    clock.calibrate();
+    clock.base_ns = u64::from(clock.start.count - timer_count());
+    clock.base_tsc = tsc();
+}
+
+/// Nanoseconds since boot; never goes back.
+pub(crate) fn now_ns() -> u64 {
+    CLOCK.lock().now_ns()
+}
+
+/// Nanoseconds since 1970 UTC.
+pub(crate) fn wall_clock_ns() -> u64 {
+    let clock = CLOCK.lock();
+    clock.wall_base_ns + clock.now_ns()
+}
+
+/// Learns the time of day: `wall_ns` nanoseconds since 1970 UTC.
+pub(crate) fn set_wall_clock(wall_ns: u64) {
+    let mut clock = CLOCK.lock();
+    clock.wall_base_ns = wall_ns.saturating_sub(clock.now_ns());
+}
+
+/// Lets an interrupt come at that time, or none.
+pub(crate) fn set_timer(deadline_ns: Option<u64>) {
+    let mut clock = CLOCK.lock();
+    if clock.programmed == deadline_ns {
+        return;
+    }
+    if core::mem::take(&mut clock.free_running) {
+        clock.calibrate();
+    }
+    clock.programmed = deadline_ns;
+    let count = deadline_ns.map_or(0, |deadline| {
+        deadline.saturating_sub(clock.now_ns()).clamp(MIN_TIMER_NS, MAX_TIMER_NS) as u32
+    });
+    set_timer_count(count);
+}
+
+/// The timer's interrupt.
+pub(crate) fn timer_fired() {
+    CLOCK.lock().programmed = None;
+}
