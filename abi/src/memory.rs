@@ -24,7 +24,7 @@ bitflags! {
 }
 
 bitflags! {
-    /// How memory is mapped: `MAP_*`, but for the two bits of [`MapFlags::TYPE`].
+    /// How memory is mapped: `MAP_*`. The bits of [`MapFlags::TYPE`] are a number.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct MapFlags: u32 {
         /// Changes are seen by others.
@@ -64,9 +64,11 @@ bitflags! {
 }
 
 impl MapFlags {
-    /// The bits of the kind of mapping: `SHARED`, `PRIVATE`, or both for
-    /// `MAP_SHARED_VALIDATE`.
-    pub const TYPE: Self = Self::SHARED.union(Self::PRIVATE);
+    /// The bits that say what kind of mapping it is.
+    pub const TYPE: Self = Self::from_bits_retain(0x0f);
+
+    /// As `SHARED`, but unknown flags are refused.
+    pub const SHARED_VALIDATE: Self = Self::SHARED.union(Self::PRIVATE);
 
     /// All flags that are older than `MAP_SHARED_VALIDATE`, which refuses others.
     pub const LEGACY: Self = Self::from_bits_retain(0x0f_f973 & !0x8_0000);
@@ -199,7 +201,8 @@ mod tests {
         assert_eq!(MapFlags::BIT32.bits(), general::MAP_32BIT);
         assert_eq!(MapFlags::SYNC.bits(), general::MAP_SYNC);
         assert_eq!(MapFlags::FIXED_NOREPLACE.bits(), general::MAP_FIXED_NOREPLACE);
-        assert_eq!(MapFlags::TYPE.bits(), general::MAP_SHARED_VALIDATE);
+        assert_eq!(MapFlags::SHARED_VALIDATE.bits(), general::MAP_SHARED_VALIDATE);
+        assert_eq!(MapFlags::TYPE.bits(), general::MAP_TYPE);
         assert_eq!(Advice::from_number(general::MADV_COLLAPSE as i32), Some(Advice::Collapse));
         assert_eq!(Advice::from_number(5), None);
         assert_eq!(Protection::GROWSUP.bits(), general::PROT_GROWSUP);

@@ -6,6 +6,7 @@ use abi::time::Timeval;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::mm::MemoryLimits;
 use crate::process::Capability;
 use crate::user::UserPtr;
 
@@ -38,7 +39,11 @@ pub(crate) fn setrlimit(cx: &Context<'_>, number: u32, from: UserPtr<Rlimit>) ->
 }
 
 fn set(cx: &Context<'_>, resource: Resource, new: Rlimit) -> Result<Rlimit> {
-    cx.process.limits().set(resource, new, &cx.process.credentials())
+    let limits = cx.process.limits();
+    let old = limits.set(resource, new, &cx.process.credentials())?;
+    // The stack also grows where there is no process to ask: in the middle of a copy.
+    cx.memory().set_limits(MemoryLimits::of(limits));
+    Ok(old)
 }
 
 /// prlimit64(2): the limits of a resource of a process, and new ones.

@@ -10,7 +10,8 @@ use abi::number;
 
 use crate::machine::{Fault, Flow, Registers, Task, Thread, Trap};
 
-use super::schedule::{FakeThread, Over};
+use super::schedule::Over;
+use super::thread::FakeThread;
 
 /// The code at an address.
 pub(super) type Program = Arc<dyn Fn(&mut Application) + Send + Sync>;

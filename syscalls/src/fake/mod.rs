@@ -19,6 +19,7 @@ mod machine;
 mod news;
 mod schedule;
 mod space;
+mod thread;
 
 pub use application::Application;
 pub use frames::aligned_archive;

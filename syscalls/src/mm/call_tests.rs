@@ -51,6 +51,8 @@ fn mmap_refuses_what_its_page_refuses() {
         (0, TASK_SIZE, ANONYMOUS, Errno::ENOMEM),
         (0, TASK_SIZE + 1, ANONYMOUS, Errno::ENOMEM),
         (0, PAGE, ANONYMOUS & !3, Errno::EINVAL),
+        (0, PAGE, ANONYMOUS | 1, Errno::EINVAL),
+        (0, PAGE, ANONYMOUS | 4, Errno::EINVAL),
         (PLACE + 1, PAGE, ANONYMOUS | FIXED, Errno::EINVAL),
         (0, PAGE, ANONYMOUS | FIXED, Errno::EPERM),
         (0xf000, PAGE, ANONYMOUS | FIXED, Errno::EPERM),
@@ -248,6 +250,15 @@ fn limits_are_enforced() {
 }
 
 #[test]
+fn setrlimit_holds_for_the_next_call() {
+    let kit = kit::process();
+    let new = kit.put_value(&Rlimit { current: PAGE, maximum: PAGE });
+    let number = Resource::AddressSpace as u64;
+    assert_eq!(kit.call("setrlimit", [number, new, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(map(&kit, 0, PAGE, READ, ANONYMOUS), Err(Errno::ENOMEM));
+}
+
+#[test]
 fn locks_are_counted() {
     let kit = kit::process();
     let memory = kit.process.memory();
@@ -257,6 +268,9 @@ fn locks_are_counted() {
     assert_eq!((memory.usage().locked, memory.resident(&(address..address + 4 * PAGE)).0), (2, 2));
     assert_eq!(lock(address, 5 * PAGE), Err(Errno::ENOMEM));
     assert_eq!(lock(PAGE, u64::MAX), Err(Errno::EINVAL));
+    let nothing = map(&kit, 0, PAGE, 0, ANONYMOUS).unwrap();
+    assert_eq!(lock(nothing, PAGE), Err(Errno::ENOMEM));
+    assert_eq!(unmap(&kit, nothing, PAGE), Ok(0));
     assert_eq!(kit.call("mlock2", [address, PAGE, 2, 0, 0, 0]), Err(Errno::EINVAL));
     assert_eq!(advise(&kit, address, PAGE, Advice::DontNeed), Err(Errno::EINVAL));
     assert_eq!(kit.call("munlock", [address, 4 * PAGE, 0, 0, 0, 0]), Ok(0));

@@ -141,36 +141,40 @@ impl AddressSpace {
     /// process's own.
     ///
     /// # Errors
-    /// `ENOMEM` and `EFAULT` at the first page that cannot be filled.
+    /// The first of: `EFAULT` for areas that cannot be filled, `ENOMEM`, which ends it.
     pub(super) fn populate(&self, range: &Range<u64>) -> Result<()> {
+        let mut result = Ok(());
         let mut at = range.start;
         while at < range.end {
-            let Some((area_range, wanted)) = self.state.lock().how_to_populate(at) else {
-                return Err(Errno::ENOMEM.because("no memory is mapped there"));
+            let Some((area, wanted)) = self.state.lock().how_to_populate(at) else {
+                break;
             };
-            if area_range.start > at {
-                at = area_range.start;
-                continue;
+            let part = area.start.max(at)..area.end.min(range.end);
+            let filled = match wanted {
+                Some(wanted) => self.fill(&part, wanted),
+                None => Err(Errno::EFAULT.because("the memory does not allow any access")),
+            };
+            at = area.end;
+            if filled.is_err_and(|error| error.errno == Errno::ENOMEM) {
+                return filled;
             }
-            let end = area_range.end.min(range.end);
-            match wanted {
-                Some(wanted) => {
-                    while at < end {
-                        self.resolve(at, wanted)?;
-                        at += PAGE;
-                    }
-                }
-                None => at = end,
-            }
+            result = result.and(filled);
         }
-        Ok(())
+        result
+    }
+
+    /// Fills the pages of `range`, up to the first that cannot be.
+    fn fill(&self, range: &Range<u64>, wanted: Wanted) -> Result<()> {
+        let mut pages = (range.start..range.end).step_by(PAGE as usize);
+        pages.try_for_each(|address| self.resolve(address, wanted))
     }
 
     /// The area that `request` makes, without its place.
     fn area_of(&self, request: &MapRequest) -> Result<Area> {
-        let share = match request.flags & MapFlags::TYPE {
-            MapFlags::PRIVATE => Share::Private,
-            MapFlags::SHARED | MapFlags::TYPE => Share::Shared,
+        let share = match (request.flags & MapFlags::TYPE, &request.source) {
+            (MapFlags::PRIVATE, _) => Share::Private,
+            (MapFlags::SHARED, _) => Share::Shared,
+            (MapFlags::SHARED_VALIDATE, MapSource::File(..)) => Share::Shared,
             _ => return Err(Errno::EINVAL.because("neither shared nor private")),
         };
         let (backing, allowed) = match &request.source {
@@ -302,7 +306,7 @@ fn check_offset(source: &MapSource, len: u64) -> Result<()> {
 
 /// Fails for flags that a file mapping with `MAP_SHARED_VALIDATE` does not know.
 fn check_file_flags(flags: MapFlags) -> Result<()> {
-    let validates = flags.contains(MapFlags::TYPE);
+    let validates = flags & MapFlags::TYPE == MapFlags::SHARED_VALIDATE;
     if validates && !MapFlags::LEGACY.contains(flags) {
         return Err(Errno::EOPNOTSUPP.because("a flag is not supported for this file"));
     }

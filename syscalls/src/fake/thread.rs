@@ -1,0 +1,142 @@
+//! The machine's side of a thread: its thread pointer, extended state and space.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::machine::{InvalidState, Space, Thread};
+
+use super::machine::PROCESSOR;
+use super::schedule::{SERVICE, Scheduler};
+
+/// A thread of the machine.
+pub(super) struct FakeThread {
+    pub(super) id: usize,
+    scheduler: Weak<Scheduler>,
+    /// None for the test's own thread and the service thread.
+    space: Mutex<Option<Arc<dyn Space>>>,
+    fs_base: AtomicU64,
+    gs_base: AtomicU64,
+    extended_state: Mutex<Vec<u8>>,
+    answers: Mutex<Vec<(u16, u64)>>,
+    interrupted: AtomicBool,
+}
+
+impl FakeThread {
+    pub(super) fn new(
+        id: usize,
+        scheduler: Weak<Scheduler>,
+        space: Option<Arc<dyn Space>>,
+    ) -> Self {
+        Self {
+            id,
+            scheduler,
+            space: Mutex::new(space),
+            fs_base: AtomicU64::new(0),
+            gs_base: AtomicU64::new(0),
+            extended_state: Mutex::new(initial_extended_state()),
+            answers: Mutex::new(Vec::new()),
+            interrupted: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn space(&self) -> Arc<dyn Space> {
+        lock(&self.space).clone().expect("a thread that runs an application has a space")
+    }
+
+    pub(super) fn take_interruption(&self) -> bool {
+        self.interrupted.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn answer(&self, number: u16) -> Option<u64> {
+        lock(&self.answers).iter().find(|answer| answer.0 == number).map(|answer| answer.1)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Thread for FakeThread {
+    fn park(&self, deadline_ns: Option<u64>) {
+        if let Some(scheduler) = self.scheduler.upgrade() {
+            scheduler.park(self.id, deadline_ns);
+        }
+    }
+
+    fn unpark(&self) {
+        if let Some(scheduler) = self.scheduler.upgrade() {
+            scheduler.unpark(self.id);
+        }
+    }
+
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    fn set_space(&self, space: Arc<dyn Space>) {
+        if self.id > SERVICE {
+            *lock(&self.space) = Some(space);
+        }
+    }
+
+    fn fs_base(&self) -> u64 {
+        self.fs_base.load(Ordering::Relaxed)
+    }
+
+    fn set_fs_base(&self, base: u64) {
+        self.fs_base.store(base, Ordering::Relaxed);
+    }
+
+    fn gs_base(&self) -> u64 {
+        self.gs_base.load(Ordering::Relaxed)
+    }
+
+    fn set_gs_base(&self, base: u64) {
+        self.gs_base.store(base, Ordering::Relaxed);
+    }
+
+    fn save_extended_state(&self, to: &mut [u8]) {
+        to.copy_from_slice(&lock(&self.extended_state));
+    }
+
+    fn restore_extended_state(&self, from: &[u8]) -> Result<(), InvalidState> {
+        if !is_valid(from) {
+            return Err(InvalidState);
+        }
+        lock(&self.extended_state).copy_from_slice(&from[..PROCESSOR.extended_state_len]);
+        Ok(())
+    }
+
+    fn reset_extended_state(&self) {
+        *lock(&self.extended_state) = initial_extended_state();
+    }
+
+    fn publish_answers(&self, answers: &[(u16, u64)]) {
+        *lock(&self.answers) = answers.to_vec();
+    }
+}
+
+/// Offset of MXCSR in the legacy region (SDM volume 1, 10.5.1), and of the XSAVE header
+/// (13.4.2): XSTATE_BV, XCOMP_BV and 48 reserved bytes.
+const MXCSR: usize = 24;
+const HEADER: usize = 512;
+
+fn initial_extended_state() -> Vec<u8> {
+    let mut state = alloc::vec![0; PROCESSOR.extended_state_len];
+    state[..2].copy_from_slice(&0x37f_u16.to_le_bytes());
+    state[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80_u32.to_le_bytes());
+    state
+}
+
+/// Whether `xrstor` would take these bytes.
+fn is_valid(state: &[u8]) -> bool {
+    if state.len() < PROCESSOR.extended_state_len {
+        return false;
+    }
+    let word = |at: usize| state[at..at + 8].iter().rev().fold(0, |a, &b| a << 8 | u64::from(b));
+    word(HEADER) & !PROCESSOR.extended_state_components == 0
+        && state[HEADER + 8..HEADER + 64].iter().all(|&byte| byte == 0)
+        && state[MXCSR + 2..MXCSR + 4] == [0, 0]
+}
