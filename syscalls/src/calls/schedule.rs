@@ -58,7 +58,7 @@ pub(crate) fn sched_getaffinity(
     len: u32,
     to: UserPtr<u64>,
 ) -> Result<usize> {
-    if (len as usize) < MASK_LEN || len as usize % MASK_LEN != 0 {
+    if (len as usize) < MASK_LEN || !(len as usize).is_multiple_of(MASK_LEN) {
         return Err(Errno::EINVAL.because("the mask's length is no multiple of 8"));
     }
     check_thread(cx, tid)?;

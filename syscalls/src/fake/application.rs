@@ -22,6 +22,9 @@ const PRESENT: u64 = 1;
 const WRITE: u64 = 2;
 const FETCH: u64 = 16;
 
+/// Length of the `syscall` instruction, in bytes.
+const SYSCALL_LEN: u64 = 2;
+
 /// What ends a handler whose registers were replaced by those of an outer level.
 struct Jump;
 
@@ -69,21 +72,36 @@ impl Application {
         all[..arguments.len()].copy_from_slice(arguments);
         let here = self.enter();
         let registers = &mut self.registers;
-        (registers.rax, registers.orig_rax) = (number, number);
+        registers.rax = number;
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] =
             all;
+        loop {
+            self.registers.rip = here;
+            let flow = self.execute_syscall(here);
+            self.follow(flow, here);
+            // After a signal the instruction may be executed once more.
+            if self.registers.rip == here {
+                break;
+            }
+        }
+        self.after_interruption(here);
+        self.registers.rax
+    }
+
+    /// The `syscall` instruction before `here`.
+    fn execute_syscall(&mut self, here: u64) -> Flow {
+        let registers = &mut self.registers;
+        let number = registers.rax;
+        registers.orig_rax = number;
         (registers.rcx, registers.r11) = (here, registers.rflags);
         let published = u16::try_from(number).ok().and_then(|number| self.thread.answer(number));
-        let flow = match published {
+        match published {
             Some(answer) => {
                 self.registers.rax = answer;
                 Flow::Return
             }
             None => self.task.clone().syscall(&mut self.registers),
-        };
-        self.follow(flow, here);
-        self.after_interruption(here);
-        self.registers.rax
+        }
     }
 
     /// Causes a trap, then goes on as its handling says.
@@ -144,14 +162,15 @@ impl Application {
         }
     }
 
-    /// Goes on as `flow` says, until the registers lead back `here`.
+    /// Goes on as `flow` says, until the registers lead back `here`, or to the system call right
+    /// before it.
     fn follow(&mut self, flow: Flow, here: u64) {
         match flow {
             Flow::Return => return,
             Flow::End => resume_unwind(Box::new(Over)),
             Flow::Restore => {}
         }
-        while self.registers.rip != here {
+        while self.registers.rip != here && self.registers.rip != here.wrapping_sub(SYSCALL_LEN) {
             let at = self.registers.rip;
             let program =
                 self.programs.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned();

@@ -42,7 +42,11 @@ fn key(memory: &Arc<AddressSpace>, address: u64) -> Key {
 /// # Errors
 /// `EINVAL` when it is not aligned.
 fn check(address: u64) -> Result<()> {
-    if address % 4 == 0 { Ok(()) } else { Err(Errno::EINVAL.because("the word is not aligned")) }
+    if address.is_multiple_of(4) {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL.because("the word is not aligned"))
+    }
 }
 
 impl Futexes {

@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use std::sync::Mutex;
 
 use abi::Errno;
-use abi::signal::{RtSigFrame, SigAction, SigInfo, Signal, sa, si};
+use abi::signal::{RtSigFrame, SigAction, SigInfo, Signal, StackT, sa, si};
 use zerocopy::FromBytes;
 
 use crate::fake::kit::{self, AREA, AREA_LEN, BAD_ADDRESS, Kit};
 use crate::fake::{Application, HostEvent};
-use crate::machine::{ExitStatus, Registers, Trap};
+use crate::fs::{Fd, OnExec, OpenFile};
+use crate::machine::{ExitStatus, Machine, Registers, Stream, Trap};
 use crate::process::{Process, Thread};
 
 /// Where programs of the tests are.
@@ -23,12 +24,22 @@ type Notes = Arc<Mutex<Vec<u64>>>;
 
 /// Runs `main` as the program of a machine, to its end.
 fn run(kit: &Kit, main: impl Fn(&mut Application) + Send + Sync + 'static) -> Option<ExitStatus> {
+    run_with(kit, crate::fs::stream::open(&kit.system, Stream::Stdin), main)
+}
+
+/// As [`run`], with this descriptor 0.
+fn run_with(
+    kit: &Kit,
+    stdin: Arc<OpenFile>,
+    main: impl Fn(&mut Application) + Send + Sync + 'static,
+) -> Option<ExitStatus> {
     kit.machine.set_program(MAIN, main);
     kit.machine.set_program(RESTORER, |application| {
         application.call("rt_sigreturn", &[]);
     });
     let paths = kit.process.paths.duplicate();
     let process = Arc::new(Process::new(3, kit.process.memory(), paths));
+    process.files.set(Fd(0), stdin, OnExec::Keep, 16).unwrap();
     kit.system.processes.insert(process.clone());
     kit.system.set_program(process.id());
     kit.machine.set_service(&kit.system);
@@ -148,6 +159,90 @@ fn a_pause_ends_with_eintr_after_a_handler() {
         application.call("exit_group", &[5]);
     });
     assert_eq!(status, Some(ExitStatus::Exited(5)));
+}
+
+/// Reads a byte of standard input, which comes after 2 ms, while `SIGTERM` comes after 1 ms.
+fn read_with_a_signal(flags: u64) -> Result<u64, Errno> {
+    let kit = kit::process();
+    let room = kit.room(64);
+    let notes = Arc::new(Mutex::new(None));
+    let result = notes.clone();
+    kit.machine.set_program(HANDLER, |_| {});
+    kit.machine.host_at(1_000_000, HostEvent::Signal(15));
+    kit.machine.host_at(2_000_000, HostEvent::Feed(Stream::Stdin, b"x".to_vec()));
+    let stdin = crate::fs::stream::open(&kit.system, Stream::Stdin);
+    let status = run_with(&kit, stdin, move |application| {
+        handle(application, room, Signal::SIGTERM, flags);
+        *result.lock().unwrap() = Some(kit::result(application.call("read", &[0, room, 1])));
+        application.call("exit_group", &[0]);
+    });
+    assert_eq!(status, Some(ExitStatus::Exited(0)));
+    notes.lock().unwrap().take().unwrap()
+}
+
+#[test]
+fn a_read_is_restarted_after_a_handler_that_asks_for_it() {
+    assert_eq!(read_with_a_signal(sa::RESTART), Ok(1));
+    assert_eq!(read_with_a_signal(0), Err(Errno::EINTR));
+}
+
+#[test]
+fn a_stopped_program_goes_on_with_its_sleep_when_it_is_continued() {
+    let kit = kit::process();
+    let duration = kit.put_value(&[0_i64, 5_000_000]);
+    kit.machine.host_at(1_000_000, HostEvent::Signal(19));
+    kit.machine.host_at(2_000_000, HostEvent::Signal(18));
+    let machine = kit.machine.clone();
+    let status = run(&kit, move |application| {
+        let before = machine.monotonic_ns();
+        assert_eq!(application.call("nanosleep", &[duration, 0]), 0);
+        let after = machine.monotonic_ns();
+        assert_eq!(after - before, 5_000_000);
+        application.call("exit_group", &[6]);
+    });
+    assert_eq!(status, Some(ExitStatus::Exited(6)));
+}
+
+#[test]
+fn an_alternate_stack_is_used_by_who_asks_for_it() {
+    let kit = kit::process();
+    let room = kit.room(64);
+    let stack = kit.room(16 * 1024);
+    let describe = kit.put_value(&StackT { sp: stack, flags: 0, padding: 0, size: 16 * 1024 });
+    kit.machine.set_program(HANDLER, move |application| {
+        let rsp = application.registers.rsp;
+        assert!(rsp > stack && rsp < stack + 16 * 1024);
+        let result = application.call("sigaltstack", &[describe, 0]);
+        assert_eq!(kit::result(result), Err(Errno::EPERM));
+        application.registers.rsp = rsp;
+    });
+    let status = run(&kit, move |application| {
+        assert_eq!(application.call("sigaltstack", &[describe, 0]), 0);
+        handle(application, room, Signal::SIGSEGV, sa::ONSTACK);
+        // A stack overflow can be handled there.
+        application.registers.rsp = BAD_ADDRESS;
+        assert_eq!(application.call("kill", &[3, 11]), 0);
+        application.call("exit_group", &[0]);
+    });
+    assert_eq!(status, Some(ExitStatus::Exited(0)));
+}
+
+#[test]
+fn a_thread_that_computes_is_interrupted() {
+    let kit = kit::process();
+    let room = kit.room(64);
+    let notes = Notes::default();
+    let (seen, expected) = (notes.clone(), notes.clone());
+    kit.machine.set_program(HANDLER, move |_| seen.lock().unwrap().push(1));
+    let (system, process) = (kit.system.clone(), 3);
+    run(&kit, move |application| {
+        handle(application, room, Signal::SIGINT, 0);
+        system.signal_group(process, Signal::SIGINT);
+        application.call("getpid", &[]);
+        assert_eq!(expected.lock().unwrap().len(), 1);
+        application.call("exit_group", &[0]);
+    });
+    assert_eq!(notes.lock().unwrap().len(), 1);
 }
 
 #[test]
