@@ -214,6 +214,7 @@ pub static TABLE: &[Row] = rows! {
     set_tid_address = calls::process::set_tid_address, full;
     set_robust_list = calls::process::set_robust_list, partial("the list is not walked at exit");
     get_robust_list = calls::process::get_robust_list, full;
+    rseq = calls::process::rseq, partial("only on a single processor");
     wait4 = calls::process::wait4, partial("there are no children yet");
     waitid = calls::process::waitid, partial("there are no children yet");
     futex = calls::futex::futex, partial("no priority inheritance, no FUTEX_WAKE_OP");

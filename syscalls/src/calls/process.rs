@@ -125,6 +125,20 @@ pub(crate) fn set_tid_address(cx: &Context<'_>, address: UserPtr<u32>) -> Result
     Ok(cx.thread.id())
 }
 
+/// rseq(2): registers the thread's structure of restartable sequences.
+///
+/// # Differences from Linux
+/// On a machine with several processors, `ENOSYS`.
+pub(crate) fn rseq(
+    cx: &Context<'_>,
+    address: u64,
+    len: u32,
+    flags: i32,
+    signature: u32,
+) -> Result<()> {
+    cx.thread.rseq.change(cx, address, len, flags, signature)
+}
+
 /// Size of `struct robust_list_head`, in bytes.
 const ROBUST_LIST_HEAD_LEN: u64 = 24;
 

@@ -14,6 +14,7 @@ mod exec_tests;
 mod exit;
 pub(crate) mod futex;
 pub mod limits;
+mod rseq;
 mod shared;
 mod table;
 mod thread;

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Outcome, Result};
 use crate::machine::{self, Flow, Registers, Trap};
 use crate::process::futex::ANY;
+use crate::process::rseq::Rseq;
 use crate::process::{Attention, Process};
 use crate::signal::{RestartBlock, ThreadSignals};
 use crate::system::System;
@@ -32,6 +33,8 @@ pub struct Thread {
     pub(crate) restart: Mutex<Option<RestartBlock>>,
     /// Where to write 0 when the thread ends: set_tid_address(2); 0 for nowhere.
     clear_id_at: AtomicU64,
+    /// Its restartable sequences.
+    pub(crate) rseq: Rseq,
     /// The head of its list of robust futexes; 0 for none.
     robust_list: AtomicU64,
     /// When it was made, monotonic.
@@ -56,6 +59,7 @@ impl Thread {
             attention: Attention::default(),
             restart: Mutex::new(None),
             clear_id_at: AtomicU64::new(0),
+            rseq: Rseq::default(),
             robust_list: AtomicU64::new(0),
             start_ns,
             waited_ns: AtomicU64::new(0),
@@ -241,6 +245,10 @@ impl machine::Task for Thread {
     }
 
     fn resume(&self, registers: &mut Registers) -> Flow {
+        // Another thread may have run meanwhile.
+        if self.leave_critical_section(registers).is_err() {
+            self.force_segv(true);
+        }
         self.leave(registers, None)
     }
 }

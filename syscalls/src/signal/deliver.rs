@@ -101,7 +101,10 @@ impl Thread {
         info: SigInfo,
         action: SigAction,
     ) {
-        if frame::push(self, registers, signal, info, action).is_err() {
+        let pushed = self
+            .leave_critical_section(registers)
+            .and_then(|()| frame::push(self, registers, signal, info, action));
+        if pushed.is_err() {
             let was_segv = signal == Signal::SIGSEGV;
             self.force_segv(was_segv);
             return;
@@ -116,7 +119,7 @@ impl Thread {
 
     /// What happens when a frame cannot be written or read: `SIGSEGV`, fatal when it was the
     /// handler of `SIGSEGV` that could not run.
-    pub(super) fn force_segv(&self, fatal: bool) {
+    pub(crate) fn force_segv(&self, fatal: bool) {
         if fatal {
             self.process().set_signal_action(Signal::SIGSEGV, SigAction::default());
         }
