@@ -13,16 +13,26 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a directory, on a tmpfs where there is one: what programs observe on the native
-    /// side has to come from the file system that Birgus has.
+    /// Makes a directory where temporary files go.
     ///
     /// # Errors
     /// When no directory can be made.
     pub fn new() -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self::inside(&std::env::temp_dir())
+    }
+
+    /// Makes a directory on a tmpfs, where there is one: what programs observe on the native
+    /// side has to come from the file system that Birgus has.
+    ///
+    /// # Errors
+    /// When no directory can be made.
+    pub fn on_tmpfs() -> io::Result<Self> {
         let shared_memory = Path::new("/dev/shm");
-        let base =
-            if shared_memory.is_dir() { shared_memory.to_owned() } else { std::env::temp_dir() };
+        if shared_memory.is_dir() { Self::inside(shared_memory) } else { Self::new() }
+    }
+
+    fn inside(base: &Path) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = base.join(format!("birgus-test-{}-{number}", process::id()));

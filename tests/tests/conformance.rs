@@ -45,7 +45,7 @@ fn conforms(program: &Program) -> Result<(), Box<dyn Error>> {
 }
 
 fn natively(program: &Program, path: &Path) -> Result<Outcome, Box<dyn Error>> {
-    let (directory, scratch) = (Scratch::new()?, Scratch::new()?);
+    let (directory, scratch) = (Scratch::new()?, Scratch::on_tmpfs()?);
     let mut command = Command::new(path);
     command.args(&program.directives.arguments).current_dir(directory.path());
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").env("TERM", "dumb");

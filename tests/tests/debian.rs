@@ -184,8 +184,9 @@ fn other_shells_with_built_ins() {
         agree("/bin/bash-static", &["-c", script], &Setting::default());
         agree("/bin/zsh-static", &["-fc", script], &Setting::default());
     }
-    agree("/bin/sash", &["-c", "echo hello from sash"], &Setting::default());
-    let stdin = b"pwd\n-ls /dev/null\numask\nexit\n";
+    // Sash forks for everything but its own commands, and for all of `-c`.
+    let stdin =
+        b"cd /tmp\npwd\n-ls /dev/null\n-mkdir sash\n-ls -d sash\n-rmdir sash\numask\nexit\n";
     agree("/bin/sash", &["-q"], &Setting { stdin, ..Setting::default() });
 }
 
