@@ -185,8 +185,8 @@ fn other_shells_with_built_ins() {
         agree("/bin/zsh-static", &["-fc", script], &Setting::default());
     }
     // Sash forks for everything but its own commands, and for all of `-c`.
-    let stdin =
-        b"cd /tmp\npwd\n-ls /dev/null\n-mkdir sash\n-ls -d sash\n-rmdir sash\numask\nexit\n";
+    let stdin = b"cd /tmp\n-ls /dev/null\n-mkdir sash\n-ls -d sash\n-rmdir sash\numask\n\
+                  -echo hello from sash\n-printenv HOME\nexit\n";
     agree("/bin/sash", &["-q"], &Setting { stdin, ..Setting::default() });
 }
 
