@@ -5,6 +5,8 @@ pub(crate) mod attributes;
 pub(crate) mod capability;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
+#[cfg(test)]
+mod file_tests;
 pub(crate) mod futex;
 pub(crate) mod identity;
 pub(crate) mod limits;

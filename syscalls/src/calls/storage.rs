@@ -148,6 +148,9 @@ pub(crate) fn sendfile(
     if start.is_some() {
         from.check_positions()?;
     }
+    if from.file.inode().kind() == FileType::Directory {
+        return Err(Errno::EINVAL.because("the input is a directory"));
+    }
     let to = cx.process.files.get(to)?;
     to.check_writable()?;
     if to.flags().contains(OpenFlags::APPEND) {

@@ -5,7 +5,6 @@
 //! use is only in the file system.
 
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
@@ -157,19 +156,6 @@ impl Dentry {
             at = dentry.parent();
         }
         false
-    }
-
-    /// The names from the root of the file system to here.
-    #[must_use]
-    pub fn names(self: &Arc<Self>) -> Vec<Arc<[u8]>> {
-        let mut names = Vec::new();
-        let mut at = self.clone();
-        while let Some(parent) = at.parent() {
-            names.push(at.name());
-            at = parent;
-        }
-        names.reverse();
-        names
     }
 
     /// What is mounted here.

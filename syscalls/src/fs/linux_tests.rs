@@ -8,13 +8,17 @@
 //! - `"x"`: the address of a string; `"x*9"`: of a string of nine of them
 //! - `@9`: the address of a buffer of that length, which follows as an argument of read and
 //!   pread64; the result shows what was put into it
+//! - `{h1,i2,q3}`: the address of numbers of 2, 4 and 8 bytes; where the call may change them,
+//!   the result shows them
 //! - `@stat`: that of a `struct stat`; `@dents`: of directory entries, shown by name
 
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use abi::fs::{AT_FDCWD, AtFlags, Dirent64, FallocateFlags, OpenFlags, RenameFlags, Stat};
+use abi::fs::{
+    AT_FDCWD, AtFlags, Dirent64, FallocateFlags, OpenFlags, RenameFlags, ResolveFlags, Stat,
+};
 use zerocopy::FromBytes;
 
 use crate::fake::kit::{self, Kit};
@@ -29,6 +33,8 @@ fn flag(word: &str) -> u64 {
         OpenFlags::from_name(name).map(|flag| flag.bits())
     } else if let Some(name) = word.strip_prefix("AT_") {
         AtFlags::from_name(name).map(|flag| flag.bits())
+    } else if let Some(name) = word.strip_prefix("RESOLVE_") {
+        ResolveFlags::from_name(name).map(|flag| flag.bits() as u32)
     } else if let Some(name) = word.strip_prefix("RENAME_") {
         RenameFlags::from_name(name).map(|flag| flag.bits())
     } else {
@@ -58,6 +64,44 @@ fn number(word: &str) -> u64 {
     if negative { value.wrapping_neg() } else { value }
 }
 
+/// One flag, several, or a number.
+fn value(word: &str) -> u64 {
+    word.split('|').map(flag).fold(0, |all, flag| all | flag)
+}
+
+/// The size of a field of a structure, in bytes.
+fn width(field: &str) -> usize {
+    match field.as_bytes()[0] {
+        b'h' => 2,
+        b'i' => 4,
+        b'q' => 8,
+        other => panic!("a field of type {other}"),
+    }
+}
+
+fn fields(structure: &str) -> impl Iterator<Item = &str> {
+    structure.trim_end_matches('}').split(',')
+}
+
+fn structure(text: &str) -> Vec<u8> {
+    let field = |field: &str| value(&field[1..]).to_le_bytes()[..width(field)].to_vec();
+    fields(text).flat_map(field).collect()
+}
+
+fn show_structure(text: &str, bytes: &[u8]) -> String {
+    let mut at = 0;
+    let shown = fields(text).map(|field| {
+        let mut number = [0; 8];
+        let len = width(field);
+        number[..len].copy_from_slice(&bytes[at..at + len]);
+        at += len;
+        let unused = 64 - 8 * len as u32;
+        (i64::from_le_bytes(number) << unused >> unused).to_string()
+    });
+    let shown: Vec<_> = shown.collect();
+    format!(" {{{}}}", shown.join(","))
+}
+
 fn string(text: &str) -> String {
     match text.split_once('*') {
         Some((piece, count)) => piece.repeat(count.parse().unwrap()),
@@ -69,10 +113,14 @@ fn call(kit: &Kit, line: &str) -> String {
     let mut words = line.split(' ');
     let name = words.next().unwrap();
     let mut arguments = Vec::new();
-    let mut buffer = None;
+    let (mut buffer, mut changed) = (None, None);
     for word in words {
         if let Some(text) = word.strip_prefix('"') {
             arguments.push(kit.string(string(text.trim_end_matches('"'))));
+        } else if let Some(text) = word.strip_prefix('{') {
+            let bytes = structure(text);
+            arguments.push(kit.put(&bytes));
+            changed = arguments.last().map(|&address| (text, address, bytes.len()));
         } else if let Some(kind) = word.strip_prefix('@') {
             let len = match kind {
                 "stat" => size_of::<Stat>(),
@@ -85,13 +133,18 @@ fn call(kit: &Kit, line: &str) -> String {
                 arguments.push(len as u64);
             }
         } else {
-            arguments.push(word.split('|').map(flag).fold(0, |all, flag| all | flag));
+            arguments.push(value(word));
         }
     }
     arguments.resize(6, 0);
     match kit.call(name, arguments.try_into().unwrap()) {
         Err(errno) => format!("{errno:?}"),
-        Ok(value) => show(kit, value, buffer),
+        Ok(value) => match changed {
+            Some((text, address, len)) if name != "openat2" => {
+                value.to_string() + &show_structure(text, &kit.get(address, len))
+            }
+            _ => show(kit, value, buffer),
+        },
     }
 }
 

@@ -169,9 +169,15 @@ impl Location {
     /// The absolute path of this place, seen from `root`; `None` when it is not below it.
     #[must_use]
     pub fn path_below(&self, root: &Self) -> Option<Vec<u8>> {
+        self.path_up_to(|at| at.is(root))
+    }
+
+    /// The absolute path of this place, seen from the first place above it, or itself, that
+    /// is a root; `None` when there is none.
+    fn path_up_to(&self, is_root: impl Fn(&Self) -> bool) -> Option<Vec<u8>> {
         let mut names = Vec::new();
         let mut at = self.clone();
-        while !at.is(root) {
+        while !is_root(&at) {
             if at.is_mount_root() {
                 at = at.mount.point.clone()?;
                 continue;
@@ -200,12 +206,9 @@ impl Location {
             Some(path) => path,
             None if self.dentry.parent().is_none() && !name.is_empty() => return name.to_vec(),
             None => {
-                let mut path = b"(unreachable)".to_vec();
-                for name in self.dentry.names() {
-                    path.push(b'/');
-                    path.extend_from_slice(&name);
-                }
-                path
+                let is_top = |at: &Self| at.is_mount_root() && at.mount.point.is_none();
+                let path = self.path_up_to(is_top).unwrap_or_default();
+                [&b"(unreachable)"[..], &path].concat()
             }
         };
         if self.dentry.is_removed() {

@@ -9,6 +9,7 @@ use abi::process::Resource;
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::process::{Capability, Credentials};
+use crate::signal::Signal;
 
 use super::inode::{Inode, Metadata};
 
@@ -86,7 +87,7 @@ pub(super) fn keeps_set_id(cx: &Context<'_>) -> bool {
 /// Up to where the caller may write to a file that can be `max` bytes long, from `offset` on.
 ///
 /// # Errors
-/// `EFBIG` when that is nothing.
+/// `EFBIG` when that is nothing; the thread also gets `SIGXFSZ` where its limit is in the way.
 pub(super) fn check_file_size(cx: &Context<'_>, offset: u64, max: u64) -> Result<u64> {
     let limit = cx.process.limits().current(Resource::FileSize);
     if offset >= limit {
@@ -101,7 +102,7 @@ pub(super) fn check_file_size(cx: &Context<'_>, offset: u64, max: u64) -> Result
 /// Fails unless the caller may make a file `len` bytes long.
 ///
 /// # Errors
-/// `EFBIG`.
+/// `EFBIG`; the thread also gets `SIGXFSZ`.
 pub(crate) fn check_new_size(cx: &Context<'_>, len: u64) -> Result<()> {
     if len > cx.process.limits().current(Resource::FileSize) {
         return Err(over_limit(cx));
@@ -109,6 +110,7 @@ pub(crate) fn check_new_size(cx: &Context<'_>, len: u64) -> Result<()> {
     Ok(())
 }
 
-fn over_limit(_: &Context<'_>) -> Error {
+fn over_limit(cx: &Context<'_>) -> Error {
+    cx.thread.raise(Signal::SIGXFSZ);
     Errno::EFBIG.because("the file would exceed RLIMIT_FSIZE")
 }

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::Errno;
 use hashbrown::HashMap;
@@ -37,6 +38,13 @@ impl Entries {
     /// The entry `name`.
     pub(super) fn get(&self, name: &[u8]) -> Result<Arc<Node>> {
         self.lock().get(name).cloned().ok_or_else(no_entry)
+    }
+
+    /// Takes all entries out.
+    pub(super) fn drain(&mut self) -> Vec<Arc<Node>> {
+        let list = self.list.get_mut();
+        list.by_position.clear();
+        list.by_name.drain().map(|(_, (_, node))| node).collect()
     }
 
     pub(super) fn show(&self, from: u64, each: &mut dyn FnMut(DirectoryEntry<'_>) -> bool) {

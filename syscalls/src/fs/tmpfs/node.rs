@@ -493,10 +493,28 @@ impl Node {
 }
 
 impl Drop for Node {
+    // Not by recursion: a tree can be deeper than a stack.
     fn drop(&mut self) {
-        if let Body::Regular(content) = &self.body {
-            content.clear(&self.fs);
-        }
         self.fs.return_inode();
+        let mut below = self.let_go();
+        while let Some(node) = below.pop() {
+            if let Some(mut node) = Arc::into_inner(node) {
+                below.append(&mut node.let_go());
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Gives its pages back, and returns its entries.
+    fn let_go(&mut self) -> Vec<Arc<Self>> {
+        match &mut self.body {
+            Body::Regular(content) => {
+                content.clear(&self.fs);
+                Vec::new()
+            }
+            Body::Directory(entries) => entries.drain(),
+            Body::SymbolicLink(_) | Body::Special(..) => Vec::new(),
+        }
     }
 }
