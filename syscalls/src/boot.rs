@@ -105,7 +105,7 @@ fn start(system: &Arc<System>, run: Run) -> Result<(), NotStarted> {
     }
     let empty = AddressSpace::new(&system.machine, MemoryLimits::default()).map_err(failed)?;
     let paths = FsContext::new(system.vfs.root().clone());
-    let process = Arc::new(Process::new(system.processes.allocate_id(), Arc::new(empty), paths));
+    let process = Arc::new(Process::new(system.processes.allocate_id(), empty, paths));
     process.limits().fit(system.machine.memory().total_pages);
     let thread = Thread::new(system.clone(), process.clone());
     let registers = Cell::default();

@@ -23,8 +23,7 @@ pub(crate) fn brk(cx: &Context<'_>, address: Address) -> Result<u64> {
 ///
 /// # Differences from Linux
 /// There are no huge pages to reserve, so `MAP_HUGETLB` is `ENOMEM`. Nothing can be mapped
-/// below 64 KiB, whatever the privileges. The touched pages of a file that is cut off stay
-/// readable instead of raising `SIGBUS`.
+/// below 64 KiB, whatever the privileges.
 pub(crate) fn mmap(
     cx: &Context<'_>,
     address: Address,

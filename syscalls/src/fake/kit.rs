@@ -73,7 +73,7 @@ pub fn on(machine: Arc<FakeMachine>) -> Kit {
 pub fn with_archive(machine: Arc<FakeMachine>, archive: &'static [u8]) -> Kit {
     let as_machine: Arc<dyn Machine> = machine.clone();
     let memory = AddressSpace::new(&as_machine, MemoryLimits::default());
-    let memory = Arc::new(memory.expect("memory for an address space"));
+    let memory = memory.expect("memory for an address space");
     map_area(&memory);
     let vfs = Vfs::boot(&as_machine, archive).expect("a well-formed archive").vfs;
     let system = System::new(as_machine, vfs);

@@ -10,6 +10,7 @@ use abi::fs::{Device, FallocateFlags, FileType, Mode, OpenFlags, RenameFlags};
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::machine::Page;
+use crate::mm::Mappings;
 
 use super::file::File;
 use super::mount::Location;
@@ -345,6 +346,11 @@ pub trait Inode: Any + Send + Sync {
     fn shared_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         let _ = index;
         Err(Errno::ENODEV.because("the file cannot be mapped"))
+    }
+
+    /// Who maps it, to be told when pages are cut off; `None` where that never happens.
+    fn mappings(&self) -> Option<&Mappings> {
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 //! The address space of a process.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -23,6 +23,8 @@ pub(super) const MAX_AREAS: usize = 65530;
 
 /// The address space of a process: what lies where in its half of memory.
 pub struct AddressSpace {
+    /// For the files that are mapped.
+    pub(super) this: Weak<Self>,
     pub(super) machine: Arc<dyn Machine>,
     pub(super) space: Arc<dyn Space>,
     pub(super) layout: Layout,
@@ -98,7 +100,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn new(machine: &Arc<dyn Machine>, limits: MemoryLimits) -> Result<Self> {
+    pub fn new(machine: &Arc<dyn Machine>, limits: MemoryLimits) -> Result<Arc<Self>> {
         let layout = Layout::random(&**machine, limits.stack);
         let state = State {
             areas: Areas::default(),
@@ -111,13 +113,14 @@ impl AddressSpace {
             resident_peak: 0,
         };
         let space = machine.create_space()?;
-        Ok(Self {
+        Ok(Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             machine: machine.clone(),
             space,
             layout,
             state: Mutex::new(state),
             places: Once::new(),
-        })
+        }))
     }
 
     /// The machine's side of it.

@@ -1,5 +1,6 @@
 //! The memory calls as an application makes them, with the errors of their manual pages.
 
+use abi::fs::FallocateFlags;
 use abi::memory::{Advice, MapFlags, Protection, RemapFlags, SyncFlags};
 use abi::process::{Resource, Rlimit};
 use abi::{Errno, PAGE_SIZE, TASK_SIZE};
@@ -165,6 +166,40 @@ fn files_are_mapped_private_and_shared() {
     let flags = u64::from(MapFlags::PRIVATE.bits());
     let result = kit.call("mmap", [0, 2 * PAGE, READ, flags, fd, far]);
     assert_eq!(result, Err(Errno::EOVERFLOW));
+}
+
+#[test]
+fn what_is_cut_off_a_file_is_no_longer_mapped() {
+    let kit = kit::process();
+    let file = kit.file("data", &[5; 3 * PAGE_SIZE]);
+    let fd = kit.descriptor(file.clone());
+    let memory = kit.process.memory();
+    let private = map_file(&kit, 3 * PAGE, READ_WRITE, MapFlags::PRIVATE, fd).unwrap();
+    let shared = map_file(&kit, 3 * PAGE, READ_WRITE, MapFlags::SHARED, fd).unwrap();
+    kit.set(private + PAGE, b"mine");
+    kit.set(private + 2 * PAGE, b"mine");
+    kit.set(shared + PAGE, b"ours");
+    kit.set(shared + 2 * PAGE, b"ours");
+    file.file.inode().truncate(PAGE + 2).unwrap();
+    assert_eq!(kit.get(shared + PAGE, 4), b"ou\0\0");
+    assert_eq!(kit.get(private + PAGE, 4), b"mine");
+    for address in [private, shared] {
+        let beyond = memory.fault(address + 2 * PAGE, Wanted::Read);
+        assert_eq!(beyond, Err(FaultSignal::NoPage));
+        assert!(memory.read(address + 2 * PAGE, &mut [0]).is_err());
+    }
+    file.file.inode().truncate(3 * PAGE).unwrap();
+    assert_eq!(kit.get(private + 2 * PAGE, 4), [0; 4]);
+    assert_eq!(kit.get(shared + PAGE, 4), b"ou\0\0");
+    kit.set(shared, b"ours");
+    kit.set(private + PAGE, b"mine");
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    file.file.inode().allocate(punch, 0, 2 * PAGE).unwrap();
+    assert_eq!(kit.get(shared, 4), [0; 4]);
+    assert_eq!(kit.get(private, 4), [0; 4]);
+    assert_eq!(kit.get(private + PAGE, 4), b"mine");
+    kit.set(shared, b"ours");
+    assert_eq!(kit.get(private, 4), b"ours");
 }
 
 #[test]

@@ -213,6 +213,9 @@ impl AddressSpace {
         match open.file.mapping()? {
             Mapping::Zeros => Ok(self.anonymous(share)),
             Mapping::Pages => {
+                if let Some(mappings) = inode.mappings() {
+                    mappings.add(&self.this);
+                }
                 let object = Object::File { inode: inode.clone(), open: open.clone() };
                 Ok(Backing::Object(object, offset))
             }

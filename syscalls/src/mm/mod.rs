@@ -11,6 +11,7 @@
 //!
 //! - `area`, `areas`: one area, and all of them by address
 //! - `object`: files and shared memory, where pages come from
+//! - `mappings`: which address spaces map a file
 //! - `pages`: the resident pages
 //! - `fault`: what a page fault does; `copy`: copies from and to the application
 //! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
@@ -30,6 +31,7 @@ mod hostile_tests;
 mod layout;
 mod lock;
 mod map;
+mod mappings;
 #[cfg(test)]
 mod model_tests;
 mod object;
@@ -44,5 +46,6 @@ pub use arguments::Address;
 pub use fault::{FaultSignal, Wanted};
 pub use layout::Layout;
 pub use map::{MapRequest, MapSource};
+pub use mappings::Mappings;
 pub use object::{Object, SharedMemory};
 pub use remap::RemapRequest;

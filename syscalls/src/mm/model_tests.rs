@@ -118,7 +118,7 @@ impl Model {
 
 /// One address space, its model, and the source of randomness.
 struct Run {
-    memory: AddressSpace,
+    memory: Arc<AddressSpace>,
     machine: Arc<FakeMachine>,
     file: Arc<OpenFile>,
     model: Model,

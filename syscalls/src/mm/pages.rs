@@ -90,6 +90,23 @@ impl Pages {
         }
     }
 
+    /// Unmaps and frees the pages of `range` that `goes` is true for.
+    pub(super) fn release_if(
+        &mut self,
+        space: &dyn Space,
+        range: &Range<u64>,
+        goes: impl Fn(&Resident) -> bool,
+    ) {
+        let gone = self.by_address.extract_if(range.clone(), |&address, resident| {
+            let goes = goes(resident);
+            if goes {
+                space.unmap(address..address + PAGE);
+            }
+            goes
+        });
+        gone.for_each(drop);
+    }
+
     /// Sets how what is in `range` is mapped, where the area allows `access`.
     pub(super) fn protect(
         &self,

@@ -162,7 +162,7 @@ impl Program<'_> {
         if image.interpreter().is_some() {
             return Err(ExecError::Interpreter);
         }
-        let memory = Arc::new(AddressSpace::new(machine, self.limits)?);
+        let memory = AddressSpace::new(machine, self.limits)?;
         let bias = image.bias_for(memory.layout().program)?;
         for mapping in image.mappings(bias)? {
             self.map(&memory, &mapping)?;

@@ -16,6 +16,7 @@ use crate::fs::file::Extent;
 use crate::fs::turn::Turn;
 use crate::io::{Sink, Source};
 use crate::machine::Page;
+use crate::mm::Mappings;
 
 use super::{Tmpfs, no_space};
 
@@ -30,6 +31,7 @@ pub(super) struct Content {
     state: Mutex<State>,
     /// Taken by whoever writes, so that appends do not overlap.
     pub(super) writers: Turn,
+    mappings: Mappings,
 }
 
 #[derive(Default)]
@@ -62,7 +64,7 @@ impl Content {
         let size = archive.len() as u64;
         let stored = size.div_ceil(PAGE);
         let state = State { size, archive, own: BTreeMap::new(), stored };
-        Self { state: Mutex::new(state), writers: Turn::new() }
+        Self { state: Mutex::new(state), writers: Turn::new(), mappings: Mappings::new() }
     }
 
     /// Makes an empty file consist of `archive`, where it lies.
@@ -184,6 +186,7 @@ impl Content {
             state.size = len;
             drop(state);
             drop(dropped);
+            self.mappings.cut(len);
         } else {
             state.size = len;
         }
@@ -202,7 +205,9 @@ impl Content {
         let mut state = self.state.lock();
         match flags.difference(F::KEEP_SIZE) {
             F::PUNCH_HOLE if keep_size => {
-                state.punch(fs, range);
+                state.punch(fs, range.clone());
+                drop(state);
+                self.mappings.punch(&range);
                 return Ok(());
             }
             F::ZERO_RANGE => state.punch(fs, range.clone()),
@@ -212,7 +217,16 @@ impl Content {
         if !keep_size {
             state.size = state.size.max(range.end);
         }
+        drop(state);
+        if flags.contains(F::ZERO_RANGE) {
+            self.mappings.punch(&range);
+        }
         Ok(())
+    }
+
+    /// Who maps the file.
+    pub(super) fn mappings(&self) -> &Mappings {
+        &self.mappings
     }
 
     /// The first offset from `offset` that lies in such an extent.

@@ -17,6 +17,7 @@ use crate::fs::inode::{
     Change, DirectoryEntry, FileSystem, Inode, Metadata, NewInode, NewKind, Timestamp,
 };
 use crate::machine::Page;
+use crate::mm::Mappings;
 
 use super::Tmpfs;
 use super::content::{Content, MAX_SIZE};
@@ -483,6 +484,10 @@ impl Inode for Node {
 
     fn shared_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         self.mappable()?.shared_page(&self.fs, index)
+    }
+
+    fn mappings(&self) -> Option<&Mappings> {
+        self.content().ok().map(Content::mappings)
     }
 }
 

@@ -1,0 +1,101 @@
+//! Who maps a file: so that pages that are cut off it disappear from memory too.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::ptr;
+
+use spin::Mutex;
+
+use super::address_space::{AddressSpace, State};
+use super::area::{Area, Backing, Share, page_start, whole_pages};
+use super::object::Object;
+
+/// The address spaces that map one file, kept by its inode ([`crate::fs::Inode::mappings`]).
+#[derive(Default)]
+pub struct Mappings {
+    spaces: Mutex<Vec<Weak<AddressSpace>>>,
+}
+
+/// What happens to private copies of pages that a file loses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copies {
+    /// They stay: a hole was punched.
+    Keep,
+    /// They go too: the file became shorter.
+    Drop,
+}
+
+impl Mappings {
+    /// Nobody.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { spaces: Mutex::new(Vec::new()) }
+    }
+
+    /// Remembers an address space that is about to map the file.
+    pub(super) fn add(&self, memory: &Weak<AddressSpace>) {
+        let mut spaces = self.spaces.lock();
+        spaces.retain(|space| space.strong_count() > 0 && !space.ptr_eq(memory));
+        spaces.push(memory.clone());
+    }
+
+    /// The file now ends at byte `len`: what was mapped beyond it is no longer there.
+    /// Called with no lock held, after the file has changed.
+    pub fn cut(&self, len: u64) {
+        let end = whole_pages(len).unwrap_or(u64::MAX);
+        self.forget(page_start(len)..end, Copies::Keep);
+        self.forget(end..u64::MAX, Copies::Drop);
+    }
+
+    /// The bytes of `range` are now a hole: mappings must look at the file again. Called with
+    /// no lock held, after the file has changed.
+    pub fn punch(&self, range: &Range<u64>) {
+        let end = whole_pages(range.end).unwrap_or(u64::MAX);
+        self.forget(page_start(range.start)..end, Copies::Keep);
+    }
+
+    fn forget(&self, range: Range<u64>, copies: Copies) {
+        if range.is_empty() {
+            return;
+        }
+        let spaces: Vec<Arc<AddressSpace>> =
+            self.spaces.lock().iter().filter_map(Weak::upgrade).collect();
+        for memory in spaces {
+            memory.state.lock().forget(&memory, self, &range, copies);
+        }
+    }
+
+    /// Whether `area` maps the file that these are the mappings of.
+    fn include(&self, area: &Area) -> bool {
+        let Backing::Object(Object::File { inode, .. }, _) = &area.backing else {
+            return false;
+        };
+        inode.mappings().is_some_and(|mappings| ptr::eq(mappings, self))
+    }
+}
+
+impl State {
+    /// Lets go of the pages with the bytes of `range` of a file.
+    fn forget(
+        &mut self,
+        memory: &AddressSpace,
+        file: &Mappings,
+        range: &Range<u64>,
+        copies: Copies,
+    ) {
+        // A page that was fetched a moment ago must not be put in place any more.
+        self.generation += 1;
+        for area in self.areas.iter().filter(|area| file.include(area)) {
+            let first = area.object_offset(area.range.start);
+            let last = area.object_offset(area.range.end);
+            let common = range.start.clamp(first, last)..range.end.clamp(first, last);
+            let addresses =
+                area.range.start + (common.start - first)..area.range.start + (common.end - first);
+            let share = area.share;
+            self.pages.release_if(&*memory.space, &addresses, |page| {
+                copies == Copies::Drop || share == Share::Shared || !page.own
+            });
+        }
+    }
+}
