@@ -67,7 +67,6 @@ unsafe extern "sysv64" fn kernel_main(start_info: u64) -> ! {
     interrupts::init();
     time::init();
     host::init(command_line);
-    time::calibrate();
     info!("birgus {} on {} pages", env!("CARGO_PKG_VERSION"), memory::frames::count().0);
     fail_if_asked_to(command_line);
     let machine: Arc<dyn syscalls::machine::Machine> = Arc::new(machine::Hardware);

@@ -1,8 +1,9 @@
 //! Time: the TSC, calibrated against the local APIC's timer, and that timer's deadlines.
 //!
-//! At boot the timer counts freely from its largest value. The first calibration waits until
-//! enough of it has passed; the count goes on until the first deadline needs the timer, and
-//! then the whole time since boot gives the final one.
+//! At boot the timer counts freely from its largest value, one count per nanosecond. Until
+//! enough of it has passed to know the TSC's speed, the count itself is the time; nothing
+//! waits for that. The count goes on until the first deadline needs the timer, and then the
+//! whole time since boot gives the final speed.
 
 use core::arch::x86_64::_rdtsc;
 
@@ -10,8 +11,10 @@ use spin::Mutex;
 
 use crate::drivers::interrupts::{set_timer_count, timer_count};
 
-/// Shortest time the TSC is compared with the timer.
-const CALIBRATION_NS: u64 = 200_000;
+/// Time after which the TSC's speed is known well enough to be used.
+const CALIBRATION_NS: u64 = 1_000_000;
+/// The same, when the timer is wanted for a deadline and its count ends.
+const SHORTEST_CALIBRATION_NS: u64 = 200_000;
 /// Shortest distance of a deadline.
 const MIN_TIMER_NS: u64 = 1_000;
 /// Longest distance the timer is set to; a later deadline takes several turns.
@@ -21,7 +24,7 @@ static CLOCK: Mutex<Clock> = Mutex::new(Clock {
     start: Sample { tsc: 0, count: 0 },
     base_tsc: 0,
     base_ns: 0,
-    scale: 1 << 32,
+    scale: 0,
     wall_base_ns: 0,
     free_running: true,
     programmed: None,
@@ -32,7 +35,7 @@ struct Clock {
     /// At this TSC value it was `base_ns`.
     base_tsc: u64,
     base_ns: u64,
-    /// Nanoseconds per TSC tick, times 2^32.
+    /// Nanoseconds per TSC tick, times 2^32; 0 until it is known.
     scale: u64,
     /// Nanoseconds since 1970 UTC at boot.
     wall_base_ns: u64,
@@ -73,43 +76,49 @@ impl Sample {
 }
 
 impl Clock {
-    fn now_ns(&self) -> u64 {
+    fn now_ns(&mut self) -> u64 {
+        if self.scale == 0 {
+            let elapsed_ns = self.elapsed_ns();
+            if elapsed_ns < CALIBRATION_NS {
+                return elapsed_ns;
+            }
+            self.calibrate();
+        }
         let ticks = tsc().saturating_sub(self.base_tsc);
         self.base_ns + ((u128::from(ticks) * u128::from(self.scale)) >> 32) as u64
     }
 
+    /// Nanoseconds since boot by the timer's count, while it runs freely.
+    fn elapsed_ns(&self) -> u64 {
+        u64::from(self.start.count - timer_count())
+    }
+
     /// Derives the TSC's speed from all the time since boot; the time goes on without a step.
     fn calibrate(&mut self) {
-        let now_ns = self.now_ns();
+        let now_ns = if self.scale == 0 { None } else { Some(self.now_ns()) };
         let sample = Sample::take();
         let elapsed_ns = u64::from(self.start.count - sample.count);
-        let ticks = sample.tsc - self.start.tsc;
-        if ticks > 0 && elapsed_ns > 0 {
-            self.scale = ((u128::from(elapsed_ns) << 32) / u128::from(ticks)) as u64;
+        let ticks = (sample.tsc - self.start.tsc).max(1);
+        self.scale = ((u128::from(elapsed_ns) << 32) / u128::from(ticks)) as u64;
+        (self.base_ns, self.base_tsc) = match now_ns {
+            Some(now_ns) => (now_ns, tsc()),
+            None => (elapsed_ns, sample.tsc),
+        };
+    }
+
+    /// Ends the timer's free count, because a deadline needs the timer.
+    fn end_free_count(&mut self) {
+        while self.elapsed_ns() < SHORTEST_CALIBRATION_NS {
+            core::hint::spin_loop();
         }
-        self.base_ns = now_ns;
-        self.base_tsc = tsc();
+        self.calibrate();
+        self.free_running = false;
     }
 }
 
 /// Starts the clock: monotonic time begins here.
 pub(crate) fn init() {
-    let mut clock = CLOCK.lock();
-    clock.start = Sample::take();
-    clock.base_tsc = clock.start.tsc;
-}
-
-/// The first calibration; before, time runs at one nanosecond per tick.
-pub(crate) fn calibrate() {
-    let mut clock = CLOCK.lock();
-    while u64::from(clock.start.count - timer_count()) < CALIBRATION_NS {
-        core::hint::spin_loop();
-    }
-    clock.base_ns = 0;
-    clock.base_tsc = clock.start.tsc;
-    clock.calibrate();
-    clock.base_ns = u64::from(clock.start.count - timer_count());
-    clock.base_tsc = tsc();
+    CLOCK.lock().start = Sample::take();
 }
 
 /// Nanoseconds since boot; never goes back.
@@ -119,7 +128,7 @@ pub(crate) fn now_ns() -> u64 {
 
 /// Nanoseconds since 1970 UTC.
 pub(crate) fn wall_clock_ns() -> u64 {
-    let clock = CLOCK.lock();
+    let mut clock = CLOCK.lock();
     clock.wall_base_ns + clock.now_ns()
 }
 
@@ -135,8 +144,8 @@ pub(crate) fn set_timer(deadline_ns: Option<u64>) {
     if clock.programmed == deadline_ns {
         return;
     }
-    if core::mem::take(&mut clock.free_running) {
-        clock.calibrate();
+    if clock.free_running {
+        clock.end_free_count();
     }
     clock.programmed = deadline_ns;
     let count = deadline_ns.map_or(0, |deadline| {
@@ -145,7 +154,11 @@ pub(crate) fn set_timer(deadline_ns: Option<u64>) {
     set_timer_count(count);
 }
 
-/// The timer's interrupt.
+/// The timer's interrupt: the deadline has come, or the free count has ended unused.
 pub(crate) fn timer_fired() {
-    CLOCK.lock().programmed = None;
+    let mut clock = CLOCK.lock();
+    if clock.free_running {
+        clock.end_free_count();
+    }
+    clock.programmed = None;
 }

@@ -61,7 +61,7 @@ pub(crate) fn init() {
     write(Register::TaskPriority, 0);
     write(Register::Spurious, APIC_ENABLE | u32::from(SPURIOUS));
     write(Register::TimerDivide, DIVIDE_BY_1);
-    write(Register::TimerVector, MASKED | u32::from(TIMER));
+    write(Register::TimerVector, u32::from(TIMER));
     write(Register::TimerInitialCount, u32::MAX);
     route_devices();
 }
