@@ -24,7 +24,6 @@ use crate::mm::{AddressSpace, MemoryLimits};
 use crate::process::exec::{ExecError, Program};
 use crate::process::{Process, Thread};
 use crate::system::System;
-use crate::terminal;
 
 use run::{BadRun, Run};
 
@@ -55,6 +54,7 @@ pub fn boot(machine: Arc<dyn Machine>, archive: &'static [u8], command_line: &st
         }
     };
     let system = System::new(machine, vfs);
+    system.set_command_line(command_line);
     if let Err(not_started) = run.and_then(|run| start(&system, run)) {
         log::error!("{}", not_started.reason);
         system.machine.power_off(ExitStatus::NotStarted(not_started.errno.number()));
@@ -97,6 +97,7 @@ impl From<BadRun> for NotStarted {
 /// Starts the program of `run`.
 fn start(system: &Arc<System>, run: Run) -> Result<(), NotStarted> {
     let failed = |error: Error| NotStarted::at(&run.program, error);
+    system.equip().map_err(failed)?;
     if let Some(name) = &run.host_name {
         system.set_host_name(name.clone());
     }
@@ -175,7 +176,10 @@ fn open_program(cx: &Context<'_>, path: &[u8]) -> Result<Arc<OpenFile>, Error> {
 
 /// Opens the descriptors 0, 1 and 2.
 fn open_streams(cx: &Context<'_>, run: &Run) -> Result<(), Error> {
-    let console = run.terminal.contains(&true).then(|| terminal::console::open(cx.system));
+    let console = match run.terminal.contains(&true) {
+        true => Some(open_console(cx)?),
+        false => None,
+    };
     if console.is_some() {
         let id = cx.process.id();
         if let Some((rows, columns)) = run.window {
@@ -192,6 +196,11 @@ fn open_streams(cx: &Context<'_>, run: &Run) -> Result<(), Error> {
         cx.process.files.set(Fd(at as i32), open, OnExec::Keep, u64::MAX)?;
     }
     Ok(())
+}
+
+/// Opens the console by its path, which the program may ask for.
+fn open_console(cx: &Context<'_>) -> Result<Arc<OpenFile>, Error> {
+    open(cx, Fd(AT_FDCWD), b"/dev/console".to_vec(), How::existing(OpenFlags::RDWR))
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
+use abi::fs::{Device, FileType};
 use abi::{Errno, number};
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::Vfs;
+use crate::fs::fifo::Fifos;
 use crate::fs::pipe_inode::PipeNumbers;
+use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
 use crate::machine::{Machine, News, Service};
 use crate::process::futex::Futexes;
@@ -55,6 +58,8 @@ pub struct System {
     host_name: Mutex<Vec<u8>>,
     /// `domainname` of uname(2).
     domain_name: Mutex<Vec<u8>>,
+    /// What the machine was booted with: /proc/cmdline.
+    command_line: Once<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
     warned: Mutex<[u64; number::COUNT.div_ceil(64)]>,
 }
@@ -77,8 +82,20 @@ impl System {
             wall_offset_ns: AtomicI64::new(0),
             host_name: Mutex::new(b"birgus".to_vec()),
             domain_name: Mutex::new(b"(none)".to_vec()),
+            command_line: Once::new(),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })
+    }
+
+    /// Adds what stands above the files themselves: the terminal's devices, FIFOs and /proc.
+    ///
+    /// # Errors
+    /// `EEXIST` when the archive has something else there; `ENOSPC`.
+    pub fn equip(&self) -> Result<()> {
+        terminal::console::add_devices(&self.vfs)?;
+        let fifos = Arc::new(Fifos::default());
+        self.vfs.devices.register(FileType::Fifo, Device::default(), fifos);
+        ProcFs::mount(self).map(drop)
     }
 
     /// The thread with this number.
@@ -145,6 +162,17 @@ impl System {
         let offset = i128::from(ns) - i128::from(self.machine.wall_clock_ns());
         // Either time fits an i64 for the next 200 years.
         self.wall_offset_ns.store(i64::try_from(offset).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// What the machine was booted with; empty where nothing was said.
+    #[must_use]
+    pub fn command_line(&self) -> &[u8] {
+        self.command_line.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Says, once, what the machine was booted with.
+    pub fn set_command_line(&self, line: &str) {
+        self.command_line.call_once(|| line.as_bytes().to_vec());
     }
 
     /// The host name, without a NUL.

@@ -220,9 +220,9 @@ impl Sets {
     /// Leaves `fd` in those sets for which it is ready; returns how many.
     fn keep(&mut self, fd: usize, events: PollEvents) -> usize {
         let mut kept = 0;
-        for set in 0..3 {
+        for (set, ready) in READY.into_iter().enumerate() {
             if self.contains(set, fd) {
-                if events.intersects(READY[set]) {
+                if events.intersects(ready) {
                     kept += 1;
                 } else if let Some(words) = &mut self.words[set] {
                     words[fd / 64] &= !(1 << (fd % 64));

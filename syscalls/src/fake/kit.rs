@@ -59,7 +59,7 @@ pub fn process() -> Kit {
     on(FakeMachine::new())
 }
 
-/// A process on this machine, in whose root directory there are only `dev` and `tmp`.
+/// A process on this machine, in whose root directory there are only `dev`, `proc` and `tmp`.
 #[must_use]
 pub fn on(machine: Arc<FakeMachine>) -> Kit {
     with_archive(machine, &[])
@@ -77,6 +77,7 @@ pub fn with_archive(machine: Arc<FakeMachine>, archive: &'static [u8]) -> Kit {
     map_area(&memory);
     let vfs = Vfs::boot(&as_machine, archive).expect("a well-formed archive").vfs;
     let system = System::new(as_machine, vfs);
+    system.equip().expect("memory for devices and /proc");
     let paths = FsContext::new(system.vfs.root().clone());
     let process = Arc::new(Process::new(2, memory, paths));
     let thread = Thread::new(system.clone(), process.clone());

@@ -21,6 +21,7 @@ pub mod dentry;
 pub mod device;
 pub mod directory;
 pub mod fd_table;
+pub mod fifo;
 pub mod file;
 pub mod inode;
 #[cfg(test)]

@@ -92,8 +92,30 @@ impl Pipe {
         })
     }
 
+    /// Whether somebody has it open for reading.
+    pub(super) fn has_readers(&self) -> bool {
+        self.state.lock().readers.count > 0
+    }
+
+    /// Waits until somebody has, or has had meanwhile, the other end open.
+    pub(super) fn wait_for_partner(&self, cx: &Context<'_>, access: AccessMode) -> Result<()> {
+        let other = |state: &State| match access {
+            AccessMode::Read => state.writers,
+            _ => state.readers,
+        };
+        let before = other(&self.state.lock());
+        if access == AccessMode::ReadWrite || before.count > 0 {
+            return Ok(());
+        }
+        cx.wait_until(&[&self.changed], None, Interruption::Restart, || {
+            let has_come = other(&self.state.lock()).opened != before.opened;
+            Ok(has_come.then_some(()))
+        })?;
+        Ok(())
+    }
+
     /// Counts an open file, until it is dropped.
-    fn open(self: &Arc<Self>, inode: Arc<dyn Inode>, access: AccessMode) -> PipeFile {
+    pub(super) fn open(self: &Arc<Self>, inode: Arc<dyn Inode>, access: AccessMode) -> PipeFile {
         let mut state = self.state.lock();
         if access.can_read() {
             state.readers.open();

@@ -19,7 +19,7 @@ use super::layout::Layout;
 use super::pages::Pages;
 
 /// Most areas that an address space may have (`vm.max_map_count`).
-pub(super) const MAX_AREAS: usize = 65530;
+pub(crate) const MAX_AREAS: usize = 65530;
 
 /// The address space of a process: what lies where in its half of memory.
 pub struct AddressSpace {

@@ -40,6 +40,7 @@ mod program_break;
 mod protect;
 mod remap;
 
+pub(crate) use address_space::MAX_AREAS;
 pub use address_space::{AddressSpace, MemoryLimits, Usage};
 pub use area::{Area, AreaFlags, Backing, Share};
 pub use arguments::Address;

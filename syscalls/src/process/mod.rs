@@ -16,7 +16,7 @@ pub(crate) mod futex;
 pub mod limits;
 mod rseq;
 mod shared;
-mod table;
+pub(crate) mod table;
 mod thread;
 
 pub(crate) use attention::Attention;

@@ -58,6 +58,8 @@ pub struct Process {
     /// Its root and working directory, and its umask.
     pub paths: FsContext,
     limits: Limits,
+    /// /proc/PID/oom_score_adj, which has no effect.
+    pub(crate) oom_adjustment: AtomicI32,
     threads: Mutex<Vec<Weak<Thread>>>,
     /// What it does on signals, and those that wait for it.
     pub signals: ProcessSignals,
@@ -90,6 +92,7 @@ impl Process {
             files: FdTable::new(),
             paths,
             limits: Limits::initial(),
+            oom_adjustment: AtomicI32::new(0),
             threads: Mutex::new(Vec::new()),
             signals: ProcessSignals::default(),
             timers: IntervalTimers::default(),

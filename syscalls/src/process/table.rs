@@ -12,7 +12,7 @@ use super::Process;
 pub(super) const FIRST: u32 = 2;
 
 /// One more than the highest number of a process or thread (`PID_MAX_LIMIT` of Linux).
-pub(super) const PID_MAX: u32 = 1 << 22;
+pub(crate) const PID_MAX: u32 = 1 << 22;
 
 /// All processes by number.
 pub struct ProcessTable {

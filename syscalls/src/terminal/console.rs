@@ -1,7 +1,6 @@
 //! The console: the terminal of the machine, whose user sits at the launcher.
 //!
-//! The devices /dev/console (5, 1) and /dev/tty (5, 0) are opened by [`open_console`] and
-//! [`open_controlling`]; [`open`] needs no device.
+//! [`add_devices`] makes /dev/console (5, 1) and /dev/tty (5, 0); [`open`] needs no device.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -11,7 +10,8 @@ use abi::fs::{Device, FileType, Mode, OpenFlags};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::fs::{File, FileSystem, Inode, Metadata, OpenFile, PseudoFileSystem};
+use crate::fs::device::Driver;
+use crate::fs::{File, FileSystem, Inode, Metadata, OpenFile, PseudoFileSystem, Vfs};
 use crate::machine::{Machine, Stream};
 use crate::system::System;
 
@@ -47,10 +47,49 @@ pub fn open(system: &System) -> Arc<OpenFile> {
     Arc::new(OpenFile::new(file, OpenFlags::RDWR))
 }
 
+/// Makes /dev/console and /dev/tty.
+///
+/// # Errors
+/// `EEXIST`; `ENOSPC`.
+pub fn add_devices(vfs: &Vfs) -> Result<()> {
+    let (private, public) = (Mode::from_bits_retain(0o600), Mode::from_bits_retain(0o666));
+    vfs.add_device("console", private, DEVICE, Arc::new(ConsoleDriver))?;
+    vfs.add_device("tty", public, Device::new(5, 0), Arc::new(ControllingDriver))
+}
+
+/// What is behind /dev/console.
+struct ConsoleDriver;
+
+impl Driver for ConsoleDriver {
+    fn open(
+        &self,
+        cx: &Context<'_>,
+        inode: Arc<dyn Inode>,
+        _device: Device,
+        _flags: OpenFlags,
+    ) -> Result<Arc<dyn File>> {
+        Ok(open_console(cx.system, inode))
+    }
+}
+
+/// What is behind /dev/tty.
+struct ControllingDriver;
+
+impl Driver for ControllingDriver {
+    fn open(
+        &self,
+        cx: &Context<'_>,
+        inode: Arc<dyn Inode>,
+        _device: Device,
+        _flags: OpenFlags,
+    ) -> Result<Arc<dyn File>> {
+        open_controlling(cx, inode)
+    }
+}
+
 /// Opens /dev/console, whose node is `inode`. As on Linux that does not make it the
 /// controlling terminal of anybody.
-#[must_use]
-pub fn open_console(system: &System, inode: Arc<dyn Inode>) -> Arc<dyn File> {
+fn open_console(system: &System, inode: Arc<dyn Inode>) -> Arc<dyn File> {
     Arc::new(TerminalFile::new(system.terminal.clone(), inode))
 }
 
@@ -58,7 +97,7 @@ pub fn open_console(system: &System, inode: Arc<dyn Inode>) -> Arc<dyn File> {
 ///
 /// # Errors
 /// `ENXIO` when it has none.
-pub fn open_controlling(cx: &Context<'_>, inode: Arc<dyn Inode>) -> Result<Arc<dyn File>> {
+fn open_controlling(cx: &Context<'_>, inode: Arc<dyn Inode>) -> Result<Arc<dyn File>> {
     let terminal = &cx.system.terminal;
     if !terminal.controls(cx.process.session()) {
         return Err(Errno::ENXIO.because("the process has no controlling terminal"));

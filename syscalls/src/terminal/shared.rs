@@ -111,6 +111,14 @@ impl Terminal {
         self.state.lock().job = Job { session, foreground };
     }
 
+    /// The process group in the foreground (0 for none), where it is the controlling terminal
+    /// of this session.
+    #[must_use]
+    pub fn foreground_of(&self, session: u32) -> Option<u32> {
+        let job = self.state.lock().job;
+        job.controls(session).then_some(job.foreground)
+    }
+
     /// Whether it is the controlling terminal of this session.
     #[must_use]
     pub fn controls(&self, session: u32) -> bool {

@@ -1,1 +1,79 @@
 //! The proc file system: proc(5).
+//!
+//! It is a static tree of [`entry::Entry`]s: a name, a mode, and what is behind it, mostly a
+//! function that writes the text of the file when it is read. [`node::Node`] makes inodes of
+//! entries. What is told is true: where nothing is counted there is a 0, and where a value is
+//! not known, no line.
+//!
+//! - `root`: what concerns the system; `sys`: its settings
+//! - `process`, `stat`, `maps`, `mounts`, `descriptors`: what concerns a process
+
+mod descriptors;
+mod entry;
+mod file;
+mod maps;
+mod mounts;
+mod node;
+mod process;
+mod root;
+mod stat;
+mod status;
+mod sys;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use alloc::sync::Arc;
+
+use abi::fs::{Device, magic, mount_flags};
+
+use crate::error::Result;
+use crate::machine::Machine;
+use crate::system::System;
+
+use super::{FileSystem, Inode, Location, Timestamp, Usage};
+use node::Node;
+
+/// An instance of the proc file system.
+pub struct ProcFs {
+    device: Device,
+    /// When it was made: the time of all its files.
+    created: Timestamp,
+    /// /proc/sys/kernel/random/boot_id.
+    boot_id: [u8; 16],
+}
+
+impl ProcFs {
+    /// A new instance; returns its root directory.
+    #[must_use]
+    pub fn create(machine: &dyn Machine, device: Device) -> Arc<dyn Inode> {
+        let mut boot_id = [0; 16];
+        machine.fill_random(&mut boot_id);
+        let created = Timestamp::from_ns(machine.wall_clock_ns());
+        Node::root(Arc::new(Self { device, created, boot_id }))
+    }
+
+    /// Mounts an instance on /proc.
+    ///
+    /// # Errors
+    /// `ENOTDIR` when something else is there; `ENOSPC`.
+    pub fn mount(system: &System) -> Result<Location> {
+        let root = Self::create(&*system.machine, system.vfs.new_device());
+        let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV | mount_flags::ST_NOEXEC;
+        system.vfs.mount_in_root("proc", root, "proc", flags)
+    }
+}
+
+impl FileSystem for ProcFs {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { magic: magic::PROC_SUPER_MAGIC, ..Usage::default() }
+    }
+}

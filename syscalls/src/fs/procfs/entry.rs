@@ -1,0 +1,164 @@
+//! Entries of the static tree.
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::fs::FileType;
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::fs::Link;
+use crate::process::{Process, Thread};
+
+use super::ProcFs;
+use super::text::Text;
+
+/// A name in the tree.
+pub(super) struct Entry {
+    /// The name.
+    pub(super) name: &'static str,
+    /// Permission bits.
+    pub(super) mode: u16,
+    /// What is behind it.
+    pub(super) kind: Kind,
+}
+
+/// Writes the text of a file.
+pub(super) type Show = fn(&Subject<'_>, &mut Text) -> Result<()>;
+
+/// Does what writing the text to a file means.
+pub(super) type Store = fn(&Subject<'_>, &[u8]) -> Result<()>;
+
+/// What is behind an entry.
+pub(super) enum Kind {
+    /// A directory with these entries.
+    Directory(&'static [Entry]),
+    /// The root directory: these entries, and a directory for each process.
+    Root(&'static [Entry]),
+    /// A directory for each thread of the process.
+    Tasks,
+    /// A directory with something for each descriptor of the process.
+    Descriptors(Descriptors),
+    /// A file that can be read.
+    File(Show),
+    /// A file that can be read and written.
+    Setting(Show, Store),
+    /// A symbolic link.
+    Link(fn(&Subject<'_>) -> Result<Link>),
+}
+
+/// What a directory has for each descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Descriptors {
+    /// A symbolic link to the open file: `fd`.
+    Links,
+    /// A file with its state: `fdinfo`.
+    States,
+}
+
+impl Entry {
+    pub(super) const fn directory(name: &'static str, entries: &'static [Self]) -> Self {
+        Self { name, mode: 0o555, kind: Kind::Directory(entries) }
+    }
+
+    pub(super) const fn file(name: &'static str, show: Show) -> Self {
+        Self { name, mode: 0o444, kind: Kind::File(show) }
+    }
+
+    pub(super) const fn setting(name: &'static str, show: Show, store: Store) -> Self {
+        Self { name, mode: 0o644, kind: Kind::Setting(show, store) }
+    }
+
+    pub(super) const fn link(name: &'static str, follow: fn(&Subject<'_>) -> Result<Link>) -> Self {
+        Self { name, mode: 0o777, kind: Kind::Link(follow) }
+    }
+
+    /// The type that stat(2) shows.
+    pub(super) const fn file_type(&self) -> FileType {
+        match self.kind {
+            Kind::Directory(_) | Kind::Root(_) | Kind::Tasks | Kind::Descriptors(_) => {
+                FileType::Directory
+            }
+            Kind::File(_) | Kind::Setting(..) => FileType::Regular,
+            Kind::Link(_) => FileType::SymbolicLink,
+        }
+    }
+}
+
+/// In whose directory something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The process.
+    pub(super) process: u32,
+    /// The thread, where it is in the directory of one.
+    pub(super) thread: Option<u32>,
+}
+
+/// What a file is about, and who asks.
+pub(super) struct Subject<'a> {
+    /// Who asks.
+    pub(super) cx: &'a Context<'a>,
+    /// The file system.
+    pub(super) file_system: &'a ProcFs,
+    /// The process in whose directory the file is; the one that asks, where it is in none.
+    pub(super) process: Arc<Process>,
+    /// The thread in whose directory it is, or the first of the process.
+    pub(super) thread: Arc<Thread>,
+}
+
+impl<'a> Subject<'a> {
+    /// Finds process and thread.
+    ///
+    /// # Errors
+    /// `ESRCH` when they have ended.
+    pub(super) fn find(
+        cx: &'a Context<'a>,
+        file_system: &'a ProcFs,
+        owner: Option<Owner>,
+    ) -> Result<Self> {
+        let (process, thread) = match owner {
+            None => (cx.process.clone(), caller(cx)?),
+            Some(owner) => {
+                let process = find_process(cx, owner.process)?;
+                let thread = find_thread(cx, &process, owner.thread)?;
+                (process, thread)
+            }
+        };
+        Ok(Self { cx, file_system, process, thread })
+    }
+}
+
+/// The process with this number.
+///
+/// # Errors
+/// `ESRCH`.
+pub(super) fn find_process(cx: &Context<'_>, id: u32) -> Result<Arc<Process>> {
+    if cx.process.id() == id {
+        return Ok(cx.process.clone());
+    }
+    cx.system.processes.get(id).ok_or_else(|| Errno::ESRCH.because("there is no such process"))
+}
+
+fn caller(cx: &Context<'_>) -> Result<Arc<Thread>> {
+    let caller = cx.thread.downgrade().upgrade();
+    caller.ok_or_else(|| Errno::ESRCH.because("the thread has ended"))
+}
+
+/// The thread of `process` with this number, or its first one.
+///
+/// # Errors
+/// `ESRCH`.
+pub(super) fn find_thread(
+    cx: &Context<'_>,
+    process: &Arc<Process>,
+    id: Option<u32>,
+) -> Result<Arc<Thread>> {
+    let wanted = id.unwrap_or_else(|| process.id());
+    if cx.thread.id() == wanted {
+        return caller(cx);
+    }
+    let threads = process.threads();
+    let found = threads.iter().find(|thread| thread.id() == wanted);
+    let found = found.or_else(|| threads.first().filter(|_| id.is_none()));
+    found.cloned().ok_or_else(|| Errno::ESRCH.because("there is no such thread"))
+}

@@ -1,0 +1,95 @@
+//! A file of the proc file system that has been opened.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Errno, PAGE_SIZE};
+use spin::Mutex;
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::fs::{File, Inode, OpenFile, Positions};
+use crate::io::{Sink, Source};
+
+use super::entry::{Show, Store, Subject};
+use super::node::Node;
+use super::text::Text;
+
+/// Writes are at most this long, in bytes.
+const LONGEST_WRITE: usize = PAGE_SIZE;
+
+/// A file that has been opened. Its text is made when it is read from the start, so that all
+/// that is read after that fits together.
+pub(super) struct ProcFile {
+    node: Arc<Node>,
+    inode: Arc<dyn Inode>,
+    show: Show,
+    store: Option<Store>,
+    text: Mutex<Option<Arc<Vec<u8>>>>,
+}
+
+impl ProcFile {
+    pub(super) fn new(node: Arc<Node>, show: Show, store: Option<Store>) -> Arc<Self> {
+        Arc::new(Self { inode: node.clone(), node, show, store, text: Mutex::new(None) })
+    }
+
+    fn text(&self, cx: &Context<'_>, offset: u64) -> Result<Arc<Vec<u8>>> {
+        let kept = self.text.lock().clone();
+        if let Some(text) = kept.filter(|_| offset > 0) {
+            return Ok(text);
+        }
+        let mut text = Text::default();
+        (self.show)(&self.subject(cx)?, &mut text)?;
+        let text = Arc::new(text.finish()?);
+        *self.text.lock() = Some(text.clone());
+        Ok(text)
+    }
+
+    fn subject<'a>(&'a self, cx: &'a Context<'a>) -> Result<Subject<'a>> {
+        Subject::find(cx, self.node.proc_fs(), self.node.owner())
+    }
+}
+
+impl File for ProcFile {
+    fn inode(&self) -> &Arc<dyn Inode> {
+        &self.inode
+    }
+
+    fn positions(&self) -> Positions {
+        Positions::Kept
+    }
+
+    fn read(
+        &self,
+        cx: &Context<'_>,
+        _open: &OpenFile,
+        offset: u64,
+        to: &mut dyn Sink,
+    ) -> Result<usize> {
+        let text = self.text(cx, offset)?;
+        match usize::try_from(offset).ok().and_then(|offset| text.get(offset..)) {
+            Some(rest) if !rest.is_empty() => to.put(rest),
+            _ => Ok(0),
+        }
+    }
+
+    fn write(
+        &self,
+        cx: &Context<'_>,
+        _open: &OpenFile,
+        _offset: u64,
+        from: &mut dyn Source,
+    ) -> Result<usize> {
+        let store = self.store.ok_or_else(|| Errno::EIO.because("the file cannot be written"))?;
+        let len = from.remaining();
+        if len > LONGEST_WRITE {
+            return Err(Errno::EINVAL.because("more than a page is written"));
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+        bytes.resize(len, 0);
+        let taken = from.take(&mut bytes)?;
+        store(&self.subject(cx)?, &bytes[..taken])?;
+        Ok(taken)
+    }
+}

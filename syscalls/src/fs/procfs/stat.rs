@@ -1,0 +1,81 @@
+//! /proc/PID/stat and /proc/PID/statm: one line of numbers.
+
+use abi::PAGE_SIZE;
+use abi::memory::Protection;
+use abi::process::Resource;
+use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
+
+use crate::error::Result;
+
+use super::entry::Subject;
+use super::text::{Text, put};
+
+/// Nanoseconds of a clock tick.
+const NS_PER_TICK: u64 = NS_PER_SECOND / TICKS_PER_SECOND;
+
+/// Only the standard signals fit.
+const STANDARD_SIGNALS: u64 = 0x7fff_ffff;
+
+/// Signal that the parent gets at the end: `SIGCHLD`.
+const EXIT_SIGNAL: u32 = 17;
+
+/// Highest priority number of a thread that is not real-time, without its nice value.
+const PRIORITY: i32 = 20;
+
+/// /proc/PID/stat: proc_pid_stat(5), in the order of its fields. Page faults and system time
+/// are not counted.
+pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    let (process, thread) = (&subject.process, &subject.thread);
+    let (terminal, foreground) = controlling_terminal(subject);
+    put!(text, "{} (", subject.thread.id());
+    text.put(&thread.name());
+    put!(text, ") R {} {} {}", process.parent(), process.group(), process.session());
+    // flags, page faults of the process and its children
+    put!(text, " {terminal} {foreground} 0 0 0 0 0");
+    put!(text, " {} 0 0 0 {PRIORITY} 0", process.cpu_time_ns() / NS_PER_TICK);
+    put!(text, " {} 0 {}", process.threads().len().max(1), thread.start_ns() / NS_PER_TICK);
+    let memory = process.memory();
+    let usage = memory.usage();
+    let limit = process.limits().current(Resource::ResidentSet);
+    put!(text, " {} {} {limit}", usage.mapped * PAGE_SIZE as u64, usage.resident);
+    let places = memory.places().cloned().unwrap_or_default();
+    let (image, stack) = (&places.image, places.stack_pointer);
+    put!(text, " {} {} {stack} 0 0", image.start, image.end);
+    let (ignored, handled) = process.signals.ignored_and_handled();
+    for set in [thread.signals.pending(), thread.signals.blocked(), ignored, handled] {
+        put!(text, " {}", set.bits() & STANDARD_SIGNALS);
+    }
+    // wchan, swapped pages, processor, real-time priority, policy, delays, guest times
+    put!(text, " 0 0 0 {EXIT_SIGNAL} 0 0 0 0 0 0");
+    let heap = memory.program_break();
+    put!(text, " {} {} {}", image.start, image.end, heap.start);
+    put!(text, " {} {}", places.arguments.start, places.arguments.end);
+    put!(text, " {} {} 0\n", places.environment.start, places.environment.end);
+    Ok(())
+}
+
+/// Device number of the controlling terminal and its foreground group; 0 and -1 without one.
+fn controlling_terminal(subject: &Subject<'_>) -> (u64, i64) {
+    let terminal = &subject.cx.system.terminal;
+    match terminal.foreground_of(subject.process.session()) {
+        Some(group) => (crate::terminal::console::DEVICE.encode(), i64::from(group)),
+        None => (0, -1),
+    }
+}
+
+/// /proc/PID/statm: proc_pid_statm(5), in pages.
+pub(super) fn statm(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    let memory = subject.process.memory();
+    let usage = memory.usage();
+    let (_, own) = memory.resident(&(0..abi::TASK_SIZE));
+    let image = memory.places().map_or(0..0, |places| places.image.clone());
+    let areas = memory.areas();
+    let code = areas.iter().filter(|area| {
+        area.protection.contains(Protection::EXEC) && image.contains(&area.range.start)
+    });
+    let code: u64 = code.map(crate::mm::Area::pages).sum();
+    let shared = usage.resident.saturating_sub(own);
+    let data = usage.data + usage.stack;
+    put!(text, "{} {} {shared} {code} 0 {data} 0\n", usage.mapped, usage.resident);
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! /proc/PID/status: proc_pid_status(5).
+
+use abi::PAGE_SIZE;
+use abi::process::Resource;
+
+use crate::error::Result;
+use crate::signal::SignalSet;
+
+use super::entry::Subject;
+use super::text::{Text, put};
+
+/// /proc/PID/status. Peaks of the address space, sizes of page tables and context switches
+/// are not counted and have no line.
+pub(super) fn status(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    text.put(b"Name:\t");
+    text.put_path(&subject.thread.name(), |byte| matches!(byte, b'\n' | b'\\'));
+    put!(text, "\nUmask:\t{:04o}\n", subject.process.paths.umask().bits());
+    identity(subject, text);
+    memory(subject, text);
+    signals(subject, text);
+    capabilities(subject, text);
+    processors(subject, text);
+    Ok(())
+}
+
+fn identity(subject: &Subject<'_>, text: &mut Text) {
+    let (process, thread) = (&subject.process, subject.thread.id());
+    let who = process.credentials();
+    put!(text, "State:\tR (running)\nTgid:\t{}\nNgid:\t0\n", process.id());
+    put!(text, "Pid:\t{thread}\nPPid:\t{}\nTracerPid:\t0\n", process.parent());
+    for (name, ids) in [("Uid", who.users), ("Gid", who.groups)] {
+        let (real, effective) = (ids.real, ids.effective);
+        put!(text, "{name}:\t{real}\t{effective}\t{}\t{}\n", ids.saved, ids.file_system);
+    }
+    let open = process.files.open_descriptors();
+    let highest = open.last().and_then(|fd| fd.index()).unwrap_or(0);
+    put!(text, "FDSize:\t{}\nGroups:\t", (highest + 1).next_multiple_of(64));
+    for group in &who.supplementary {
+        put!(text, "{group} ");
+    }
+    put!(text, "\nNStgid:\t{}\nNSpid:\t{thread}\n", process.id());
+    put!(text, "NSpgid:\t{}\nNSsid:\t{}\nKthread:\t0\n", process.group(), process.session());
+}
+
+fn memory(subject: &Subject<'_>, text: &mut Text) {
+    const KIB_PER_PAGE: u64 = PAGE_SIZE as u64 / 1024;
+    let memory = subject.process.memory();
+    let usage = memory.usage();
+    let (resident, own) = memory.resident(&(0..abi::TASK_SIZE));
+    for (name, pages) in [
+        ("VmSize", usage.mapped),
+        ("VmLck", usage.locked),
+        ("VmPin", 0),
+        ("VmHWM", usage.resident_peak),
+        ("VmRSS", resident),
+        ("RssAnon", own),
+        ("RssFile", resident.saturating_sub(own)),
+        ("VmData", usage.data),
+        ("VmStk", usage.stack),
+        ("VmSwap", 0),
+    ] {
+        put!(text, "{name}:\t{:8} kB\n", pages * KIB_PER_PAGE);
+    }
+}
+
+fn signals(subject: &Subject<'_>, text: &mut Text) {
+    let (process, thread) = (&subject.process, &subject.thread);
+    let (ignored, handled) = process.signals.ignored_and_handled();
+    let queue = process.limits().current(Resource::PendingSignals);
+    let (own, shared) = (thread.signals.pending(), process.signals.pending());
+    let queued = own.bits().count_ones() + shared.bits().count_ones();
+    put!(text, "Threads:\t{}\nSigQ:\t{queued}/{queue}\n", process.threads().len().max(1));
+    let sets: [(&str, SignalSet); 5] = [
+        ("SigPnd", own),
+        ("ShdPnd", shared),
+        ("SigBlk", thread.signals.blocked()),
+        ("SigIgn", ignored),
+        ("SigCgt", handled),
+    ];
+    for (name, set) in sets {
+        put!(text, "{name}:\t{:016x}\n", set.bits());
+    }
+}
+
+fn capabilities(subject: &Subject<'_>, text: &mut Text) {
+    let who = subject.process.credentials();
+    for (name, set) in [
+        ("CapInh", who.inheritable),
+        ("CapPrm", who.permitted),
+        ("CapEff", who.effective),
+        ("CapBnd", who.bounding),
+        ("CapAmb", who.ambient),
+    ] {
+        put!(text, "{name}:\t{:016x}\n", set.0);
+    }
+    put!(text, "NoNewPrivs:\t{}\nSeccomp:\t0\n", u8::from(who.no_new_privileges));
+}
+
+fn processors(subject: &Subject<'_>, text: &mut Text) {
+    let count = subject.cx.system.machine.processor().count.clamp(1, 64);
+    let mask = u64::MAX >> (64 - count);
+    put!(text, "Cpus_allowed:\t{mask:x}\nCpus_allowed_list:\t");
+    match count {
+        1 => put!(text, "0\n"),
+        _ => put!(text, "0-{}\n", count - 1),
+    }
+    put!(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\n");
+}
