@@ -158,7 +158,7 @@ fn the_root_that_a_process_was_given_is_left_by_no_path() {
 #[test]
 fn a_file_that_outgrows_its_limit_is_efbig_and_a_signal() {
     let kit = kit::process();
-    let set = kit.put_value(&(1_u64 << (Signal::SIGXFSZ as u64 - 1)));
+    let set = kit.put_value(&(1_u64 << (Signal::SIGXFSZ.number() - 1)));
     kit.call("rt_sigprocmask", [0, set, 0, 8, 0, 0]).unwrap();
     let fd = open(&kit, "/tmp/f", CREATE).unwrap();
     let limit = Rlimit { current: 10, maximum: 10 };
