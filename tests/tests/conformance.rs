@@ -48,7 +48,7 @@ fn natively(program: &Program, path: &Path) -> Result<Outcome, Box<dyn Error>> {
     let (directory, scratch) = (Scratch::new()?, Scratch::on_tmpfs()?);
     let mut command = Command::new(path);
     command.args(&program.directives.arguments).current_dir(directory.path());
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").env("TERM", "dumb");
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root").env("TERM", "dumb");
     command.env("SCRATCH", scratch.path());
     for variable in &program.directives.environment {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));

@@ -32,7 +32,7 @@ struct Setting<'a> {
 fn on_linux(program: &str, arguments: &[&str], setting: &Setting) -> Outcome {
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/");
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").env("TERM", "dumb");
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root").env("TERM", "dumb");
     run(command, Given::limit(LIMIT).with_stdin(setting.stdin)).expect("the program starts")
 }
 
