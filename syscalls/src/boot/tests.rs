@@ -82,6 +82,42 @@ fn the_program_of_the_command_line_runs_on_the_terminal() {
 }
 
 #[test]
+fn the_program_finds_its_terminal_and_itself_in_proc() {
+    let machine = FakeMachine::new();
+    machine.set_program(ENTRY, |application| {
+        let room = application.registers.rsp - 4096;
+        let mut ask = |call: &str, path: &[u8]| {
+            application.store(room, &[path, b"\0"].concat());
+            let len = match call {
+                "readlink" => application.call(call, &[room, room + 64, 64]),
+                _ => {
+                    let fd = application.call("open", &[room, 0]);
+                    application.call("read", &[fd, room + 64, 64])
+                }
+            };
+            let mut text = [0; 64];
+            application.load(room + 64, &mut text);
+            text[..len as usize].to_vec()
+        };
+        assert_eq!(ask("readlink", b"/proc/self/fd/0"), b"/dev/console");
+        assert_eq!(ask("readlink", b"/proc/self/exe"), b"/crab");
+        assert_eq!(ask("readlink", b"/proc/self/cwd"), b"/");
+        assert_eq!(ask("read", b"/proc/self/cmdline"), b"/crab\0a\0");
+        assert_eq!(ask("read", b"/proc/self/comm"), b"crab\n");
+        assert_eq!(ask("read", b"/proc/cmdline"), b"init=/crab -- a\n");
+        application.store(room, b"/dev/tty\0");
+        let tty = application.call("open", &[room, 2]);
+        assert_eq!(application.call("ioctl", &[tty, 0x540f, room + 64]), 0, "TIOCGPGRP");
+        let mut group = [0; 4];
+        application.load(room + 64, &mut group);
+        assert_eq!(group, [2, 0, 0, 0]);
+        application.call("exit_group", &[0]);
+    });
+    let archive = archive(&[("crab", 0o100_755, &elf())]);
+    assert_eq!(run(&machine, archive, "init=/crab -- a"), Some(ExitStatus::Exited(0)));
+}
+
+#[test]
 fn the_run_configuration_has_precedence() {
     let machine = FakeMachine::new();
     machine.set_program(ENTRY, |application| {

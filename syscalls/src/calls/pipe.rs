@@ -14,7 +14,7 @@ use crate::user::UserPtr;
 /// # Differences from Linux
 /// None.
 pub(crate) fn pipe(cx: &Context<'_>, descriptors: UserPtr<[i32; 2]>) -> Result<()> {
-    pipe2(cx, descriptors, 0)
+    pipe2(cx, descriptors, OpenFlags::empty())
 }
 
 /// pipe2(2): makes a pipe, with flags.
@@ -22,8 +22,11 @@ pub(crate) fn pipe(cx: &Context<'_>, descriptors: UserPtr<[i32; 2]>) -> Result<(
 /// # Differences from Linux
 /// Pipes for notifications (`O_NOTIFICATION_PIPE`) are refused, as by a Linux that was built
 /// without them.
-pub(crate) fn pipe2(cx: &Context<'_>, descriptors: UserPtr<[i32; 2]>, flags: u32) -> Result<()> {
-    let flags = OpenFlags::from_bits_retain(flags);
+pub(crate) fn pipe2(
+    cx: &Context<'_>,
+    descriptors: UserPtr<[i32; 2]>,
+    flags: OpenFlags,
+) -> Result<()> {
     let status = OpenFlags::NONBLOCK | OpenFlags::DIRECT;
     if !(status | OpenFlags::CLOEXEC).contains(flags) {
         return Err(Errno::EINVAL.because("unknown flags"));
