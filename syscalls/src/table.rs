@@ -86,10 +86,8 @@ pub static TABLE: &[Row] = rows! {
     faccessat2 = calls::metadata::faccessat2, full;
     statfs = calls::metadata::statfs, full;
     fstatfs = calls::metadata::fstatfs, full;
-    truncate = calls::storage::truncate,
-        partial("pages that are mapped stay accessible beyond the new end");
-    ftruncate = calls::storage::ftruncate,
-        partial("pages that are mapped stay accessible beyond the new end");
+    truncate = calls::storage::truncate, full;
+    ftruncate = calls::storage::ftruncate, full;
     fallocate = calls::storage::fallocate, full;
     sync = calls::storage::sync, full;
     syncfs = calls::storage::syncfs, full;

@@ -4,11 +4,15 @@ use std::format;
 use std::vec;
 use std::vec::Vec;
 
-use abi::Errno;
 use abi::fs::{AT_FDCWD, Device, Iovec, OpenFlags, Stat, Statfs, Statx, magic};
 use abi::process::{Resource, Rlimit};
+use abi::{Errno, PAGE_SIZE};
 
+use loader::archive::REGULAR;
+
+use crate::fake::FakeMachine;
 use crate::fake::kit::{self, BAD_ADDRESS, Kit};
+use crate::fs::tmpfs::tests::{archive, pattern};
 use crate::process::Credentials;
 use crate::signal::Signal;
 
@@ -315,4 +319,21 @@ fn entries_are_listed_once_while_others_come_and_go() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), 102);
+}
+
+#[test]
+fn a_private_mapping_of_the_archive_sees_writes_to_the_file_until_it_is_written() {
+    let data = pattern(6 * PAGE_SIZE);
+    let archive = archive(&[("f", REGULAR | 0o644, 1, &data)]);
+    let kit = kit::with_archive(FakeMachine::new(), archive);
+    let fd = open(&kit, "/f", READ_WRITE).unwrap();
+    let (private, read_write) = (2, 3);
+    let len = 2 * PAGE_SIZE as u64;
+    let at = kit.call("mmap", [0, len, read_write, private, fd, 0]).unwrap();
+    assert_eq!(kit.get(at, 4), data[..4]);
+    kit.call("pwrite64", [fd, kit.put(b"new"), 3, 0, 0, 0]).unwrap();
+    assert_eq!(kit.get(at, 3), b"new");
+    kit.set(at + 1, b"o");
+    kit.call("pwrite64", [fd, kit.put(b"again"), 5, 0, 0, 0]).unwrap();
+    assert_eq!(kit.get(at, 3), b"now");
 }

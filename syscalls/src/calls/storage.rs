@@ -12,7 +12,7 @@ use crate::user::{UserPath, UserPtr};
 /// truncate(2).
 ///
 /// # Differences from Linux
-/// Pages of the file that are mapped already stay accessible beyond the new end.
+/// None.
 pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()> {
     let len = checked_len(len)?;
     let found = path::resolve(cx, Fd(AT_FDCWD), path.read(cx)?, Follow::Last)?;
@@ -30,7 +30,7 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
 /// ftruncate(2).
 ///
 /// # Differences from Linux
-/// As [`truncate`].
+/// None.
 pub(crate) fn ftruncate(cx: &Context<'_>, fd: Fd, len: i64) -> Result<()> {
     let len = checked_len(len)?;
     let open = usable(cx, fd)?;

@@ -30,7 +30,7 @@ pub struct Directory {
 impl Directory {
     /// Opens the directory `inode`.
     #[must_use]
-    pub fn new(inode: Arc<dyn Inode>) -> Arc<dyn File> {
+    pub fn open(inode: Arc<dyn Inode>) -> Arc<dyn File> {
         Arc::new(Self { inode })
     }
 }

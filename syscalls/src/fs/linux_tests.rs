@@ -181,7 +181,7 @@ fn show_stat(stat: &Stat) -> String {
 fn show_entries(mut records: &[u8]) -> String {
     let mut names = Vec::new();
     while let Ok((record, _)) = Dirent64::read_from_prefix(records) {
-        let (this, rest) = records.split_at(usize::from({ record.reclen }));
+        let (this, rest) = records.split_at(usize::from(record.reclen));
         let name = &this[Dirent64::NAME_OFFSET..];
         let end = name.iter().position(|&byte| byte == 0).unwrap();
         names.push(format!("{}:{}", str::from_utf8(&name[..end]).unwrap(), record.kind));

@@ -44,7 +44,10 @@ impl Thread {
         let system = self.system();
         process.timers.disarm_all(system);
         // The last descriptor of a file may have something to do, also for the host.
-        drop(process.files.remove_range(0, usize::MAX));
+        for open in process.files.remove_range(0, usize::MAX) {
+            // Nobody is left to be told of an error.
+            let _ = crate::fs::close(system, process, &open);
+        }
         system.processes.remove(process.id());
         if system.program() == process.id() {
             system.machine.power_off(status);

@@ -193,7 +193,7 @@ impl Inode for Node {
                 Kind::File(show) => Ok(ProcFile::new(self, show, None)),
                 Kind::Setting(show, store) => Ok(ProcFile::new(self, show, Some(store))),
                 Kind::Link(_) => Err(Errno::ELOOP.because("a symbolic link")),
-                _ => Ok(Directory::new(self)),
+                _ => Ok(Directory::open(self)),
             },
             What::Descriptor(fd, Descriptors::States) => Ok(descriptors::open_state(self, fd)),
             What::Descriptor(_, Descriptors::Links) => Err(Errno::ELOOP.because("a symbolic link")),

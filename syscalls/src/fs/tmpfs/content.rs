@@ -144,7 +144,7 @@ impl Content {
         len: usize,
         from: &mut dyn Source,
     ) -> Result<usize> {
-        let page = self.state.lock().own_page(fs, at / PAGE)?;
+        let page = self.own_page(fs, at / PAGE)?;
         let taken = from.take_to_page(&*page, within, len)?;
         let mut state = self.state.lock();
         state.size = state.size.max(at + taken as u64);
@@ -168,11 +168,24 @@ impl Content {
 
     /// The page for a shared mapping; see [`crate::fs::Inode::shared_page`].
     pub(super) fn shared_page(&self, fs: &Tmpfs, index: u64) -> Result<Option<Arc<dyn Page>>> {
-        let mut state = self.state.lock();
-        if !state.has_page(index) {
+        if !self.state.lock().has_page(index) {
             return Ok(None);
         }
-        state.own_page(fs, index).map(Some)
+        self.own_page(fs, index).map(Some)
+    }
+
+    /// The page with this index, made the file's own. Whoever maps the archive's page in its
+    /// place must look again.
+    fn own_page(&self, fs: &Tmpfs, index: u64) -> Result<Arc<dyn Page>> {
+        let mut state = self.state.lock();
+        let was_in_archive = matches!(state.whole_page(index), Piece::Archive(_));
+        let page = state.own_page(fs, index)?;
+        drop(state);
+        if was_in_archive {
+            let start = index * PAGE;
+            self.mappings.punch(&(start..start + PAGE));
+        }
+        Ok(page)
     }
 
     /// Sets the length.

@@ -22,7 +22,8 @@ pub(super) struct RegularFile {
 }
 
 impl RegularFile {
-    pub(super) fn new(node: Arc<Node>) -> Arc<dyn File> {
+    /// Opens `node`, which is a regular file.
+    pub(super) fn open(node: Arc<Node>) -> Arc<dyn File> {
         Arc::new(Self { inode: node.clone(), node })
     }
 

@@ -10,8 +10,9 @@ mod content;
 mod entries;
 mod file;
 mod node;
+mod rename;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unpack;
 
 use alloc::sync::Arc;

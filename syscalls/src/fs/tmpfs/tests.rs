@@ -20,7 +20,7 @@ fn metadata(mode: u32, inode: u32, links: u32) -> Metadata {
 }
 
 /// An archive of files with these names, modes, inode numbers and data.
-fn archive(files: &[(&str, u32, u32, &[u8])]) -> &'static [u8] {
+pub(crate) fn archive(files: &[(&str, u32, u32, &[u8])]) -> &'static [u8] {
     let mut writer = Writer::new();
     let mut bytes = Vec::new();
     for (name, mode, inode, data) in files {
@@ -33,7 +33,7 @@ fn archive(files: &[(&str, u32, u32, &[u8])]) -> &'static [u8] {
     aligned_archive(&bytes)
 }
 
-fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at / 7 + at % 251) as u8 | 1).collect()
 }
 
