@@ -27,8 +27,9 @@ pub(crate) struct Local {
     pub thread: *const Thread,
     /// The thread whose extended state is in the registers.
     pub extended_state_owner: *const Thread,
-    /// Whether the scheduler should look before the next return to an application.
-    pub reschedule: bool,
+    /// Whether [`crate::sched::attend`] has something to do: a thread became runnable, or the
+    /// current thread must pass through the personality.
+    pub attend: bool,
 }
 
 /// Offset of [`Local::kernel_stack`].
@@ -53,7 +54,7 @@ static BOOT: BootLocal = BootLocal(UnsafeCell::new(Local {
     scratch: 0,
     thread: null(),
     extended_state_owner: null(),
-    reschedule: false,
+    attend: false,
 }));
 
 /// Points GS to this processor's data.

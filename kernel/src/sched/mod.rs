@@ -54,8 +54,7 @@ impl RunQueue {
         } else {
             self.runnable.push_back(thread);
         }
-        // SAFETY: this processor's data, interrupts are off.
-        unsafe { (*local::current()).reschedule = true };
+        ask_to_attend();
     }
 
     /// Makes the threads runnable whose deadline has come.
@@ -174,30 +173,40 @@ pub(crate) fn exit() -> ! {
 
 /// Called after an interrupt that the application was interrupted by.
 pub(crate) fn interrupted() {
-    let thread = current_ref();
-    thread.attention.store(true, Ordering::Relaxed);
+    current_ref().attention.store(true, Ordering::Relaxed);
+    ask_to_attend();
+}
+
+/// Makes the next [`attend`] look.
+fn ask_to_attend() {
     // SAFETY: this processor's data, interrupts are off.
-    unsafe { (*local::current()).reschedule = true };
+    unsafe { (*local::current()).attend = true };
 }
 
 /// A rescheduling point on the way back to the application: lets others run and gives the
 /// personality its say. Returns whether registers may have changed.
+#[inline]
 pub(crate) fn attend(registers: &mut Registers) -> bool {
+    // SAFETY: this processor's data, interrupts are off.
+    let something_to_do = unsafe { (*local::current()).attend };
+    something_to_do && attend_now(registers)
+}
+
+#[cold]
+fn attend_now(registers: &mut Registers) -> bool {
     let mut changed = false;
-    loop {
-        // SAFETY: this processor's data, interrupts are off.
-        let reschedule = unsafe { core::mem::take(&mut (*local::current()).reschedule) };
-        if reschedule {
-            reschedule_if_due();
-        }
+    // SAFETY: this processor's data, interrupts are off.
+    while unsafe { core::mem::take(&mut (*local::current()).attend) } {
+        reschedule_if_due();
         if !current_ref().attention.swap(false, Ordering::Relaxed) {
-            return changed;
+            continue;
         }
         changed = true;
         if current_task().resume(registers) == Flow::End {
             exit();
         }
     }
+    changed
 }
 
 fn reschedule_if_due() {
@@ -258,6 +267,7 @@ fn switch_to(next: Arc<Thread>) {
         (*local).thread = next;
         (*local).kernel_stack = (*next).stack_top();
         (*local).answers = (*next).answers();
+        (*local).attend |= (*next).attention.load(Ordering::Relaxed);
         (*next).enter();
         if !ended {
             Arc::decrement_strong_count(previous);

@@ -245,6 +245,9 @@ impl machine::Thread for Thread {
 
     fn interrupt(&self) {
         self.attention.store(true, Ordering::Relaxed);
+        if self.is_current() {
+            super::ask_to_attend();
+        }
     }
 
     fn set_space(&self, space: Arc<dyn Space>) {
