@@ -47,6 +47,7 @@ pub mod fs;
 pub mod io;
 pub mod machine;
 pub mod mm;
+mod named;
 pub mod process;
 pub mod signal;
 pub mod system;

@@ -25,7 +25,7 @@ pub(crate) fn call(
     // Writing to a string does not fail; the arguments are shown as they are before the call.
     let _ = show_call(cx, number, &mut line);
     let result = dispatch();
-    let _ = show_result(&result, &mut line);
+    let _ = show_result(number, &result, &mut line);
     cx.system.machine.trace(&line);
     result
 }
@@ -46,10 +46,19 @@ fn show_call(cx: &Context<'_>, number: u64, line: &mut String) -> core::fmt::Res
     line.write_char(')')
 }
 
-fn show_result(result: &Result<Outcome>, line: &mut String) -> core::fmt::Result {
+/// Calls that return an address.
+const RETURN_ADDRESSES: [u16; 4] = [
+    number::number("brk"),
+    number::number("mmap"),
+    number::number("mremap"),
+    number::number("shmat"),
+];
+
+fn show_result(number: u64, result: &Result<Outcome>, line: &mut String) -> core::fmt::Result {
     match result {
-        // Addresses are easier to recognise in hexadecimal.
-        Ok(Outcome::Value(value @ 0x1_0000..0x8000_0000_0000_0000)) => {
+        Ok(Outcome::Value(value))
+            if RETURN_ADDRESSES.iter().any(|&one| number == u64::from(one)) =>
+        {
             write!(line, " = {value:#x}")
         }
         Ok(Outcome::Value(value)) => write!(line, " = {}", *value as i64),

@@ -5,6 +5,7 @@ use abi::time::Timespec;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::named::FutexOperation;
 use crate::process::futex::ANY;
 use crate::user::UserPtr;
 
@@ -27,23 +28,25 @@ const CLOCK_REALTIME: i32 = 256;
 /// commands of priority inheritance and `FUTEX_WAKE_OP` are not offered (`ENOSYS`).
 pub(crate) fn futex(
     cx: &Context<'_>,
-    address: u64,
-    operation: i32,
+    word: UserPtr<u32>,
+    operation: FutexOperation,
     value: u32,
-    timeout: u64,
-    other: u64,
+    timeout: UserPtr<Timespec>,
+    other: UserPtr<u32>,
     value3: u32,
 ) -> Result<Outcome> {
+    let (address, other, operation) = (word.address(), other.address(), operation.0);
     let futexes = &cx.system.futexes;
-    let second_count = timeout as u32;
+    // Commands without a timeout take a number in its place.
+    let second_count = timeout.address() as u32;
     let is_realtime = operation & CLOCK_REALTIME != 0;
     match operation & !(PRIVATE_FLAG | CLOCK_REALTIME) {
         WAIT => {
-            let deadline_ns = relative(cx, UserPtr::new(timeout))?;
+            let deadline_ns = relative(cx, timeout)?;
             wait(cx, address, value, deadline_ns, ANY)
         }
         WAIT_BITSET => {
-            let deadline_ns = absolute(cx, UserPtr::new(timeout), is_realtime)?;
+            let deadline_ns = absolute(cx, timeout, is_realtime)?;
             wait(cx, address, value, deadline_ns, bits(value3)?)
         }
         _ if is_realtime => Err(Errno::ENOSYS.because("the command has no clock")),

@@ -7,6 +7,7 @@ use abi::time::Timeval;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::mm::MemoryLimits;
+use crate::named::ResourceNumber;
 use crate::process::Capability;
 use crate::user::UserPtr;
 
@@ -15,8 +16,8 @@ const RUSAGE_SELF: i32 = 0;
 const RUSAGE_CHILDREN: i32 = -1;
 const RUSAGE_THREAD: i32 = 1;
 
-fn resource(number: u32) -> Result<Resource> {
-    let resource = usize::try_from(number).ok().and_then(|at| Resource::ALL.get(at));
+fn resource(number: ResourceNumber) -> Result<Resource> {
+    let resource = usize::try_from(number.0).ok().and_then(|at| Resource::ALL.get(at));
     resource.copied().ok_or_else(|| Errno::EINVAL.because("no such resource"))
 }
 
@@ -24,7 +25,11 @@ fn resource(number: u32) -> Result<Resource> {
 ///
 /// # Differences from Linux
 /// None.
-pub(crate) fn getrlimit(cx: &Context<'_>, number: u32, to: UserPtr<Rlimit>) -> Result<()> {
+pub(crate) fn getrlimit(
+    cx: &Context<'_>,
+    number: ResourceNumber,
+    to: UserPtr<Rlimit>,
+) -> Result<()> {
     to.write(cx, &cx.process.limits().get(resource(number)?))
 }
 
@@ -33,7 +38,11 @@ pub(crate) fn getrlimit(cx: &Context<'_>, number: u32, to: UserPtr<Rlimit>) -> R
 /// # Differences from Linux
 /// `RLIMIT_CPU`, `RLIMIT_RSS`, `RLIMIT_LOCKS`, `RLIMIT_MSGQUEUE`, `RLIMIT_RTPRIO` and
 /// `RLIMIT_RTTIME` are kept and told, and limit nothing.
-pub(crate) fn setrlimit(cx: &Context<'_>, number: u32, from: UserPtr<Rlimit>) -> Result<()> {
+pub(crate) fn setrlimit(
+    cx: &Context<'_>,
+    number: ResourceNumber,
+    from: UserPtr<Rlimit>,
+) -> Result<()> {
     let new = from.read(cx)?;
     set(cx, resource(number)?, new).map(drop)
 }
@@ -53,7 +62,7 @@ fn set(cx: &Context<'_>, resource: Resource, new: Rlimit) -> Result<Rlimit> {
 pub(crate) fn prlimit64(
     cx: &Context<'_>,
     pid: i32,
-    number: u32,
+    number: ResourceNumber,
     new: UserPtr<Rlimit>,
     old: UserPtr<Rlimit>,
 ) -> Result<()> {

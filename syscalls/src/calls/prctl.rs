@@ -6,6 +6,7 @@ use abi::signal::Signal;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::named::ProcessOperation;
 use crate::process::credentials::{Capability, CapabilitySet};
 use crate::user::UserPtr;
 
@@ -45,12 +46,13 @@ fn refuse(reason: &'static str) -> Result<Outcome> {
 /// only; the others are `EINVAL`.
 pub(crate) fn prctl(
     cx: &Context<'_>,
-    operation: i32,
+    operation: ProcessOperation,
     a: u64,
     b: u64,
     c: u64,
     d: u64,
 ) -> Result<Outcome> {
+    let operation = operation.0;
     let properties = &cx.process.properties;
     match operation {
         pr::SET_NAME | pr::GET_NAME => name(cx, operation, a),

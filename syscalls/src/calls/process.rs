@@ -5,6 +5,7 @@ use abi::{Errno, TASK_SIZE};
 use crate::context::Context;
 use crate::error::{Because, Error, Outcome, Result};
 use crate::machine::ExitStatus;
+use crate::named::ArchOperation;
 use crate::user::UserPtr;
 
 /// _exit(2), the system call `exit`: ends the thread.
@@ -95,10 +96,14 @@ const ARCH_GET_GS: i32 = 0x1004;
 ///
 /// # Differences from Linux
 /// Only these two; the other operations are `EINVAL`, as on a processor without the feature.
-pub(crate) fn arch_prctl(cx: &Context<'_>, operation: i32, address: u64) -> Result<()> {
+pub(crate) fn arch_prctl(
+    cx: &Context<'_>,
+    operation: ArchOperation,
+    to: UserPtr<u64>,
+) -> Result<()> {
     let machine = cx.thread.machine();
-    let to = UserPtr::<u64>::new(address);
-    match operation {
+    let address = to.address();
+    match operation.0 {
         ARCH_SET_FS | ARCH_SET_GS if address >= TASK_SIZE => {
             Err(Errno::EPERM.because("not an address of the application"))
         }
@@ -131,12 +136,12 @@ pub(crate) fn set_tid_address(cx: &Context<'_>, address: UserPtr<u32>) -> Result
 /// On a machine with several processors, `ENOSYS`.
 pub(crate) fn rseq(
     cx: &Context<'_>,
-    address: u64,
+    structure: UserPtr<u8>,
     len: u32,
     flags: i32,
     signature: u32,
 ) -> Result<()> {
-    cx.thread.rseq.change(cx, address, len, flags, signature)
+    cx.thread.rseq.change(cx, structure.address(), len, flags, signature)
 }
 
 /// Size of `struct robust_list_head`, in bytes.

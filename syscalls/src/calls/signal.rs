@@ -7,6 +7,7 @@ use abi::time::Timespec;
 use crate::args::SignalNumber;
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::named::MaskChange;
 use crate::signal::{SignalSet, Target, frame, info};
 use crate::user::UserPtr;
 use crate::wait::Interruption;
@@ -57,7 +58,7 @@ pub(crate) fn rt_sigaction(
 /// None.
 pub(crate) fn rt_sigprocmask(
     cx: &Context<'_>,
-    how: i32,
+    how: MaskChange,
     new: UserPtr<u64>,
     old: UserPtr<u64>,
     set_size: usize,
@@ -66,7 +67,7 @@ pub(crate) fn rt_sigprocmask(
     let before = cx.thread.signals.blocked();
     if let Some(new) = new.non_null() {
         let set = SignalSet::blockable(new.read(cx)?);
-        let blocked = match how {
+        let blocked = match how.0 {
             SIG_BLOCK => before.or(set),
             SIG_UNBLOCK => before.without(set),
             SIG_SETMASK => set,

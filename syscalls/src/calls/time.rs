@@ -8,6 +8,7 @@ use abi::time::{
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::named::{ClockNumber, TimerNumber};
 use crate::process::Capability;
 use crate::time::{Clock, Interval};
 use crate::user::UserPtr;
@@ -22,8 +23,12 @@ fn invalid_time() -> Error {
 /// # Differences from Linux
 /// The CPU time of a thread is the time it did not wait; the coarse clocks are as fine as the
 /// others.
-pub(crate) fn clock_gettime(cx: &Context<'_>, clock: i32, to: UserPtr<Timespec>) -> Result<()> {
-    let clock = Clock::from_number(clock, cx)?;
+pub(crate) fn clock_gettime(
+    cx: &Context<'_>,
+    clock: ClockNumber,
+    to: UserPtr<Timespec>,
+) -> Result<()> {
+    let clock = Clock::from_number(clock.0, cx)?;
     to.write(cx, &Timespec::from_ns(clock.now_ns(cx)))
 }
 
@@ -31,8 +36,12 @@ pub(crate) fn clock_gettime(cx: &Context<'_>, clock: i32, to: UserPtr<Timespec>)
 ///
 /// # Differences from Linux
 /// Threads that sleep until a time of day are not woken earlier or later by it.
-pub(crate) fn clock_settime(cx: &Context<'_>, clock: i32, from: UserPtr<Timespec>) -> Result<()> {
-    let clock = Clock::from_number(clock, cx)?;
+pub(crate) fn clock_settime(
+    cx: &Context<'_>,
+    clock: ClockNumber,
+    from: UserPtr<Timespec>,
+) -> Result<()> {
+    let clock = Clock::from_number(clock.0, cx)?;
     let ns = from.read(cx)?.to_ns().ok_or_else(invalid_time)?;
     if clock != Clock::Realtime {
         return Err(Errno::EINVAL.because("the clock cannot be set"));
@@ -56,8 +65,12 @@ fn set_time_of_day(cx: &Context<'_>, ns: u64) -> Result<()> {
 ///
 /// # Differences from Linux
 /// One nanosecond for every clock, the coarse ones too.
-pub(crate) fn clock_getres(cx: &Context<'_>, clock: i32, to: UserPtr<Timespec>) -> Result<()> {
-    Clock::from_number(clock, cx)?;
+pub(crate) fn clock_getres(
+    cx: &Context<'_>,
+    clock: ClockNumber,
+    to: UserPtr<Timespec>,
+) -> Result<()> {
+    Clock::from_number(clock.0, cx)?;
     to.non_null().map_or(Ok(()), |to| to.write(cx, &Timespec::from_ns(1)))
 }
 
@@ -142,12 +155,12 @@ pub(crate) fn nanosleep(
 /// sets the clock meanwhile.
 pub(crate) fn clock_nanosleep(
     cx: &Context<'_>,
-    clock: i32,
+    clock: ClockNumber,
     flags: i32,
     time: UserPtr<Timespec>,
     remaining: UserPtr<Timespec>,
 ) -> Result<()> {
-    let clock = Clock::from_number(clock, cx)?;
+    let clock = Clock::from_number(clock.0, cx)?;
     let ns = time.read(cx)?.to_ns().ok_or_else(invalid_time)?;
     match clock {
         Clock::Realtime | Clock::Monotonic => {}
@@ -198,7 +211,11 @@ pub(crate) fn alarm(cx: &Context<'_>, seconds: u32) -> Result<u64> {
 ///
 /// # Differences from Linux
 /// Only `ITIMER_REAL`.
-pub(crate) fn getitimer(cx: &Context<'_>, which: i32, to: UserPtr<Itimerval>) -> Result<()> {
+pub(crate) fn getitimer(
+    cx: &Context<'_>,
+    which: TimerNumber,
+    to: UserPtr<Itimerval>,
+) -> Result<()> {
     check_timer(which)?;
     let now_ns = cx.system.machine.monotonic_ns();
     to.write(cx, &to_itimerval(cx.process.timers.real(now_ns)))
@@ -210,7 +227,7 @@ pub(crate) fn getitimer(cx: &Context<'_>, which: i32, to: UserPtr<Itimerval>) ->
 /// Only `ITIMER_REAL`.
 pub(crate) fn setitimer(
     cx: &Context<'_>,
-    which: i32,
+    which: TimerNumber,
     new: UserPtr<Itimerval>,
     old: UserPtr<Itimerval>,
 ) -> Result<()> {
@@ -229,8 +246,8 @@ pub(crate) fn setitimer(
     old.non_null().map_or(Ok(()), |old| old.write(cx, &to_itimerval(stood)))
 }
 
-fn check_timer(which: i32) -> Result<()> {
-    match which {
+fn check_timer(which: TimerNumber) -> Result<()> {
+    match which.0 {
         itimer::REAL => Ok(()),
         itimer::VIRTUAL | itimer::PROF => {
             Err(Errno::EINVAL.because("timers of CPU time are not implemented"))

@@ -73,10 +73,11 @@ fn place(thread: &Thread, what: &str, address: u64) {
     let areas = thread.process().memory().areas();
     match areas.iter().find(|area| area.range.contains(&address)) {
         Some(area) => log::error!(
-            "{what} {address:#x} lies in {:#x}-{:#x} {} {}",
+            "{what} {address:#x} lies in {:#x}-{:#x} {}{}{}",
             area.range.start,
             area.range.end,
             permissions(area.protection),
+            if area.name.is_empty() { "" } else { " " },
             area.name
         ),
         None => log::error!("{what} {address:#x} lies in no mapping"),

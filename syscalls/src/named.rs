@@ -1,0 +1,167 @@
+//! Numbers with names: commands, clocks, resources, as handlers get them and as the tracer
+//! shows them. A number without a name stays what it is, so that the handler can refuse it.
+
+use core::fmt::{self, Write};
+
+use crate::args::Argument;
+use crate::context::Context;
+use crate::error::Result;
+
+/// Defines a type of numbers, some of which have a name: a line per type.
+macro_rules! named_numbers {
+    ($($(#[$doc:meta])* $type:ident($repr:ty) { $($name:ident = $value:expr,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) struct $type(pub(crate) $repr);
+
+        impl Argument for $type {
+            fn from_register(raw: u64) -> Result<Self> {
+                Ok(Self(raw as $repr))
+            }
+
+            fn show(raw: u64, _: &Context<'_>, out: &mut dyn Write) -> fmt::Result {
+                const NAMES: &[($repr, &str)] = &[$(($value, stringify!($name)),)*];
+                let number = raw as $repr;
+                match NAMES.iter().find(|(value, _)| *value == number) {
+                    Some((_, name)) => out.write_str(name),
+                    None => write!(out, "{number:#x}"),
+                }
+            }
+        }
+    )*};
+}
+
+named_numbers! {
+    /// A clock: clock_gettime(2).
+    ClockNumber(i32) {
+        CLOCK_REALTIME = 0,
+        CLOCK_MONOTONIC = 1,
+        CLOCK_PROCESS_CPUTIME_ID = 2,
+        CLOCK_THREAD_CPUTIME_ID = 3,
+        CLOCK_MONOTONIC_RAW = 4,
+        CLOCK_REALTIME_COARSE = 5,
+        CLOCK_MONOTONIC_COARSE = 6,
+        CLOCK_BOOTTIME = 7,
+        CLOCK_REALTIME_ALARM = 8,
+        CLOCK_BOOTTIME_ALARM = 9,
+        CLOCK_TAI = 11,
+    }
+
+    /// An interval timer: setitimer(2).
+    TimerNumber(i32) {
+        ITIMER_REAL = 0,
+        ITIMER_VIRTUAL = 1,
+        ITIMER_PROF = 2,
+    }
+
+    /// How rt_sigprocmask(2) changes the mask.
+    MaskChange(i32) {
+        SIG_BLOCK = 0,
+        SIG_UNBLOCK = 1,
+        SIG_SETMASK = 2,
+    }
+
+    /// A resource: getrlimit(2).
+    ResourceNumber(u32) {
+        RLIMIT_CPU = 0,
+        RLIMIT_FSIZE = 1,
+        RLIMIT_DATA = 2,
+        RLIMIT_STACK = 3,
+        RLIMIT_CORE = 4,
+        RLIMIT_RSS = 5,
+        RLIMIT_NPROC = 6,
+        RLIMIT_NOFILE = 7,
+        RLIMIT_MEMLOCK = 8,
+        RLIMIT_AS = 9,
+        RLIMIT_LOCKS = 10,
+        RLIMIT_SIGPENDING = 11,
+        RLIMIT_MSGQUEUE = 12,
+        RLIMIT_NICE = 13,
+        RLIMIT_RTPRIO = 14,
+        RLIMIT_RTTIME = 15,
+    }
+
+    /// An operation of arch_prctl(2).
+    ArchOperation(i32) {
+        ARCH_SET_GS = 0x1001,
+        ARCH_SET_FS = 0x1002,
+        ARCH_GET_FS = 0x1003,
+        ARCH_GET_GS = 0x1004,
+    }
+
+    /// An operation of prctl(2): `linux/prctl.h`.
+    ProcessOperation(i32) {
+        PR_SET_PDEATHSIG = 1,
+        PR_GET_PDEATHSIG = 2,
+        PR_GET_DUMPABLE = 3,
+        PR_SET_DUMPABLE = 4,
+        PR_GET_KEEPCAPS = 7,
+        PR_SET_KEEPCAPS = 8,
+        PR_SET_NAME = 15,
+        PR_GET_NAME = 16,
+        PR_GET_SECCOMP = 21,
+        PR_SET_SECCOMP = 22,
+        PR_CAPBSET_READ = 23,
+        PR_CAPBSET_DROP = 24,
+        PR_GET_SECUREBITS = 27,
+        PR_SET_TIMERSLACK = 29,
+        PR_GET_TIMERSLACK = 30,
+        PR_SET_CHILD_SUBREAPER = 36,
+        PR_GET_CHILD_SUBREAPER = 37,
+        PR_SET_NO_NEW_PRIVS = 38,
+        PR_GET_NO_NEW_PRIVS = 39,
+        PR_GET_TID_ADDRESS = 40,
+        PR_CAP_AMBIENT = 47,
+        PR_SET_VMA = 0x5356_4d41,
+    }
+
+    /// A command of futex(2), with its flags.
+    FutexOperation(i32) {
+        FUTEX_WAIT = 0,
+        FUTEX_WAKE = 1,
+        FUTEX_REQUEUE = 3,
+        FUTEX_CMP_REQUEUE = 4,
+        FUTEX_WAKE_OP = 5,
+        FUTEX_WAIT_BITSET = 9,
+        FUTEX_WAKE_BITSET = 10,
+        FUTEX_WAIT_PRIVATE = 128,
+        FUTEX_WAKE_PRIVATE = 129,
+        FUTEX_REQUEUE_PRIVATE = 131,
+        FUTEX_CMP_REQUEUE_PRIVATE = 132,
+        FUTEX_WAKE_OP_PRIVATE = 133,
+        FUTEX_WAIT_BITSET_PRIVATE = 137,
+        FUTEX_WAKE_BITSET_PRIVATE = 138,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+    use crate::fake::kit;
+
+    #[test]
+    fn names_are_shown_where_there_are_any() {
+        let kit = kit::process();
+        let shown = |raw| {
+            let mut out = String::new();
+            ClockNumber::show(raw, &kit.context(), &mut out).unwrap();
+            out
+        };
+        assert_eq!(shown(1), "CLOCK_MONOTONIC");
+        // The upper half of the register does not count.
+        assert_eq!(shown(1 << 32), "CLOCK_REALTIME");
+        assert_eq!(shown(99), "0x63");
+    }
+
+    #[test]
+    fn resources_are_named_as_the_abi_names_them() {
+        let kit = kit::process();
+        for resource in abi::process::Resource::ALL {
+            let mut out = String::new();
+            ResourceNumber::show(resource as u64, &kit.context(), &mut out).unwrap();
+            assert_eq!(out, resource.name());
+        }
+    }
+}
