@@ -166,8 +166,7 @@ pub static TABLE: &[Row] = rows! {
     mremap = calls::memory::mremap, full;
     msync = calls::memory::msync, full;
     mincore = calls::memory::mincore, full;
-    madvise = calls::memory::madvise,
-        partial("MADV_REMOVE and MADV_COLLAPSE are refused; MADV_FREE frees at once");
+    madvise = calls::memory::madvise, partial("MADV_COLLAPSE is refused");
     mlock = calls::memory::mlock, full;
     munlock = calls::memory::munlock, full;
     mlockall = calls::memory::mlockall, full;

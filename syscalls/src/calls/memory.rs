@@ -109,8 +109,7 @@ pub(crate) fn mremap(
 /// madvise(2): says how memory will be used.
 ///
 /// # Differences from Linux
-/// `MADV_FREE` frees at once. `MADV_REMOVE` of shared memory is `EOPNOTSUPP`, `MADV_COLLAPSE`
-/// is `EINVAL`.
+/// `MADV_FREE` frees at once. `MADV_COLLAPSE` is `EINVAL`, for there are no huge pages.
 pub(crate) fn madvise(cx: &Context<'_>, address: Address, len: u64, advice: i32) -> Result<()> {
     let advice =
         Advice::from_number(advice).ok_or_else(|| Errno::EINVAL.because("unknown advice"))?;

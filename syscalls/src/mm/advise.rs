@@ -35,6 +35,7 @@ impl AddressSpace {
         match advice {
             Advice::PopulateRead => self.prefault(&range, Wanted::Read),
             Advice::PopulateWrite => self.prefault(&range, Wanted::Write),
+            Advice::Remove => self.punch(&range),
             _ => self.state.lock().advise(self, &range, advice),
         }
     }
@@ -57,6 +58,17 @@ impl AddressSpace {
         (range.start..range.end)
             .step_by(PAGE as usize)
             .try_for_each(|address| self.resolve(address, wanted))
+    }
+
+    /// Punches holes into what is shared in `range`.
+    fn punch(&self, range: &Range<u64>) -> Result<()> {
+        let mut at = range.start;
+        while at < range.end {
+            let (object, hole) = self.state.lock().hole_at(at, range.end)?;
+            object.punch(&hole)?;
+            at += hole.end - hole.start;
+        }
+        Ok(())
     }
 
     /// Stores what was written to shared mappings of files in a range.
@@ -165,6 +177,25 @@ impl State {
         Ok(())
     }
 
+    /// What is shared at `address`, and its bytes up to the end of the area or of the range.
+    fn hole_at(&self, address: u64, end: u64) -> Result<(Object, Range<u64>)> {
+        let area = self
+            .areas
+            .at(address)
+            .ok_or_else(|| Errno::ENOMEM.because("no memory is mapped there"))?;
+        let Backing::Object(object, _) = &area.backing else {
+            return Err(Errno::EINVAL.because("nothing to punch a hole into"));
+        };
+        if area.flags.contains(AreaFlags::LOCKED) {
+            return Err(Errno::EINVAL.because("the memory is locked"));
+        }
+        if area.share == Share::Private || !area.protection.contains(Protection::WRITE) {
+            return Err(Errno::EACCES.because("not shared and writable"));
+        }
+        let end = area.range.end.min(end);
+        Ok((object.clone(), area.object_offset(address)..area.object_offset(end)))
+    }
+
     fn files_to_sync(&self, range: &Range<u64>, flags: SyncFlags) -> Result<Vec<Arc<OpenFile>>> {
         let mut files = Vec::new();
         for area in self.areas.overlapping(range.clone()) {
@@ -194,10 +225,6 @@ fn check_advice(area: &Area, advice: Advice) -> Result<()> {
         Advice::Free | Advice::WipeOnFork if !is_private_anonymous => {
             Err(Errno::EINVAL.because("not private anonymous memory"))
         }
-        Advice::Remove if is_private_anonymous || is_locked => {
-            Err(Errno::EINVAL.because("nothing to punch a hole into"))
-        }
-        Advice::Remove => Err(Errno::EOPNOTSUPP.because("holes cannot be punched this way")),
         Advice::Collapse => Err(Errno::EINVAL.because("there are no huge pages")),
         _ => Ok(()),
     }

@@ -363,6 +363,30 @@ fn advice_is_taken_or_refused() {
 }
 
 #[test]
+fn holes_are_punched_into_what_is_shared() {
+    let kit = kit::process();
+    let fd = kit.descriptor(kit.file("data", &[5; 3 * PAGE_SIZE]));
+    let shared = MapFlags::SHARED;
+    let of_file = map_file(&kit, 3 * PAGE, READ_WRITE, shared, fd).unwrap();
+    let flags = u64::from((shared | MapFlags::ANONYMOUS).bits());
+    let memory = map(&kit, 0, 3 * PAGE, READ_WRITE, flags).unwrap();
+    let before = kit.machine.live_pages();
+    kit.set(memory, &[5; 3 * PAGE_SIZE]);
+    for address in [of_file, memory] {
+        assert_eq!(advise(&kit, address + PAGE, PAGE, Advice::Remove), Ok(0));
+        let bytes = kit.get(address + PAGE - 1, PAGE_SIZE + 2);
+        assert_eq!((bytes[0], bytes[1], bytes[PAGE_SIZE], bytes[PAGE_SIZE + 1]), (5, 0, 0, 5));
+    }
+    assert_eq!(advise(&kit, memory, 3 * PAGE, Advice::Remove), Ok(0));
+    assert!(kit.machine.live_pages() <= before + 1);
+    let private = map_file(&kit, PAGE, READ_WRITE, MapFlags::PRIVATE, fd).unwrap();
+    assert_eq!(advise(&kit, private, PAGE, Advice::Remove), Err(Errno::EACCES));
+    let anonymous = map(&kit, 0, PAGE, READ_WRITE, ANONYMOUS).unwrap();
+    assert_eq!(advise(&kit, anonymous, PAGE, Advice::Remove), Err(Errno::EINVAL));
+    assert_eq!(advise(&kit, PLACE, PAGE, Advice::Remove), Err(Errno::ENOMEM));
+}
+
+#[test]
 fn mincore_tells_what_is_in_memory() {
     let kit = kit::process();
     let address = map(&kit, 0, 600 * PAGE, READ_WRITE, ANONYMOUS).unwrap();

@@ -203,9 +203,17 @@ impl AddressSpace {
             Share::Private => Backing::Anonymous,
             Share::Shared => {
                 let memory = SharedMemory::new(self.machine.clone());
-                Backing::Object(Object::Memory(memory), 0)
+                self.backed_by(Object::Memory(memory), 0)
             }
         }
+    }
+
+    /// What shows `object` from `offset` on; the object learns who maps it.
+    fn backed_by(&self, object: Object, offset: u64) -> Backing {
+        if let Some(mappings) = object.mappings() {
+            mappings.add(&self.this);
+        }
+        Backing::Object(object, offset)
     }
 
     fn file_backing(&self, open: &Arc<OpenFile>, offset: u64, share: Share) -> Result<Backing> {
@@ -213,11 +221,8 @@ impl AddressSpace {
         match open.file.mapping()? {
             Mapping::Zeros => Ok(self.anonymous(share)),
             Mapping::Pages => {
-                if let Some(mappings) = inode.mappings() {
-                    mappings.add(&self.this);
-                }
                 let object = Object::File { inode: inode.clone(), open: open.clone() };
-                Ok(Backing::Object(object, offset))
+                Ok(self.backed_by(object, offset))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who maps a file: so that pages that are cut off it disappear from memory too.
+//! Who maps a file or shared memory: so that pages that it loses disappear there too.
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -9,9 +9,9 @@ use spin::Mutex;
 
 use super::address_space::{AddressSpace, State};
 use super::area::{Area, Backing, Share, page_start, whole_pages};
-use super::object::Object;
 
-/// The address spaces that map one file, kept by its inode ([`crate::fs::Inode::mappings`]).
+/// The address spaces that map one object; a file's are kept by its inode
+/// ([`crate::fs::Inode::mappings`]).
 #[derive(Default)]
 pub struct Mappings {
     spaces: Mutex<Vec<Weak<AddressSpace>>>,
@@ -68,10 +68,10 @@ impl Mappings {
 
     /// Whether `area` maps the file that these are the mappings of.
     fn include(&self, area: &Area) -> bool {
-        let Backing::Object(Object::File { inode, .. }, _) = &area.backing else {
+        let Backing::Object(object, _) = &area.backing else {
             return false;
         };
-        inode.mappings().is_some_and(|mappings| ptr::eq(mappings, self))
+        object.mappings().is_some_and(|mappings| ptr::eq(mappings, self))
     }
 }
 

@@ -3,14 +3,17 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use core::ops::Range;
 
+use abi::fs::FallocateFlags;
 use spin::Mutex;
 
 use crate::error::Result;
 use crate::fs::{Inode, OpenFile};
 use crate::machine::{Machine, Page};
 
-use super::area::Share;
+use super::area::{PAGE, Share};
+use super::mappings::Mappings;
 
 /// What is mapped.
 #[derive(Clone)]
@@ -40,6 +43,31 @@ impl Object {
         }
     }
 
+    /// Who maps it, where it can lose pages.
+    pub(super) fn mappings(&self) -> Option<&Mappings> {
+        match self {
+            Self::File { inode, .. } => inode.mappings(),
+            Self::Memory(memory) => Some(&memory.mappings),
+        }
+    }
+
+    /// Makes the bytes of `range`, whole pages, a hole. Called with no lock held.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` and others where a file cannot have holes.
+    pub(super) fn punch(&self, range: &Range<u64>) -> Result<()> {
+        match self {
+            Self::File { inode, .. } => {
+                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                inode.allocate(flags, range.start, range.end - range.start)
+            }
+            Self::Memory(memory) => {
+                memory.punch(range);
+                Ok(())
+            }
+        }
+    }
+
     /// Whether both are the same object, opened once.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
@@ -54,11 +82,12 @@ impl Object {
 pub struct SharedMemory {
     machine: Arc<dyn Machine>,
     pages: Mutex<BTreeMap<u64, Arc<dyn Page>>>,
+    mappings: Mappings,
 }
 
 impl SharedMemory {
     pub(super) fn new(machine: Arc<dyn Machine>) -> Arc<Self> {
-        Arc::new(Self { machine, pages: Mutex::new(BTreeMap::new()) })
+        Arc::new(Self { machine, pages: Mutex::default(), mappings: Mappings::new() })
     }
 
     fn page(&self, index: u64) -> Result<Arc<dyn Page>> {
@@ -69,5 +98,11 @@ impl SharedMemory {
         let page = self.machine.allocate_page()?;
         pages.insert(index, page.clone());
         Ok(page)
+    }
+
+    fn punch(&self, range: &Range<u64>) {
+        let indices = range.start / PAGE..range.end / PAGE;
+        self.pages.lock().extract_if(indices, |_, _| true).for_each(drop);
+        self.mappings.punch(range);
     }
 }
