@@ -259,6 +259,7 @@ impl Machine for FakeMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::{Flow, Trap};
     use core::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
@@ -339,5 +340,46 @@ mod tests {
         let page = machine.allocate_page().unwrap();
         space.map(0x1000, &*page, crate::machine::Access::Read).unwrap();
         drop(page);
+    }
+
+    /// A task whose system calls park until the time in their first argument.
+    struct Sleeps(Arc<FakeMachine>);
+
+    impl Task for Sleeps {
+        fn syscall(&self, registers: &mut Registers) -> Flow {
+            self.0.current_thread().park(Some(registers.rdi));
+            registers.rax = self.0.monotonic_ns();
+            Flow::Return
+        }
+
+        fn trap(&self, _: Trap, _: &mut Registers) -> Flow {
+            Flow::End
+        }
+
+        fn resume(&self, _: &mut Registers) -> Flow {
+            Flow::Restore
+        }
+    }
+
+    #[test]
+    fn threads_take_turns_in_the_order_of_time() {
+        let machine = FakeMachine::new();
+        let seen: Arc<Mutex<Vec<u64>>> = Arc::default();
+        for (program, times) in [(0x1000, [100, 400]), (0x2000, [200, 300])] {
+            let seen = seen.clone();
+            machine.set_program(program, move |application| {
+                for time in times {
+                    let now = application.call("nanosleep", &[time]);
+                    seen.lock().unwrap().push(now);
+                }
+                application.trap(Trap { vector: 6, error_code: 0, address: 0 });
+            });
+            let space = machine.create_space().unwrap();
+            let registers = Registers { rip: program, ..Registers::default() };
+            let task = Arc::new(Sleeps(machine.clone()));
+            machine.start_thread(task, space, registers).unwrap();
+        }
+        assert_eq!(machine.run(), None);
+        assert_eq!(*seen.lock().unwrap(), [100, 200, 300, 400]);
     }
 }

@@ -39,6 +39,8 @@ mod pages;
 mod program_break;
 mod protect;
 mod remap;
+#[cfg(test)]
+mod sharing_tests;
 
 pub(crate) use address_space::MAX_AREAS;
 pub use address_space::{AddressSpace, MemoryLimits, Usage};
