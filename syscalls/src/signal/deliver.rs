@@ -1,6 +1,6 @@
 //! Delivery: what happens to signals on the way back to the application.
 
-use abi::signal::{SigAction, SigInfo, Signal, sa};
+use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, sa};
 
 use crate::error::{Outcome, Result};
 use crate::machine::{ExitStatus, Flow, Registers};
@@ -68,7 +68,7 @@ impl Thread {
             crate::trace::signal(self, &delivery.info);
             match delivery.disposition {
                 Disposition::Ignore => {}
-                Disposition::Stop => self.stop(delivery.signal),
+                Disposition::Stop => self.wait_for_continuation(),
                 Disposition::Terminate => self.die(delivery.signal),
                 Disposition::Core => {
                     report::of_death(self, delivery.signal, &delivery.info, registers);
@@ -88,8 +88,18 @@ impl Thread {
     fn next_delivery(&self) -> Option<Delivery> {
         let mut shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
-        let delivery = choose(&mut shared, &mut own);
+        let mut delivery = choose(&mut shared, &mut own);
         self.refresh(&shared, &own);
+        if let Some(delivery) = &mut delivery
+            && delivery.disposition == Disposition::Stop
+        {
+            // With the lock held: a continuation that comes later finds the process stopped.
+            if self.can_stop(delivery.signal) {
+                shared.stopped = true;
+            } else {
+                delivery.disposition = Disposition::Ignore;
+            }
+        }
         delivery
     }
 
@@ -141,17 +151,17 @@ impl Thread {
         self.process().begin_exit(ExitStatus::Killed(signal.number()));
     }
 
-    /// Waits, stopped, until `SIGCONT`.
+    /// Whether a signal whose disposition is to stop may do so.
     ///
     /// The group of a program that the kernel started is orphaned: nobody could continue it,
     /// so that of the signals that stop only `SIGSTOP` does (POSIX, 2.4.3).
-    fn stop(&self, signal: Signal) {
-        if signal != Signal::SIGSTOP && self.process().is_in_orphaned_group() {
-            return;
-        }
-        let process = self.process();
-        process.signals.state.lock().stopped = true;
-        while process.signals.state.lock().stopped && !self.attention.has(Attention::EXIT) {
+    fn can_stop(&self, signal: Signal) -> bool {
+        signal == Signal::SIGSTOP || !self.process().is_in_orphaned_group()
+    }
+
+    /// Waits, stopped, until `SIGCONT`.
+    fn wait_for_continuation(&self) {
+        while self.process().signals.state.lock().stopped && !self.attention.has(Attention::EXIT) {
             self.park(None);
         }
     }
@@ -171,7 +181,7 @@ fn choose(shared: &mut Shared, own: &mut Own) -> Option<Delivery> {
     if let Disposition::Handle(action) = disposition
         && action.flags & sa::RESETHAND != 0
     {
-        shared.set_action(signal, SigAction::default());
+        shared.set_action(signal, SigAction { handler: SIG_DFL, ..action });
     }
     Some(Delivery { signal, info, disposition })
 }

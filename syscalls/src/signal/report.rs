@@ -16,18 +16,15 @@ pub(super) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, register
     let name = thread.name();
     let (name, id) = (name.escape_ascii(), thread.process().id());
     let (signal_name, meaning) = (signal.name(), signal.meaning());
-    match info::sender(info) {
-        Some(sender) => log::error!(
-            "{name} ({id}) was ended by {signal_name} ({meaning}), sent by process {sender}, at rip {:#x}",
-            r.rip
-        ),
-        None => log::error!(
-            "{name} ({id}) was ended by {signal_name} ({meaning}): {}, address {:#x}, at rip {:#x}",
-            cause(signal, info.code),
-            info.fields[0],
-            r.rip
-        ),
-    }
+    let origin = match (info::sender(info), info.code) {
+        (Some(sender), _) => alloc::format!("sent by process {sender}"),
+        (None, si::KERNEL) => String::from(cause(signal, info.code)),
+        (None, code) => alloc::format!("{}, {:#x}", cause(signal, code), info.fields[0]),
+    };
+    log::error!(
+        "{name} ({id}) was ended by {signal_name} ({meaning}): {origin}, at rip {:#x}",
+        r.rip
+    );
     place(thread, "rip", r.rip);
     if info::sender(info).is_none() && info.code != si::KERNEL && info.fields[0] != r.rip {
         place(thread, "address", info.fields[0]);

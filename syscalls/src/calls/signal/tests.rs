@@ -122,6 +122,33 @@ fn a_handler_runs_with_a_frame_as_on_linux_and_returns() {
 }
 
 #[test]
+fn a_handler_that_is_to_run_once_runs_once() {
+    let kit = kit::process();
+    let room = kit.room(64);
+    let notes = Notes::default();
+    let seen = notes.clone();
+    kit.machine.set_program(HANDLER, move |_| seen.lock().unwrap().push(1));
+    let status = run(&kit, move |application| {
+        handle(application, room, Signal::SIGUSR1, sa::RESETHAND);
+        application.call("kill", &[3, 10]);
+        application.call("kill", &[3, 10]);
+    });
+    assert_eq!(status, Some(ExitStatus::Killed(10)));
+    assert_eq!(notes.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn in_an_orphaned_group_only_sigstop_stops() {
+    let status = run(&kit::process(), |application| {
+        for signal in [20, 21, 22] {
+            assert_eq!(application.call("kill", &[3, signal]), 0);
+        }
+        application.call("exit_group", &[4]);
+    });
+    assert_eq!(status, Some(ExitStatus::Exited(4)));
+}
+
+#[test]
 fn a_blocked_signal_waits_and_comes_when_it_is_unblocked() {
     let kit = kit::process();
     let room = kit.room(64);
