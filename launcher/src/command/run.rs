@@ -96,7 +96,7 @@ fn conclude(options: &RunOptions, ending: &Ending, found: &PostMortem) -> u8 {
             (124, false)
         }
         Ending::Signal(signal) => {
-            say(&format!("{name}: ended by signal {signal}, which the guest did not answer"));
+            say(&format!("{name}: the virtual machine was ended by signal {signal}"));
             (128_u8.saturating_add(*signal), false)
         }
         Ending::Lost(reason) => {

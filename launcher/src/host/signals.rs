@@ -54,6 +54,10 @@ fn ignored() -> u64 {
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
+/// Within this time a further signal belongs to the same wish: timeout(1) sends one to the
+/// process and one to its group, and a user who presses the interrupt key may press it twice.
+const REPETITION: Duration = Duration::from_secs(1);
+
 /// What to do about a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
@@ -71,7 +75,8 @@ pub(super) enum Reaction {
 
 /// Decides what becomes of signals. A signal is the program's business as long as the guest
 /// is alive, that is, answers with a frame (of whatever kind). A guest that does not answer one
-/// of the [`ENDING`] signals is ended after [`PATIENCE`], or by the next signal.
+/// of the [`ENDING`] signals is ended after [`PATIENCE`], or by
+/// another one that comes after [`REPETITION`].
 #[derive(Debug, Default)]
 pub(super) struct Policy {
     unanswered: Option<(u8, Instant)>,
@@ -92,10 +97,11 @@ impl Policy {
             return Reaction::End(number);
         }
         if ENDING.contains(&signal) {
-            if self.unanswered.is_some() {
-                return Reaction::End(number);
+            match self.unanswered {
+                Some((_, since)) if now >= since + REPETITION => return Reaction::End(number),
+                Some(_) => {}
+                None => self.unanswered = Some((number, now)),
             }
-            self.unanswered = Some((number, now));
         }
         Reaction::Forward(number)
     }
@@ -132,14 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_guest_ends_with_the_second_signal_or_when_patience_does() {
+    fn a_silent_guest_ends_with_a_later_signal_or_when_patience_does() {
         let (mut policy, now) = (Policy::default(), Instant::now());
         assert_eq!(policy.react(SIGTERM, true, now), Reaction::Forward(15));
         assert_eq!(policy.deadline(), Some(now + PATIENCE));
         assert_eq!(policy.overdue(now + PATIENCE / 2), None);
         assert_eq!(policy.overdue(now + PATIENCE), Some(15));
-        assert_eq!(policy.react(SIGUSR1, true, now), Reaction::Forward(10));
-        assert_eq!(policy.react(SIGINT, true, now), Reaction::End(2));
+        assert_eq!(policy.react(SIGTERM, true, now), Reaction::Forward(15));
+        let later = now + REPETITION;
+        assert_eq!(policy.react(SIGUSR1, true, later), Reaction::Forward(10));
+        assert_eq!(policy.react(SIGINT, true, later), Reaction::End(2));
     }
 
     #[test]
