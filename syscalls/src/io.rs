@@ -29,7 +29,7 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::put`].
     fn put_zeros(&mut self, len: usize) -> Result<usize> {
-        const ZEROS: [u8; 256] = [0; 256];
+        static ZEROS: [u8; abi::PAGE_SIZE] = [0; abi::PAGE_SIZE];
         let mut done = 0;
         while done < len && self.remaining() > 0 {
             match self.put(&ZEROS[..ZEROS.len().min(len - done)]) {

@@ -93,6 +93,9 @@ pub static TABLE: &[Row] = rows! {
     syncfs = calls::storage::syncfs, full;
     fsync = calls::storage::fsync, full;
     fdatasync = calls::storage::fdatasync, full;
+    fadvise64 = calls::storage::fadvise64, full;
+    readahead = calls::storage::readahead, full;
+    sync_file_range = calls::storage::sync_file_range, full;
     sendfile = calls::storage::sendfile, full;
     copy_file_range = calls::storage::copy_file_range, full;
 

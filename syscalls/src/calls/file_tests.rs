@@ -337,3 +337,37 @@ fn a_private_mapping_of_the_archive_sees_writes_to_the_file_until_it_is_written(
     kit.call("pwrite64", [fd, kit.put(b"again"), 5, 0, 0, 0]).unwrap();
     assert_eq!(kit.get(at, 3), b"now");
 }
+
+#[test]
+fn of_the_memory_devices_only_zero_can_be_mapped() {
+    let kit = kit::process();
+    let map = |path, flags| {
+        let fd = open(&kit, path, flags).unwrap();
+        kit.call("mmap", [0, PAGE_SIZE as u64, 3, 2, fd, 0])
+    };
+    let at = map("/dev/zero", READ_WRITE).unwrap();
+    kit.set(at, b"crab");
+    assert_eq!(kit.get(at, 5), b"crab\0");
+    assert_eq!(map("/dev/zero", OpenFlags::WRONLY.bits()), Err(Errno::EACCES));
+    assert_eq!(map("/dev/null", READ_WRITE), Err(Errno::ENODEV));
+    assert_eq!(map("/tmp", 0), Err(Errno::ENODEV));
+}
+
+#[test]
+fn advice_is_taken_where_it_makes_sense() {
+    let kit = kit::process();
+    let fd = open(&kit, "/tmp/f", CREATE).unwrap();
+    let null = open(&kit, "/dev/null", READ_WRITE).unwrap();
+    let call = |name, arguments: [u64; 4]| {
+        let [fd, offset, len, flags] = arguments;
+        kit.call(name, [fd, offset, len, flags, 0, 0])
+    };
+    assert_eq!(call("fadvise64", [fd, 0, 0, 4]), Ok(0));
+    assert_eq!(call("fadvise64", [fd, 0, 0, 6]), Err(Errno::EINVAL));
+    assert_eq!(call("fadvise64", [99, 0, 0, 0]), Err(Errno::EBADF));
+    assert_eq!(call("readahead", [fd, 0, 10, 0]), Ok(0));
+    assert_eq!(call("readahead", [null, 0, 10, 0]), Err(Errno::EINVAL));
+    assert_eq!(call("sync_file_range", [fd, 0, 0, 7]), Ok(0));
+    assert_eq!(call("sync_file_range", [fd, 0, 0, 8]), Err(Errno::EINVAL));
+    assert_eq!(call("sync_file_range", [null, 0, 0, 7]), Err(Errno::ESPIPE));
+}

@@ -43,7 +43,13 @@ pub(crate) fn mmap(
         if file.is_path() {
             return Err(Errno::EBADF.because("the descriptor only names a place"));
         }
-        MapSource::File(file, offset.value())
+        if !file.file.maps_as_anonymous() {
+            MapSource::File(file, offset.value())
+        } else if file.access_mode().can_read() {
+            MapSource::Anonymous
+        } else {
+            return Err(Errno::EACCES.because("the descriptor is not open for reading"));
+        }
     };
     if flags.contains(MapFlags::HUGETLB) {
         return Err(match source {

@@ -6,6 +6,8 @@ pub(crate) mod capability;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
 #[cfg(test)]
+mod file_argument_tests;
+#[cfg(test)]
 mod file_tests;
 pub(crate) mod futex;
 pub(crate) mod identity;

@@ -130,6 +130,68 @@ fn usable(cx: &Context<'_>, fd: Fd) -> Result<alloc::sync::Arc<OpenFile>> {
     Ok(open)
 }
 
+/// posix_fadvise(2): files live in memory, and no advice changes that.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn fadvise64(
+    cx: &Context<'_>,
+    fd: Fd,
+    _offset: i64,
+    len: i64,
+    advice: u32,
+) -> Result<()> {
+    /// `POSIX_FADV_NOREUSE`, the last advice there is.
+    const ADVICE_MAX: u32 = 5;
+    let open = usable(cx, fd)?;
+    if open.file.inode().kind() == FileType::Fifo {
+        return Err(Errno::ESPIPE.because("a pipe"));
+    }
+    if len < 0 || advice > ADVICE_MAX {
+        return Err(Errno::EINVAL.because("the length is negative or the advice unknown"));
+    }
+    Ok(())
+}
+
+/// readahead(2): files are in memory ahead of any read.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn readahead(cx: &Context<'_>, fd: Fd, _offset: i64, _count: usize) -> Result<()> {
+    let open = usable(cx, fd)?;
+    open.check_readable()?;
+    match open.file.inode().kind() {
+        FileType::Regular | FileType::BlockDevice => Ok(()),
+        _ => Err(Errno::EINVAL.because("not a regular file")),
+    }
+}
+
+/// sync_file_range(2): files live in memory, and there is nothing else to bring them to.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn sync_file_range(
+    cx: &Context<'_>,
+    fd: Fd,
+    offset: i64,
+    len: i64,
+    flags: u32,
+) -> Result<()> {
+    /// The three bits of `SYNC_FILE_RANGE_*`.
+    const KNOWN: u32 = 7;
+    let open = usable(cx, fd)?;
+    if flags & !KNOWN != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
+        return Err(Errno::EINVAL.because("flags are not known or the range is not valid"));
+    }
+    match open.file.inode().kind() {
+        FileType::Regular
+        | FileType::BlockDevice
+        | FileType::Directory
+        | FileType::SymbolicLink => Ok(()),
+        _ => Err(Errno::ESPIPE.because("a file without a range to write")),
+    }
+}
+
 /// sendfile(2).
 ///
 /// # Differences from Linux

@@ -157,6 +157,11 @@ pub trait File: Send + Sync {
         }
     }
 
+    /// Whether a mapping of it is anonymous memory: /dev/zero.
+    fn maps_as_anonymous(&self) -> bool {
+        false
+    }
+
     /// How many bytes can be read at once: `FIONREAD`.
     ///
     /// # Errors

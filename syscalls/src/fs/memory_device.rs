@@ -89,6 +89,10 @@ impl File for Zero {
         Positions::Ignored
     }
 
+    fn maps_as_anonymous(&self) -> bool {
+        true
+    }
+
     fn mapping(&self) -> Result<Mapping> {
         Ok(Mapping::Zeros)
     }

@@ -210,10 +210,15 @@ fn a_shared_page_is_the_files_own() {
 }
 
 /// A generator of numbers that look random (xorshift64).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    /// The numbers that belong to `seed`, which is not 0.
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed))
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -270,7 +275,7 @@ fn a_file_holds_what_a_model_holds() {
         let fixture = Fixture::new(archive(&[("f", REGULAR | 0o644, 1, &data)]));
         let free = fixture.root.file_system().usage().free_pages;
         let mut model = data;
-        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut random = Random::new(seed);
         for _ in 0..60 {
             step(&fixture, &mut model, &mut random);
         }
