@@ -42,15 +42,13 @@ bitflags! {
         /// Its pages are locked (mlock(2)).
         const LOCKED = 1 << 2;
         /// With `LOCKED`: only once they are used.
-        const ON_FAULT = 1 << 7;
+        const ON_FAULT = 1 << 6;
         /// Not inherited by fork(2) (`MADV_DONTFORK`).
         const DONT_FORK = 1 << 3;
         /// Not part of a core dump (`MADV_DONTDUMP`).
         const DONT_DUMP = 1 << 4;
         /// Zeros after fork(2) (`MADV_WIPEONFORK`).
         const WIPE_ON_FORK = 1 << 5;
-        /// Cannot be changed by the application: the vDSO's data.
-        const SPECIAL = 1 << 6;
     }
 }
 

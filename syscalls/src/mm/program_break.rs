@@ -1,8 +1,10 @@
 //! brk(2).
 
-use abi::Errno;
-use abi::TASK_SIZE;
+use alloc::vec::Vec;
+use core::ops::Range;
+
 use abi::memory::Protection;
+use abi::{Errno, TASK_SIZE};
 
 use crate::error::{Because, Result};
 
@@ -17,21 +19,23 @@ impl AddressSpace {
 
     /// From where to where the program break's area is.
     #[must_use]
-    pub fn program_break(&self) -> core::ops::Range<u64> {
+    pub fn program_break(&self) -> Range<u64> {
         self.state.lock().program_break.clone()
     }
 
     /// Moves the program break to `wanted` if that is possible; returns where it is then.
     /// `lock_limit` is how much memory may be locked, in bytes.
     pub fn move_program_break(&self, wanted: u64, lock_limit: u64) -> u64 {
+        let mut removed = Vec::new();
         let mut state = self.state.lock();
-        let Ok(old) = state.move_break(self, wanted, lock_limit) else {
+        let Ok(grown) = state.move_break(self, wanted, lock_limit, &mut removed) else {
             return state.program_break.end;
         };
         let now = state.program_break.end;
         let fill =
-            old.filter(|grown| state.areas.at(grown.start).is_some_and(Area::is_filled_at_once));
+            grown.filter(|grown| state.areas.at(grown.start).is_some_and(Area::is_filled_at_once));
         drop(state);
+        drop(removed);
         if let Some(grown) = fill {
             let _ = self.populate(&grown);
         }
@@ -46,7 +50,8 @@ impl State {
         memory: &AddressSpace,
         wanted: u64,
         lock_limit: u64,
-    ) -> Result<Option<core::ops::Range<u64>>> {
+        removed: &mut Vec<Area>,
+    ) -> Result<Option<Range<u64>>> {
         let start = self.program_break.start;
         if wanted < start || start == 0 {
             return Err(Errno::EINVAL.because("below the program"));
@@ -59,8 +64,7 @@ impl State {
         let (old_end, new_end) = (end(self.program_break.end)?, end(wanted)?);
         let mut grown = None;
         if new_end < old_end {
-            // Private memory of zeros: dropping its areas drops no file.
-            drop(self.clear(&*memory.space, &(new_end..old_end)));
+            *removed = self.clear(&*memory.space, &(new_end..old_end));
         } else if new_end > old_end {
             let mut area =
                 Area::anonymous(old_end..new_end, Protection::READ.union(Protection::WRITE));
