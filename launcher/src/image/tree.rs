@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 /// Most symbolic links on the way to one file, as on Linux (path_resolution(7)).
 pub(super) const MAX_LINKS: usize = 40;
@@ -52,26 +53,28 @@ pub enum Source {
 }
 
 impl Node {
-    /// A directory of root's.
+    /// A directory of root's, made now.
     #[must_use]
     pub fn directory(permissions: u32) -> Self {
         Self::new(DIRECTORY | permissions, Body::Directory)
     }
 
-    /// A file of root's.
+    /// A file of root's, made now.
     #[must_use]
     pub fn file(permissions: u32, bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(REGULAR | permissions, Body::File(Source::Bytes(bytes.into())))
     }
 
-    /// A symbolic link of root's.
+    /// A symbolic link of root's, made now.
     #[must_use]
     pub fn link(target: impl Into<OsString>) -> Self {
         Self::new(SYMLINK | 0o777, Body::Link(target.into()))
     }
 
     fn new(mode: u32, body: Body) -> Self {
-        Self { mode, owner: (0, 0), mtime_s: 0, body, links: None }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mtime_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        Self { mode, owner: (0, 0), mtime_s, body, links: None }
     }
 }
 
