@@ -15,13 +15,15 @@
 //! # Lock order
 //! A lock guards data, not code. A thread that holds one lock may take only those below it;
 //! none is held across [`machine::Thread::park`], nor across a copy from or to the
-//! application, which may fault.
+//! application, which may fault. What must be held that long (the position of an open file,
+//! the writing end of a file) is a turn, for which a thread waits as for any event.
 //!
 //! ```text
 //! process table
 //! └─ process: children, threads
 //!    ├─ descriptor table
-//!    │  └─ open file: position
+//!    ├─ mounts → names in use, in the order children → place
+//!    │  └─ file system: tree
 //!    │     └─ inode, in the order parent directory → entry
 //!    │        └─ address space: areas
 //!    │           └─ file pages
