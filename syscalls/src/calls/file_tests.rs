@@ -371,3 +371,14 @@ fn advice_is_taken_where_it_makes_sense() {
     assert_eq!(call("sync_file_range", [fd, 0, 0, 8]), Err(Errno::EINVAL));
     assert_eq!(call("sync_file_range", [null, 0, 0, 7]), Err(Errno::ESPIPE));
 }
+
+#[test]
+fn a_file_can_be_sent_to_itself() {
+    let kit = kit::process();
+    let fd = open(&kit, "/tmp/f", CREATE).unwrap();
+    write(&kit, fd, b"shellcrab").unwrap();
+    kit.call("lseek", [fd, 5, 0, 0, 0, 0]).unwrap();
+    let sent = kit.call("sendfile", [fd, fd, 0, 4, 0, 0]);
+    assert_eq!(sent, Ok(4));
+    assert_eq!(kit.call("lseek", [fd, 0, 1, 0, 0, 0]), Ok(9));
+}

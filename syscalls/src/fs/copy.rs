@@ -32,11 +32,15 @@ pub(crate) fn transfer(
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(count.min(CHUNK)).map_err(|_| Errno::ENOMEM)?;
     buffer.resize(count.min(CHUNK), 0);
+    // As on Linux, the position of the input is not held while the output is written: both
+    // may be the same.
+    let moves = from_offset.is_none() && from.check_positions().is_ok();
+    let start = if moves { Some(from.position()) } else { from_offset };
     let mut done = 0;
     while done < count {
         let len = buffer.len().min(count - done);
         let step = (done, &mut buffer[..len]);
-        match transfer_chunk(cx, (from, from_offset), (to, to_offset), step) {
+        match transfer_chunk(cx, (from, start), (to, to_offset), step) {
             Ok(0) => break,
             Ok(copied) => {
                 done += copied;
@@ -48,38 +52,32 @@ pub(crate) fn transfer(
             Err(_) => break,
         }
     }
-    Ok((done, from_offset.map(|offset| offset + done as u64)))
+    let end = start.map(|start| start + done as u64);
+    if let (true, Some(end)) = (moves && done > 0, end) {
+        from.set_position(end);
+    }
+    Ok((done, end))
 }
 
-/// Copies one piece through the buffer, after so many bytes. What was read but not written is
-/// read again by the next call: a position of the input moves by what was written only.
+/// Copies one piece through the buffer, after so many bytes. Of an input that has positions,
+/// what was read but not written is read again by the next call.
 fn transfer_chunk(
     cx: &Context<'_>,
     from: (&OpenFile, Option<u64>),
     to: (&OpenFile, Option<u64>),
     (done, buffer): (usize, &mut [u8]),
 ) -> Result<usize> {
-    let write = |bytes: &[u8]| {
-        let mut source = SliceSource::new(bytes);
-        match to {
-            (to, Some(offset)) => to.write_at(cx, offset + done as u64, &mut source),
-            (to, None) => to.write(cx, &mut source),
-        }
+    let mut sink = SliceSink::new(buffer);
+    let len = match from {
+        (from, Some(start)) => from.read_at(cx, start + done as u64, &mut sink)?,
+        (from, None) => from.read(cx, &mut sink)?,
     };
-    match from {
-        (from, Some(offset)) => {
-            let at = offset + done as u64;
-            let len = from.read_at(cx, at, &mut SliceSink::new(buffer))?;
-            if len == 0 { Ok(0) } else { write(&buffer[..len]) }
-        }
-        (from, None) if from.check_positions().is_ok() => from.with_position(cx, |at| {
-            let len = from.read_at(cx, at, &mut SliceSink::new(buffer))?;
-            let copied = if len == 0 { 0 } else { write(&buffer[..len])? };
-            Ok((copied, at + copied as u64))
-        }),
-        (from, None) => {
-            let len = from.read(cx, &mut SliceSink::new(buffer))?;
-            if len == 0 { Ok(0) } else { write(&buffer[..len]) }
-        }
+    if len == 0 {
+        return Ok(0);
+    }
+    let mut source = SliceSource::new(&buffer[..len]);
+    match to {
+        (to, Some(start)) => to.write_at(cx, start + done as u64, &mut source),
+        (to, None) => to.write(cx, &mut source),
     }
 }

@@ -222,8 +222,12 @@ impl OpenFile {
         self.position.load(Ordering::Relaxed)
     }
 
-    /// Calls `transfer` with the position, and moves it to what that returns: getdents64(2),
-    /// sendfile(2).
+    /// Sets the position, whoever may be moving it.
+    pub(super) fn set_position(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+
+    /// Calls `transfer` with the position, and moves it to what that returns: getdents64(2).
     ///
     /// # Errors
     /// Those of `transfer`; the position then stays.
