@@ -1,18 +1,30 @@
-//! /proc/PID/fdinfo: the state of each descriptor. (The links of /proc/PID/fd need no text.)
+//! /proc/PID/fd and /proc/PID/fdinfo: something for each descriptor.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::fs::OpenFlags;
+use abi::fs::{AccessMode, OpenFlags};
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::fs::{Fd, File, Inode, OnExec, OpenFile, Positions};
 use crate::io::Sink;
 
-use super::entry::Subject;
+use super::entry::{Descriptors, Subject};
 use super::node::Node;
 use super::text::{Text, put};
+
+/// The permission bits of what a directory has for a descriptor: links show what the
+/// descriptor was opened for.
+pub(super) fn mode(form: Descriptors, access: AccessMode) -> u16 {
+    match (form, access) {
+        (Descriptors::States, _) => 0o444,
+        (Descriptors::Links, AccessMode::Read) => 0o500,
+        (Descriptors::Links, AccessMode::Write) => 0o300,
+        (Descriptors::Links, AccessMode::ReadWrite) => 0o700,
+        (Descriptors::Links, AccessMode::Neither) => 0o000,
+    }
+}
 
 /// Opens the file of `fd` in an fdinfo directory.
 pub(super) fn open_state(node: Arc<Node>, fd: Fd) -> Arc<dyn File> {

@@ -37,8 +37,7 @@ use node::Node;
 /// An instance of the proc file system.
 pub struct ProcFs {
     device: Device,
-    /// When it was made: the time of all its files.
-    created: Timestamp,
+    machine: Arc<dyn Machine>,
     /// /proc/sys/kernel/random/boot_id.
     boot_id: [u8; 16],
 }
@@ -46,11 +45,18 @@ pub struct ProcFs {
 impl ProcFs {
     /// A new instance; returns its root directory.
     #[must_use]
-    pub fn create(machine: &dyn Machine, device: Device) -> Arc<dyn Inode> {
+    pub fn create(machine: &Arc<dyn Machine>, device: Device) -> Arc<dyn Inode> {
         let mut boot_id = [0; 16];
         machine.fill_random(&mut boot_id);
-        let created = Timestamp::from_ns(machine.wall_clock_ns());
-        Node::root(Arc::new(Self { device, created, boot_id }))
+        Node::root(Arc::new(Self { device, machine: machine.clone(), boot_id }))
+    }
+
+    /// When the machine was booted, in whole seconds: the time of all files. The time of day
+    /// may become known only after that.
+    fn booted(&self) -> Timestamp {
+        let now = self.machine.wall_clock_ns();
+        let booted = Timestamp::from_ns(now.saturating_sub(self.machine.monotonic_ns()));
+        Timestamp { nanoseconds: 0, ..booted }
     }
 
     /// Mounts an instance on /proc.
@@ -58,7 +64,7 @@ impl ProcFs {
     /// # Errors
     /// `ENOTDIR` when something else is there; `ENOSPC`.
     pub fn mount(system: &System) -> Result<Location> {
-        let root = Self::create(&*system.machine, system.vfs.new_device());
+        let root = Self::create(&system.machine, system.vfs.new_device());
         let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV | mount_flags::ST_NOEXEC;
         system.vfs.mount_in_root("proc", root, "proc", flags)
     }

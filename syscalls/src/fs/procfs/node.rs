@@ -39,8 +39,8 @@ pub(super) struct Node {
 enum What {
     /// An entry of the static tree.
     Entry(&'static Entry),
-    /// What a directory has for this descriptor.
-    Descriptor(Fd, Descriptors),
+    /// What a directory has for this descriptor, with its permission bits.
+    Descriptor(Fd, Descriptors, u16),
 }
 
 impl Node {
@@ -133,8 +133,9 @@ impl Node {
             }
             Kind::Descriptors(form) => {
                 let fd = Fd(i32::try_from(number).map_err(|_| no_entry())?);
-                self.subject(cx)?.process.files.get(fd).map_err(|_| no_entry())?;
-                Ok(self.child(name, What::Descriptor(fd, form), self.owner))
+                let open = self.open_descriptor(cx, fd)?;
+                let mode = descriptors::mode(form, open.access_mode());
+                Ok(self.child(name, What::Descriptor(fd, form, mode), self.owner))
             }
             _ => Err(no_entry()),
         }
@@ -149,18 +150,17 @@ impl Inode for Node {
     fn kind(&self) -> FileType {
         match self.what {
             What::Entry(entry) => entry.file_type(),
-            What::Descriptor(_, Descriptors::Links) => FileType::SymbolicLink,
-            What::Descriptor(_, Descriptors::States) => FileType::Regular,
+            What::Descriptor(_, Descriptors::Links, _) => FileType::SymbolicLink,
+            What::Descriptor(_, Descriptors::States, _) => FileType::Regular,
         }
     }
 
     fn metadata(&self) -> Result<Metadata> {
         let mode = match self.what {
             What::Entry(entry) => entry.mode,
-            What::Descriptor(_, Descriptors::Links) => 0o777,
-            What::Descriptor(_, Descriptors::States) => 0o400,
+            What::Descriptor(_, _, mode) => mode,
         };
-        let time = self.file_system.created;
+        let time = self.file_system.booted();
         Ok(Metadata {
             accessed: time,
             modified: time,
@@ -195,8 +195,10 @@ impl Inode for Node {
                 Kind::Link(_) => Err(Errno::ELOOP.because("a symbolic link")),
                 _ => Ok(Directory::open(self)),
             },
-            What::Descriptor(fd, Descriptors::States) => Ok(descriptors::open_state(self, fd)),
-            What::Descriptor(_, Descriptors::Links) => Err(Errno::ELOOP.because("a symbolic link")),
+            What::Descriptor(fd, Descriptors::States, _) => Ok(descriptors::open_state(self, fd)),
+            What::Descriptor(_, Descriptors::Links, _) => {
+                Err(Errno::ELOOP.because("a symbolic link"))
+            }
         }
     }
 
@@ -250,7 +252,7 @@ impl Inode for Node {
     fn follow(&self, cx: &Context<'_>) -> Result<Link> {
         match self.what {
             What::Entry(Entry { kind: Kind::Link(follow), .. }) => follow(&self.subject(cx)?),
-            What::Descriptor(fd, Descriptors::Links) => {
+            What::Descriptor(fd, Descriptors::Links, _) => {
                 Ok(Link::Location(self.open_descriptor(cx, fd)?.location().clone()))
             }
             _ => Err(Errno::EINVAL.because("not a symbolic link")),
