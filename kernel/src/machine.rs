@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use syscalls::machine::{
-    ExitStatus, Machine, Memory, OutOfMemory, Page, Processor, Registers, Space, Stream, Task,
-    Thread,
+    ExitStatus, Machine, Memory, OutOfMemory, Page, Processor, Space, Stream, Task, Thread,
+    ThreadStart,
 };
 
 use crate::cpu::registers::features;
@@ -55,9 +55,9 @@ impl Machine for Hardware {
         &self,
         task: Arc<dyn Task>,
         space: Arc<dyn Space>,
-        registers: Registers,
+        start: ThreadStart,
     ) -> Result<Arc<dyn Thread>, OutOfMemory> {
-        Ok(sched::start(task, space, registers)?)
+        Ok(sched::start(task, space, start)?)
     }
 
     fn current_thread(&self) -> Arc<dyn Thread> {

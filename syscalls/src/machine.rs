@@ -39,9 +39,8 @@ pub trait Machine: Send + Sync {
     /// How much memory there is.
     fn memory(&self) -> Memory;
 
-    /// Starts a thread: it will run the application at `registers` in `space`, and `task`
-    /// receives its system calls and traps. Its extended state is the initial one
-    /// ([`Thread::reset_extended_state`]), its thread pointer zero.
+    /// Starts a thread: it will run the application in `space` from the state `start`, and
+    /// `task` receives its system calls and traps.
     ///
     /// # Errors
     /// [`OutOfMemory`] when there is none for its kernel stack.
@@ -49,7 +48,7 @@ pub trait Machine: Send + Sync {
         &self,
         task: Arc<dyn Task>,
         space: Arc<dyn Space>,
-        registers: Registers,
+        start: ThreadStart,
     ) -> Result<Arc<dyn Thread>, OutOfMemory>;
 
     /// The thread that runs now.
@@ -277,6 +276,29 @@ pub trait Thread: Send + Sync {
     /// machine gives them without asking: pairs of call number and non-negative result. An
     /// empty slice takes all answers back.
     fn publish_answers(&self, answers: &[(u16, u64)]);
+}
+
+/// The state of the processor in which a thread starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadStart {
+    /// The general registers.
+    pub registers: Registers,
+    /// The FS base: the thread pointer.
+    pub fs_base: u64,
+    /// The application's GS base.
+    pub gs_base: u64,
+    /// The extended state.
+    pub extended_state: ExtendedStart,
+}
+
+/// The extended state in which a thread starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExtendedStart {
+    /// The one of a new program ([`Thread::reset_extended_state`]).
+    #[default]
+    Initial,
+    /// A copy of that of the thread that starts it, which is in a system call.
+    OfCaller,
 }
 
 /// Bytes that are not an extended state.

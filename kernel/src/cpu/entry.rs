@@ -39,8 +39,8 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// A frame with these registers.
-    pub(crate) fn new(registers: Registers) -> Self {
-        Self { xmm: [[0; 16]; 16], padding: 0, registers }
+    pub(crate) fn new(registers: Registers, xmm: [[u8; 16]; 16]) -> Self {
+        Self { xmm, padding: 0, registers }
     }
 }
 

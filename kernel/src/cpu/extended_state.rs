@@ -1,6 +1,6 @@
 //! The extended state of applications: x87, SSE, AVX, AVX-512 (SDM volume 1, chapter 13).
 
-use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
 use core::arch::x86_64::{_fxrstor64, _fxsave64, _xrstor64, _xsave64};
 use core::ptr::NonNull;
@@ -29,17 +29,15 @@ unsafe impl Send for ExtendedState {}
 unsafe impl Sync for ExtendedState {}
 
 impl ExtendedState {
-    /// The state a program starts with.
-    pub(crate) fn initial() -> Self {
+    /// The state a program starts with; `None` when there is no memory for it.
+    pub(crate) fn try_initial() -> Option<Self> {
         let len = features().extended_state_len.max(LEGACY_LEN + HEADER_LEN);
         let layout = Layout::from_size_align(len, 64).expect("a few KiB are a valid layout");
         // SAFETY: the layout is not empty.
-        let Some(buffer) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
-            handle_alloc_error(layout);
-        };
+        let buffer = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         let mut state = Self { buffer, layout };
         state.reset();
-        state
+        Some(state)
     }
 
     /// Makes it the state a program starts with again.

@@ -228,6 +228,8 @@ impl Channel {
             Kind::Signal => {
                 let [signal] = fixed(payload)?;
                 news.push_back(News::Signal(signal));
+                // The launcher takes any frame as the answer.
+                self.send_frame(Kind::Credit, Stream::Stdin, &0_u32.to_le_bytes());
             }
             Kind::WallTime => time::set_wall_clock(u64::from_le_bytes(fixed(payload)?)),
             Kind::Log | Kind::Trace | Kind::Exit => {

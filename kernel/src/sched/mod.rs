@@ -19,7 +19,7 @@ use core::ptr::null;
 use core::sync::atomic::Ordering;
 
 use spin::Mutex;
-use syscalls::machine::{Flow, OutOfMemory, Registers, Space, Task};
+use syscalls::machine::{Flow, OutOfMemory, Registers, Space, Task, ThreadStart};
 use x86_64::instructions::interrupts::disable;
 use x86_64::instructions::interrupts::enable_and_hlt;
 
@@ -91,9 +91,9 @@ pub(crate) fn init() {
 pub(crate) fn start(
     task: Arc<dyn Task>,
     space: Arc<dyn Space>,
-    registers: Registers,
+    start: ThreadStart,
 ) -> Result<Arc<Thread>, OutOfMemory> {
-    let thread = Thread::new(task, space, registers)?;
+    let thread = Thread::new(task, space, start, current_ref())?;
     QUEUE.lock().make_runnable(thread.clone());
     Ok(thread)
 }

@@ -9,7 +9,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use spin::Mutex;
-use syscalls::machine::{self, InvalidState, OutOfMemory, Registers, Space, Task};
+use syscalls::machine::{self, ExtendedStart, InvalidState, OutOfMemory, Space, Task, ThreadStart};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::KernelGsBase;
 
@@ -81,12 +81,17 @@ impl Thread {
         })
     }
 
-    /// A thread that will run the application at `registers`.
+    /// A thread that will run the application from `start`; `caller` starts it.
     pub(super) fn new(
         task: Arc<dyn Task>,
         space: Arc<dyn Space>,
-        registers: Registers,
+        start: ThreadStart,
+        caller: &Self,
     ) -> Result<Arc<Self>, OutOfMemory> {
+        let mut extended_state = ExtendedState::try_initial().ok_or(OutOfMemory)?;
+        if start.extended_state == ExtendedStart::OfCaller {
+            caller.copy_extended_state(&mut extended_state);
+        }
         // SAFETY: the layout is not empty.
         let stack = NonNull::new(unsafe { alloc(STACK_LAYOUT) }).ok_or(OutOfMemory)?;
         let frame = stack.as_ptr() as usize + STACK_SIZE - size_of::<Frame>();
@@ -94,7 +99,7 @@ impl Thread {
         // SAFETY: all lie in the new stack, aligned.
         unsafe {
             stack.cast::<u64>().write(CANARY);
-            (frame as *mut Frame).write(Frame::new(registers));
+            (frame as *mut Frame).write(Frame::new(start.registers, extended_state.xmm()));
             (switched as *mut Switched).write(Switched::for_new_thread());
         }
         let root = space::root_of(&space).as_u64();
@@ -105,9 +110,9 @@ impl Thread {
             task: Some(task),
             space: Mutex::new(Some(space)),
             root: AtomicU64::new(root),
-            fs_base: AtomicU64::new(0),
-            gs_base: AtomicU64::new(0),
-            extended_state: UnsafeCell::new(Some(ExtendedState::initial())),
+            fs_base: AtomicU64::new(start.fs_base),
+            gs_base: AtomicU64::new(start.gs_base),
+            extended_state: UnsafeCell::new(Some(extended_state)),
             answers: Some(Box::new([const { AtomicU64::new(NO_ANSWER) }; ANSWERS])),
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
@@ -225,6 +230,16 @@ impl Thread {
         }
     }
 
+    /// Writes the application's extended state to `to`, while the thread is in an entry.
+    fn copy_extended_state(&self, to: &mut ExtendedState) {
+        to.save();
+        if self.task.is_some() {
+            // SAFETY: the thread runs, so the state in the processor is its own (`enter`),
+            // except the xmm registers, which its frame holds.
+            to.set_xmm(unsafe { &(*self.frame()).xmm });
+        }
+    }
+
     /// Leaves the extended state in the processor to whoever comes next.
     pub(super) fn forget_extended_state(&self) {
         super::disown_extended_state(self);
@@ -286,21 +301,17 @@ impl machine::Thread for Thread {
     }
 
     fn save_extended_state(&self, to: &mut [u8]) {
-        // SAFETY: the thread runs, so the state in the processor is its own (`enter`), except
-        // the xmm registers, which its frame holds; only the thread itself calls this.
-        unsafe {
-            if let Some(state) = self.state_buffer() {
-                state.save();
-                state.set_xmm(&(*self.frame()).xmm);
-                let bytes = state.bytes();
-                let len = bytes.len().min(to.len());
-                to[..len].copy_from_slice(&bytes[..len]);
-            }
+        // SAFETY: as in `copy_extended_state`.
+        if let Some(state) = unsafe { self.state_buffer() } {
+            self.copy_extended_state(state);
+            let bytes = state.bytes();
+            let len = bytes.len().min(to.len());
+            to[..len].copy_from_slice(&bytes[..len]);
         }
     }
 
     fn restore_extended_state(&self, from: &[u8]) -> Result<(), InvalidState> {
-        // SAFETY: as in `save_extended_state`.
+        // SAFETY: as in `copy_extended_state`.
         unsafe {
             let state = self.state_buffer().ok_or(InvalidState)?;
             state.import(from)?;
@@ -311,7 +322,7 @@ impl machine::Thread for Thread {
     }
 
     fn reset_extended_state(&self) {
-        // SAFETY: as in `save_extended_state`.
+        // SAFETY: as in `copy_extended_state`.
         unsafe {
             if let Some(state) = self.state_buffer() {
                 state.reset();

@@ -252,6 +252,7 @@ fn errno(number: u16) -> Errno {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::ThreadStart;
 
     #[test]
     fn a_call_goes_through_the_table() {
@@ -286,9 +287,10 @@ mod tests {
             panic!("the program ran");
         });
         let registers = Registers { rip: 0x1000, ..Registers::default() };
+        let start = ThreadStart { registers, ..ThreadStart::default() };
         let thread = Thread::new(kit.system.clone(), kit.process.clone());
         let space = kit.process.memory().space().clone();
-        let machine = kit.machine.start_thread(thread.clone(), space, registers).unwrap();
+        let machine = kit.machine.start_thread(thread.clone(), space, start).unwrap();
         thread.attach(machine);
         kit.machine.run();
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::machine::{
     ExitStatus, Machine, Memory, OutOfMemory, Page, Processor, Registers, Service, Space, Stream,
-    Task, Thread,
+    Task, Thread, ThreadStart,
 };
 
 use super::application::{Application, Program};
@@ -168,9 +168,11 @@ impl Machine for FakeMachine {
         &self,
         task: Arc<dyn Task>,
         space: Arc<dyn Space>,
-        registers: Registers,
+        start: ThreadStart,
     ) -> Result<Arc<dyn Thread>, OutOfMemory> {
+        let caller = self.scheduler.current();
         let thread = self.scheduler.start(space);
+        thread.begin(&start, &caller);
         let scheduler = self.scheduler.clone();
         let programs = self.programs.clone();
         let of_application = thread.clone();
@@ -178,7 +180,7 @@ impl Machine for FakeMachine {
             let id = of_application.id;
             let ended = catch_unwind(AssertUnwindSafe(|| {
                 scheduler.wait_for_turn(id);
-                Application::new(of_application, task, programs, registers).run();
+                Application::new(of_application, task, programs, start.registers).run();
             }));
             if let Err(payload) = ended
                 && !payload.is::<Over>()
@@ -376,8 +378,9 @@ mod tests {
             });
             let space = machine.create_space().unwrap();
             let registers = Registers { rip: program, ..Registers::default() };
+            let start = ThreadStart { registers, ..ThreadStart::default() };
             let task = Arc::new(Sleeps(machine.clone()));
-            machine.start_thread(task, space, registers).unwrap();
+            machine.start_thread(task, space, start).unwrap();
         }
         assert_eq!(machine.run(), None);
         assert_eq!(*seen.lock().unwrap(), [100, 200, 300, 400]);

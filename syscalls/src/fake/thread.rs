@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{InvalidState, Space, Thread};
+use crate::machine::{ExtendedStart, InvalidState, Space, Thread, ThreadStart};
 
 use super::machine::PROCESSOR;
 use super::schedule::{SERVICE, Scheduler};
@@ -24,6 +24,16 @@ pub(super) struct FakeThread {
 }
 
 impl FakeThread {
+    /// Takes the state that `caller` starts it in.
+    pub(super) fn begin(&self, start: &ThreadStart, caller: &Self) {
+        self.fs_base.store(start.fs_base, Ordering::Relaxed);
+        self.gs_base.store(start.gs_base, Ordering::Relaxed);
+        if start.extended_state == ExtendedStart::OfCaller {
+            let state = lock(&caller.extended_state).clone();
+            *lock(&self.extended_state) = state;
+        }
+    }
+
     pub(super) fn new(
         id: usize,
         scheduler: Weak<Scheduler>,

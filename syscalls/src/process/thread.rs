@@ -10,7 +10,7 @@ use spin::{Mutex, Once};
 
 use crate::context::Context;
 use crate::error::{Outcome, Result};
-use crate::machine::{self, Flow, Registers, Trap};
+use crate::machine::{self, Flow, Registers, ThreadStart, Trap};
 use crate::process::futex::ANY;
 use crate::process::rseq::Rseq;
 use crate::process::{Attention, Process};
@@ -78,7 +78,8 @@ impl Thread {
     pub fn start(&self, registers: Registers) -> Result<()> {
         if let Some(this) = self.this.upgrade() {
             let space = self.process.memory().space().clone();
-            let machine = self.system.machine.start_thread(this, space, registers)?;
+            let start = ThreadStart { registers, ..ThreadStart::default() };
+            let machine = self.system.machine.start_thread(this, space, start)?;
             self.machine.call_once(|| machine);
             self.publish_answers();
         }
