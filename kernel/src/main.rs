@@ -66,6 +66,7 @@ unsafe extern "sysv64" fn kernel_main(start_info: u64) -> ! {
     sched::init();
     interrupts::init();
     time::init();
+    time::learn_wall_clock(command_line.wall_time_ns());
     host::init(command_line);
     info!("birgus {} on {} pages", env!("CARGO_PKG_VERSION"), memory::frames::count().0);
     fail_if_asked_to(command_line);

@@ -10,6 +10,7 @@ use core::arch::x86_64::_rdtsc;
 use spin::Mutex;
 
 use crate::drivers::interrupts::{set_timer_count, timer_count};
+use crate::drivers::rtc;
 
 /// Time after which the TSC's speed is known well enough to be used.
 const CALIBRATION_NS: u64 = 1_000_000;
@@ -130,6 +131,16 @@ pub(crate) fn now_ns() -> u64 {
 pub(crate) fn wall_clock_ns() -> u64 {
     let mut clock = CLOCK.lock();
     clock.wall_base_ns + clock.now_ns()
+}
+
+/// Learns the time of day at boot: `told_ns` nanoseconds since 1970 UTC, or what the machine's
+/// own clock says.
+pub(crate) fn learn_wall_clock(told_ns: Option<u64>) {
+    const SECOND: u64 = 1_000_000_000;
+    let own_ns = || rtc::seconds_since_1970().map(|seconds| seconds * SECOND);
+    if let Some(wall_ns) = told_ns.or_else(own_ns) {
+        set_wall_clock(wall_ns);
+    }
 }
 
 /// Learns the time of day: `wall_ns` nanoseconds since 1970 UTC.

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes in one MiB.
 pub const MIB: u64 = 1 << 20;
 
+/// A kibibyte, in bytes.
+pub const KIB: u64 = 1 << 10;
+
 /// Reads a size in bytes: a whole number with one of the suffixes `k`, `M`, `G` or `T` (of
 /// 1024 bytes and its powers, in either case, optionally followed by `B` or `iB`). Without a
 /// suffix it is bytes, as docker has it. `None` when it is not a size or too large for a

@@ -19,6 +19,10 @@ pub const VIRTIO_MMIO_DEVICE: &str = "virtio_mmio.device=";
 /// `birgus.log=LEVEL` (error, warn, info, debug, trace): how much the kernel says.
 pub const LOG_LEVEL: &str = "birgus.log=";
 
+/// `birgus.time=NANOSECONDS`: the time of day at boot, since 1970 UTC. The control channel
+/// tells it more exactly, a little later.
+pub const WALL_TIME: &str = "birgus.time=";
+
 /// `birgus.debug=panic`, `=out-of-memory`, `=hang`: make the kernel fail in that way at boot, so that
 /// tests can see how failures are reported.
 pub const DEBUG: &str = "birgus.debug=";

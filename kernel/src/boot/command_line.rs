@@ -2,7 +2,7 @@
 
 use core::str::FromStr;
 
-use abi::boot::command_line::{ARGUMENTS, DEBUG, LOG_LEVEL, VIRTIO_MMIO_DEVICE};
+use abi::boot::command_line::{ARGUMENTS, DEBUG, LOG_LEVEL, VIRTIO_MMIO_DEVICE, WALL_TIME};
 use log::LevelFilter;
 
 /// The command line, as the loader gave it.
@@ -48,6 +48,11 @@ impl CommandLine {
             .filter_map(|word| LevelFilter::from_str(word.strip_prefix(LOG_LEVEL)?).ok())
             .last()
             .unwrap_or(LevelFilter::Warn)
+    }
+
+    /// The time of day at boot, in nanoseconds since 1970 UTC, if the loader told it.
+    pub(crate) fn wall_time_ns(self) -> Option<u64> {
+        self.words().find_map(|word| word.strip_prefix(WALL_TIME)?.parse().ok())
     }
 
     /// The failure to provoke, if any.

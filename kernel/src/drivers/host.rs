@@ -14,9 +14,9 @@ use virtio_drivers::transport::{DeviceType, Transport as _};
 
 use super::channel::Channel;
 use super::virtio::{self, Transport};
-use super::{random, rtc, serial};
+use super::{random, serial};
 use crate::boot::CommandLine;
-use crate::{sched, time};
+use crate::sched;
 
 static HOST: Mutex<Host> = Mutex::new(Host::Serial { input: VecDeque::new() });
 /// The thread that looks at devices.
@@ -42,17 +42,9 @@ pub(crate) fn init(command_line: CommandLine) {
     }
     match console {
         Some(device) => open_channel(device),
-        None => go_by_hand(),
+        None => serial::enable_input(),
     }
     random::init(entropy);
-}
-
-/// Without a launcher: input from the serial port, the time from the machine's own clock.
-fn go_by_hand() {
-    serial::enable_input();
-    if let Some(seconds) = rtc::seconds_since_1970() {
-        time::set_wall_clock(seconds * 1_000_000_000);
-    }
 }
 
 fn open_channel(device: Transport) {

@@ -5,6 +5,6 @@ pub(crate) mod host;
 pub(crate) mod interrupts;
 mod pci;
 pub(crate) mod random;
-mod rtc;
+pub(crate) mod rtc;
 pub(crate) mod serial;
 pub(crate) mod virtio;

@@ -8,15 +8,20 @@ use crate::escape::{escaped, escaped_os};
 use crate::host::{self, Caught, Ending, Manner, Streams, Terminal};
 use crate::image::{self, View};
 use crate::kernel;
-use crate::units::MIB;
-use abi::boot::command_line::LOG_LEVEL;
+use crate::units::{KIB, MIB};
+use abi::boot::command_line::{LOG_LEVEL, WALL_TIME};
 use rustix::fs::MemfdFlags;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Memory for the kernel and the program where the user states none, in bytes.
 const DEFAULT_MEMORY: u64 = 256 * MIB;
+
+/// Memory below which the kernel cannot boot, in bytes: what lies below its image, the image,
+/// and a little for its first tables.
+const LEAST_MEMORY: u64 = 7 * MIB / 2;
 
 /// Lines of the engine's and the kernel's last words to show when a run is lost.
 const LAST_LINES: usize = 20;
@@ -37,6 +42,14 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     let window = streams.terminal.as_ref().map(Terminal::size);
     let archive = image::build(options, View { terminals: streams.terminals, window })?;
     let memory = options.memory.unwrap_or(DEFAULT_MEMORY + archive.len.next_multiple_of(MIB));
+    if memory < archive.len + LEAST_MEMORY {
+        return Err(Error::Failed(format!(
+            "{} KiB of memory are too little: the kernel needs {} KiB and the files {} KiB",
+            memory / KIB,
+            LEAST_MEMORY / KIB,
+            archive.len / KIB
+        )));
+    }
     if options.verbose {
         let (archive, memory) = (archive.len / 1024, memory / MIB);
         say(&format!("QEMU with TCG, {memory} MiB of memory, {archive} KiB of files"));
@@ -68,9 +81,10 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
 
 /// The kernel's command line; of words that are there twice, the last one counts.
 fn command_line(options: &RunOptions) -> String {
-    let level = options.verbose.then(|| format!("{LOG_LEVEL}info"));
-    let words: Vec<&str> =
-        level.iter().chain(&options.kernel_arguments).map(String::as_str).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut words = vec![format!("{WALL_TIME}{}", now.as_nanos())];
+    words.extend(options.verbose.then(|| format!("{LOG_LEVEL}info")));
+    words.extend(options.kernel_arguments.iter().cloned());
     words.join(" ")
 }
 
