@@ -93,6 +93,66 @@ global_asm!(
     .endr
     .endm
 
+    // The general registers below rip, with these as rcx and rax.
+    .macro push_general rcx_from, rax_from
+    push rdi
+    push rsi
+    push rdx
+    push \rcx_from
+    push \rax_from
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    .endm
+
+    // All of `Registers`, of what was interrupted: rax points to its rcx and rax, with vector,
+    // error code and the processor's own frame behind. Leaves vector and error code as the
+    // second and third argument.
+    .macro push_trapped
+    push qword ptr [rax + 56]
+    push qword ptr [rax + 48]
+    push qword ptr [rax + 32]
+    push -1
+    push_general "qword ptr [rax]", "qword ptr [rax + 8]"
+    mov rsi, [rax + 16]
+    mov rdx, [rax + 24]
+    .endm
+
+    .macro pop_general
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rax
+    pop rcx
+    pop rdx
+    pop rsi
+    pop rdi
+    add rsp, 8
+    .endm
+
+    // What iretq takes, from rip, rflags and rsp at the stack pointer.
+    .macro push_return
+    push {data}
+    push qword ptr [rsp + 24]
+    push qword ptr [rsp + 24]
+    push {code}
+    push qword ptr [rsp + 32]
+    .endm
+
     .section .entry.text, "ax"
     .global syscall_entry
 syscall_entry:
@@ -126,21 +186,7 @@ syscall_entry:
     push r11
     push rcx
     push rax
-    push rdi
-    push rsi
-    push rdx
-    push rcx
-    push rax
-    push r8
-    push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
+    push_general rcx, rax
     sub rsp, 264
     save_xmm
     mov rdi, rsp
@@ -173,27 +219,8 @@ syscall_entry:
 restore_all:
     restore_xmm
     add rsp, 264
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rax
-    pop rcx
-    pop rdx
-    pop rsi
-    pop rdi
-    add rsp, 8
-    push {data}
-    push qword ptr [rsp + 24]
-    push qword ptr [rsp + 24]
-    push {code}
-    push qword ptr [rsp + 32]
+    pop_general
+    push_return
     swapgs
     iretq
 
@@ -247,27 +274,7 @@ trap_common:
     swapgs
     mov rax, rsp
     mov rsp, gs:[{kernel_stack}]
-    push qword ptr [rax + 56]
-    push qword ptr [rax + 48]
-    push qword ptr [rax + 32]
-    push -1
-    push rdi
-    push rsi
-    push rdx
-    push qword ptr [rax]
-    push qword ptr [rax + 8]
-    push r8
-    push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
-    mov rsi, [rax + 16]
-    mov rdx, [rax + 24]
+    push_trapped
     sub rsp, 264
     save_xmm
     mov rdi, rsp
@@ -277,27 +284,7 @@ trap_common:
 
 2:  // From the kernel: the frame stays here.
     mov rax, rsp
-    push qword ptr [rax + 56]
-    push qword ptr [rax + 48]
-    push qword ptr [rax + 32]
-    push -1
-    push rdi
-    push rsi
-    push rdx
-    push qword ptr [rax]
-    push qword ptr [rax + 8]
-    push r8
-    push r9
-    push r10
-    push r11
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
-    mov rsi, [rax + 16]
-    mov rdx, [rax + 24]
+    push_trapped
     mov rbx, rsp
     sub rsp, 256
     and rsp, -16
@@ -307,27 +294,8 @@ trap_common:
     call kernel_trap
     restore_xmm
     mov rsp, rbx
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rax
-    pop rcx
-    pop rdx
-    pop rsi
-    pop rdi
-    add rsp, 8
-    push {data}
-    push qword ptr [rsp + 24]
-    push qword ptr [rsp + 24]
-    push {code}
-    push qword ptr [rsp + 32]
+    pop_general
+    push_return
     iretq
     .text
     "#,
