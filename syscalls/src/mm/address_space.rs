@@ -102,16 +102,15 @@ impl AddressSpace {
     /// `ENOMEM`.
     pub fn new(machine: &Arc<dyn Machine>, limits: MemoryLimits) -> Result<Arc<Self>> {
         let layout = Layout::random(&**machine, limits.stack);
-        let state = State {
-            areas: Areas::default(),
-            pages: Pages::default(),
-            program_break: 0..0,
-            limits,
-            future: AreaFlags::empty(),
-            generation: 0,
-            zeros: None,
-            resident_peak: 0,
-        };
+        Self::empty(machine, layout, State::new(limits))
+    }
+
+    /// An address space with this layout and without pages.
+    pub(super) fn empty(
+        machine: &Arc<dyn Machine>,
+        layout: Layout,
+        state: State,
+    ) -> Result<Arc<Self>> {
         let space = machine.create_space()?;
         Ok(Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -144,6 +143,11 @@ impl AddressSpace {
     /// Says, once, where the parts of the program are.
     pub fn set_places(&self, places: Places) {
         self.places.call_once(|| places);
+    }
+
+    /// The limits that hold now.
+    pub(super) fn limits(&self) -> MemoryLimits {
+        self.state.lock().limits
     }
 
     /// Replaces the limits that hold for later calls: setrlimit(2).
@@ -183,6 +187,20 @@ impl AddressSpace {
 }
 
 impl State {
+    /// Nothing, with these limits.
+    pub(super) fn new(limits: MemoryLimits) -> Self {
+        Self {
+            areas: Areas::default(),
+            pages: Pages::default(),
+            program_break: 0..0,
+            limits,
+            future: AreaFlags::empty(),
+            generation: 0,
+            zeros: None,
+            resident_peak: 0,
+        }
+    }
+
     /// Fails unless `pages` more pages may be mapped as `area` in place of `replaced` ones.
     pub(super) fn check_growth(&self, area: &Area, pages: u64, replaced: u64) -> Result<()> {
         let totals = self.areas.totals();

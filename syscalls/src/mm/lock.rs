@@ -13,7 +13,7 @@ use super::address_space::{AddressSpace, State};
 use super::area::{AreaFlags, PAGE, page_start, whole_pages};
 
 /// Both flags of locked areas.
-const LOCK_FLAGS: AreaFlags = AreaFlags::LOCKED.union(AreaFlags::ON_FAULT);
+pub(super) const LOCK_FLAGS: AreaFlags = AreaFlags::LOCKED.union(AreaFlags::ON_FAULT);
 
 impl AddressSpace {
     /// Locks the pages that the bytes of a range lie in. `how` is `LOCKED`, with `ON_FAULT`

@@ -14,7 +14,14 @@ use super::area::{Area, Backing, Share, page_start, whole_pages};
 /// ([`crate::fs::Inode::mappings`]).
 #[derive(Default)]
 pub struct Mappings {
-    spaces: Mutex<Vec<Weak<AddressSpace>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    spaces: Vec<Weak<AddressSpace>>,
+    /// How many were ever added.
+    added: u64,
 }
 
 /// What happens to private copies of pages that a file loses.
@@ -30,14 +37,18 @@ impl Mappings {
     /// Nobody.
     #[must_use]
     pub const fn new() -> Self {
-        Self { spaces: Mutex::new(Vec::new()) }
+        Self { known: Mutex::new(Known { spaces: Vec::new(), added: 0 }) }
     }
 
     /// Remembers an address space that is about to map the file.
     pub(super) fn add(&self, memory: &Weak<AddressSpace>) {
-        let mut spaces = self.spaces.lock();
-        spaces.retain(|space| space.strong_count() > 0 && !space.ptr_eq(memory));
-        spaces.push(memory.clone());
+        let mut known = self.known.lock();
+        if known.spaces.last().is_some_and(|last| last.ptr_eq(memory)) {
+            return;
+        }
+        known.spaces.retain(|space| space.strong_count() > 0 && !space.ptr_eq(memory));
+        known.spaces.push(memory.clone());
+        known.added += 1;
     }
 
     /// The file now ends at byte `len`: what was mapped beyond it is no longer there.
@@ -59,11 +70,23 @@ impl Mappings {
         if range.is_empty() {
             return;
         }
-        let spaces: Vec<Arc<AddressSpace>> =
-            self.spaces.lock().iter().filter_map(Weak::upgrade).collect();
-        for memory in spaces {
-            memory.state.lock().forget(&memory, self, &range, copies);
+        let mut done = None;
+        loop {
+            let (spaces, added) = self.all();
+            // A child that was forked meanwhile may have got pages that were to go.
+            if done.replace(added) == Some(added) {
+                return;
+            }
+            for memory in spaces {
+                memory.state.lock().forget(&memory, self, &range, copies);
+            }
         }
+    }
+
+    /// All that map the file now, and how many were ever added.
+    fn all(&self) -> (Vec<Arc<AddressSpace>>, u64) {
+        let known = self.known.lock();
+        (known.spaces.iter().filter_map(Weak::upgrade).collect(), known.added)
     }
 
     /// Whether `area` maps the file that these are the mappings of.

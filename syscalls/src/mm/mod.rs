@@ -13,7 +13,7 @@
 //! - `object`: files and shared memory, where pages come from
 //! - `mappings`: which address spaces map a file
 //! - `pages`: the resident pages
-//! - `fault`: what a page fault does; `copy`: copies from and to the application
+//! - `fault`: what a page fault does; `fork`: a copy for a child; `copy`: copies from and to the application
 //! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
 //! - `layout`: where things go
 
@@ -26,6 +26,9 @@ mod arguments;
 mod call_tests;
 mod copy;
 mod fault;
+mod fork;
+#[cfg(test)]
+mod fork_tests;
 #[cfg(test)]
 mod hostile_tests;
 mod layout;

@@ -33,7 +33,7 @@ impl Resident {
 }
 
 /// The resident pages, by address.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pages {
     by_address: BTreeMap<u64, Resident>,
 }
@@ -88,6 +88,11 @@ impl Pages {
             space.unmap(extent.clone());
             self.by_address.extract_if(extent, |_, _| true).for_each(drop);
         }
+    }
+
+    /// Frees what is in `range` and was never mapped.
+    pub(super) fn forget(&mut self, range: &Range<u64>) {
+        self.by_address.extract_if(range.clone(), |_, _| true).for_each(drop);
     }
 
     /// Unmaps and frees the pages of `range` that `goes` is true for.
