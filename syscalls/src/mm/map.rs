@@ -59,7 +59,7 @@ impl AddressSpace {
             .ok_or_else(|| Errno::ENOMEM.because("longer than the address space"))?;
         check_offset(&request.source, len)?;
         check_fixed(request, len)?;
-        let mut area = self.area_of(request)?;
+        let mut area = self.area_of(request, len / PAGE)?;
 
         let mut state = self.state.lock();
         area.flags |= state.future;
@@ -169,8 +169,8 @@ impl AddressSpace {
         pages.try_for_each(|address| self.resolve(address, wanted))
     }
 
-    /// The area that `request` makes, without its place.
-    fn area_of(&self, request: &MapRequest) -> Result<Area> {
+    /// The area of `pages` pages that `request` makes, without its place.
+    fn area_of(&self, request: &MapRequest, pages: u64) -> Result<Area> {
         let share = match (request.flags & MapFlags::TYPE, &request.source) {
             (MapFlags::PRIVATE, _) => Share::Private,
             (MapFlags::SHARED, _) => Share::Shared,
@@ -178,11 +178,11 @@ impl AddressSpace {
             _ => return Err(Errno::EINVAL.because("neither shared nor private")),
         };
         let (backing, allowed) = match &request.source {
-            MapSource::Anonymous => (self.anonymous(share), ALL_ACCESS),
+            MapSource::Anonymous => (self.anonymous(share, pages), ALL_ACCESS),
             MapSource::File(open, offset) => {
                 check_file_flags(request.flags)?;
                 let allowed = allowed_for(open, share, request.protection)?;
-                (self.file_backing(open, *offset, share)?, allowed)
+                (self.file_backing(open, *offset, share, pages)?, allowed)
             }
         };
         let mut flags = AreaFlags::empty();
@@ -198,11 +198,11 @@ impl AddressSpace {
         Ok(Area { allowed, share, flags, backing, ..Area::anonymous(0..0, protection) })
     }
 
-    fn anonymous(&self, share: Share) -> Backing {
+    fn anonymous(&self, share: Share, pages: u64) -> Backing {
         match share {
             Share::Private => Backing::Anonymous,
             Share::Shared => {
-                let memory = SharedMemory::new(self.machine.clone());
+                let memory = SharedMemory::new(self.machine.clone(), pages);
                 self.backed_by(Object::Memory(memory), 0)
             }
         }
@@ -216,10 +216,16 @@ impl AddressSpace {
         Backing::Object(object, offset)
     }
 
-    fn file_backing(&self, open: &Arc<OpenFile>, offset: u64, share: Share) -> Result<Backing> {
+    fn file_backing(
+        &self,
+        open: &Arc<OpenFile>,
+        offset: u64,
+        share: Share,
+        pages: u64,
+    ) -> Result<Backing> {
         let inode = open.file.inode();
         match open.file.mapping()? {
-            Mapping::Zeros => Ok(self.anonymous(share)),
+            Mapping::Zeros => Ok(self.anonymous(share, pages)),
             Mapping::Pages => {
                 let object = Object::File { inode: inode.clone(), open: open.clone() };
                 Ok(self.backed_by(object, offset))

@@ -36,6 +36,8 @@ mod lock;
 mod map;
 mod mappings;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod model_tests;
 mod object;
 mod pages;

@@ -1,10 +1,12 @@
-//! Random operations on an address space, compared with a model that knows only bytes and
-//! permissions of single pages.
+//! Random operations on an address space, and on children forked from it, compared with a
+//! model that knows only bytes and permissions of single pages.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::ops::Range;
 use std::println;
 
@@ -16,6 +18,7 @@ use crate::fake::kit::{self, Kit};
 use crate::fs::OpenFile;
 use crate::machine::Machine;
 
+use super::model::{Kept, Model, ModelPage, Object, Shows};
 use super::{AddressSpace, MapRequest, MapSource, MemoryLimits, RemapRequest, Wanted};
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -24,97 +27,6 @@ const BASE: u64 = 0x7000_0000_0000;
 const PAGES: u64 = 48;
 /// Length of the file, in pages, and where in its last page it ends.
 const FILE_PAGES: u64 = 6;
-
-/// What a page shows: its own byte, or a byte of an object.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Shows {
-    Own(u8),
-    /// A page of an object, with a private copy's byte if there is one.
-    Private(usize, u64, Option<u8>),
-    Shared(usize, u64),
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-struct ModelPage {
-    protection: Protection,
-    shows: Shows,
-}
-
-/// The model: pages, and the bytes of objects. Object 0 is the file.
-struct Model {
-    pages: BTreeMap<u64, ModelPage>,
-    objects: Vec<BTreeMap<u64, u8>>,
-}
-
-impl Model {
-    /// The byte a read finds, or why it fails.
-    fn read(&self, page: u64) -> Option<u8> {
-        let ModelPage { protection, shows } = *self.pages.get(&page)?;
-        if protection.is_empty() {
-            return None;
-        }
-        match shows {
-            Shows::Own(byte) | Shows::Private(_, _, Some(byte)) => Some(byte),
-            Shows::Private(object, index, None) | Shows::Shared(object, index) => {
-                self.byte(object, index)
-            }
-        }
-    }
-
-    fn byte(&self, object: usize, index: u64) -> Option<u8> {
-        if object == 0 && index >= FILE_PAGES {
-            return None;
-        }
-        Some(self.objects[object].get(&index).copied().unwrap_or(0))
-    }
-
-    fn write(&mut self, page: u64, byte: u8) -> bool {
-        let Some(ModelPage { protection, shows }) = self.pages.get(&page).copied() else {
-            return false;
-        };
-        if !protection.contains(Protection::WRITE) {
-            return false;
-        }
-        let new = match shows {
-            Shows::Own(_) => Shows::Own(byte),
-            Shows::Private(object, index, copy) => {
-                if copy.is_none() && self.byte(object, index).is_none() {
-                    return false;
-                }
-                Shows::Private(object, index, Some(byte))
-            }
-            Shows::Shared(object, index) => {
-                if self.byte(object, index).is_none() {
-                    return false;
-                }
-                self.objects[object].insert(index, byte);
-                shows
-            }
-        };
-        self.pages.insert(page, ModelPage { protection, shows: new });
-        true
-    }
-
-    fn clear(&mut self, range: &Range<u64>) {
-        self.pages.retain(|page, _| !range.contains(page));
-    }
-
-    /// Whether the pages of `range` are one area.
-    fn is_one_area(&self, range: &Range<u64>) -> bool {
-        let like = |page: u64| {
-            self.pages.get(&page).map(|found| {
-                let object = match found.shows {
-                    Shows::Own(_) => (0, 0, 0),
-                    Shows::Private(object, index, _) => (1, object, index.wrapping_sub(page)),
-                    Shows::Shared(object, index) => (2, object, index.wrapping_sub(page)),
-                };
-                (found.protection, object)
-            })
-        };
-        let first = like(range.start);
-        first.is_some() && range.clone().all(|page| like(page) == first)
-    }
-}
 
 /// One address space, its model, and the source of randomness.
 struct Run {
@@ -130,9 +42,31 @@ impl Run {
         let machine: Arc<dyn Machine> = kit.machine.clone();
         let memory = AddressSpace::new(&machine, MemoryLimits::default()).unwrap();
         let bytes = (0..FILE_PAGES).map(|index| (index, file_byte(index))).collect();
-        let model = Model { pages: BTreeMap::new(), objects: vec![bytes] };
+        let objects = Rc::new(RefCell::new(vec![Object { pages: FILE_PAGES, bytes }]));
+        let model = Model { pages: BTreeMap::new(), objects };
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self { memory, machine: kit.machine.clone(), file: file.clone(), model, random }
+    }
+
+    /// A child, or none where there was no memory for it.
+    fn fork(&mut self) -> Option<Self> {
+        let starved = self.below(4) == 0;
+        if starved {
+            let left = self.below(2) as usize;
+            self.machine.fail_allocations_after(Some(left));
+        }
+        let memory = self.memory.fork();
+        self.machine.fail_allocations_after(None);
+        let memory = match memory {
+            Err(error) if starved => {
+                assert_eq!(error.errno, Errno::ENOMEM);
+                return None;
+            }
+            memory => memory.unwrap(),
+        };
+        let (machine, file) = (self.machine.clone(), self.file.clone());
+        let random = self.below(u64::MAX) | 1;
+        Some(Self { memory, machine, file, model: self.model.fork(), random })
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -159,7 +93,7 @@ impl Run {
     }
 
     fn step(&mut self) {
-        match self.below(16) {
+        match self.below(18) {
             0 | 1 => self.map(),
             2 => self.unmap(),
             3 | 4 => self.protect(),
@@ -167,6 +101,7 @@ impl Run {
             7 => self.dont_need(),
             8 => self.lose_tables(),
             9..=12 => self.write(),
+            13 => self.inherit(),
             _ => self.read(),
         }
     }
@@ -192,9 +127,10 @@ impl Run {
         let address = BASE + range.start * PAGE;
         let request = MapRequest { address, len, protection, flags, source, lock_limit: u64::MAX };
         assert_eq!(self.memory.map(&request), Ok(address));
-        let object = self.model.objects.len();
+        let object = self.model.objects.borrow().len();
         if kind == 1 {
-            self.model.objects.push(BTreeMap::new());
+            let new = Object { pages: range.end - range.start, bytes: BTreeMap::new() };
+            self.model.objects.borrow_mut().push(new);
         }
         for page in range.clone() {
             let index = page - range.start;
@@ -204,7 +140,8 @@ impl Run {
                 2 => Shows::Private(0, index + offset, None),
                 _ => Shows::Shared(0, index + offset),
             };
-            self.model.pages.insert(page, ModelPage { protection, shows });
+            let kept = Kept::default();
+            self.model.pages.insert(page, ModelPage { protection, shows, kept });
         }
     }
 
@@ -309,6 +246,31 @@ impl Run {
         assert_eq!(result.map_err(|error| error.errno), expected);
     }
 
+    /// Says what a child shall get.
+    fn inherit(&mut self) {
+        let range = self.range();
+        let choices = [Advice::DontFork, Advice::DoFork, Advice::WipeOnFork, Advice::KeepOnFork];
+        let advice = choices[self.below(4) as usize];
+        let len = (range.end - range.start) * PAGE;
+        let result = self.memory.advise(BASE + range.start * PAGE, len, advice);
+        let mut expected = Ok(());
+        for page in range {
+            let Some(found) = self.model.pages.get_mut(&page) else {
+                expected = Err(Errno::ENOMEM);
+                continue;
+            };
+            if advice == Advice::WipeOnFork && !matches!(found.shows, Shows::Own(_)) {
+                expected = Err(Errno::EINVAL);
+                break;
+            }
+            match advice {
+                Advice::DontFork | Advice::DoFork => found.kept.page = advice == Advice::DontFork,
+                _ => found.kept.content = advice == Advice::WipeOnFork,
+            }
+        }
+        assert_eq!(result.map_err(|error| error.errno), expected);
+    }
+
     /// The page tables are only a cache.
     fn lose_tables(&mut self) {
         let range = self.range();
@@ -368,15 +330,20 @@ fn file_byte(index: u64) -> u8 {
     0x10 + index as u8
 }
 
-#[test]
-fn random_operations_agree_with_the_model() {
+/// The content of the file.
+fn file_content() -> Vec<u8> {
     let mut content = vec![0; (FILE_PAGES * PAGE) as usize];
     for index in 0..FILE_PAGES {
         content[(index * PAGE + PAGE - 1) as usize] = file_byte(index);
     }
+    content
+}
+
+#[test]
+fn random_operations_agree_with_the_model() {
     for seed in 1..=60 {
         let kit = kit::process();
-        let file = kit.file("mapped", &content);
+        let file = kit.file("mapped", &file_content());
         let before = kit.machine.live_pages();
         let mut run = Run::new(&kit, &file, seed);
         for step in 0..400 {
@@ -388,6 +355,38 @@ fn random_operations_agree_with_the_model() {
             core::mem::forget(guard);
         }
         drop(run);
+        assert_eq!(kit.machine.live_pages(), before, "seed {seed} leaks pages");
+    }
+}
+
+#[test]
+fn random_operations_of_forked_processes_agree_with_the_model() {
+    /// Most processes at a time.
+    const PROCESSES: usize = 5;
+    for seed in 101..=150 {
+        let kit = kit::process();
+        let file = kit.file("mapped", &file_content());
+        let before = kit.machine.live_pages();
+        let mut runs = vec![Run::new(&kit, &file, seed)];
+        for step in 0..600 {
+            let guard = Announce { seed, step };
+            let count = runs.len() as u64;
+            let at = runs[0].below(count) as usize;
+            match runs[0].below(30) {
+                0 if runs.len() < PROCESSES => {
+                    let child = runs[at].fork();
+                    runs.extend(child);
+                }
+                // Whoever it is that ends, the others see the same as before.
+                1 if runs.len() > 1 => drop(runs.swap_remove(at)),
+                _ => runs[at].step(),
+            }
+            if step % 30 == 0 {
+                runs.iter_mut().for_each(Run::check_all);
+            }
+            core::mem::forget(guard);
+        }
+        drop(runs);
         assert_eq!(kit.machine.live_pages(), before, "seed {seed} leaks pages");
     }
 }

@@ -39,7 +39,7 @@ impl Object {
         match (self, share) {
             (Self::File { inode, .. }, Share::Private) => inode.page(index),
             (Self::File { inode, .. }, Share::Shared) => inode.shared_page(index),
-            (Self::Memory(memory), _) => memory.page(index).map(Some),
+            (Self::Memory(memory), _) => memory.page(index),
         }
     }
 
@@ -81,23 +81,28 @@ impl Object {
 /// Memory of zeros that several processes may share. Its pages come when they are used.
 pub struct SharedMemory {
     machine: Arc<dyn Machine>,
+    /// Its length in pages, which does not change: beyond it is nothing.
+    len: u64,
     pages: Mutex<BTreeMap<u64, Arc<dyn Page>>>,
     mappings: Mappings,
 }
 
 impl SharedMemory {
-    pub(super) fn new(machine: Arc<dyn Machine>) -> Arc<Self> {
-        Arc::new(Self { machine, pages: Mutex::default(), mappings: Mappings::new() })
+    pub(super) fn new(machine: Arc<dyn Machine>, len: u64) -> Arc<Self> {
+        Arc::new(Self { machine, len, pages: Mutex::default(), mappings: Mappings::new() })
     }
 
-    fn page(&self, index: u64) -> Result<Arc<dyn Page>> {
+    fn page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
+        if index >= self.len {
+            return Ok(None);
+        }
         let mut pages = self.pages.lock();
         if let Some(page) = pages.get(&index) {
-            return Ok(page.clone());
+            return Ok(Some(page.clone()));
         }
         let page = self.machine.allocate_page()?;
         pages.insert(index, page.clone());
-        Ok(page)
+        Ok(Some(page))
     }
 
     fn punch(&self, range: &Range<u64>) {
