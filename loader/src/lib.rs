@@ -6,6 +6,7 @@
 //!
 //! - [`elf`]: an ELF file as a list of mappings, with entry point and interpreter
 //! - [`stack`]: the bytes of a new process's stack: arguments, environment, auxiliary vector
+//! - [`script`]: the first line of a script
 //! - [`archive`]: the cpio archive that carries the root file system, read and written
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod archive;
 pub mod elf;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+pub mod script;
 pub mod stack;
 
 /// Longest path name, in bytes, with its terminating NUL (`PATH_MAX` of limits.h).
