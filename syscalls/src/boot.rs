@@ -11,17 +11,17 @@ use alloc::sync::Arc;
 use core::cell::Cell;
 
 use abi::Errno;
-use abi::fs::{AT_FDCWD, AccessRequest, FileType, OpenFlags};
+use abi::fs::{AT_FDCWD, OpenFlags};
 use abi::terminal::Winsize;
 
 use crate::context::Context;
 use crate::error::{Because, Error};
 use crate::fs::open::{How, open};
 use crate::fs::path::{Follow, resolve};
-use crate::fs::{Fd, FsContext, OnExec, OpenFile, Vfs, permission, stream};
+use crate::fs::{Fd, FsContext, OnExec, OpenFile, Vfs, stream};
 use crate::machine::{ExitStatus, Machine, Registers, Stream};
 use crate::mm::{AddressSpace, MemoryLimits};
-use crate::process::exec::{ExecError, Program};
+use crate::process::exec::{ExecError, Executable, Program};
 use crate::process::{Process, Thread};
 use crate::system::System;
 
@@ -144,34 +144,25 @@ fn enter_directory(cx: &Context<'_>, run: &Run) -> Result<(), NotStarted> {
 /// Loads the program into the process; returns the registers to enter it with.
 fn execute(cx: &Context<'_>, run: &Run) -> Result<Registers, NotStarted> {
     let path = &run.program;
-    let file = open_program(cx, path).map_err(|error| NotStarted::at(path, error))?;
+    let failed = |error: ExecError| NotStarted {
+        errno: error.errno(),
+        reason: alloc::format!("cannot run {}: {error}", path.escape_ascii()),
+    };
+    let location = resolve(cx, Fd(AT_FDCWD), path.clone(), Follow::Last)
+        .map_err(|error| NotStarted::at(path, error))?;
+    let executable =
+        Executable::open(cx, location, path.clone(), run.arguments.clone()).map_err(failed)?;
     let program = Program {
-        file: &file,
-        path,
-        arguments: &run.arguments,
+        executable: &executable,
         environment: &run.environment,
         credentials: &cx.process.credentials(),
         secure: false,
         limits: MemoryLimits::of(cx.process.limits()),
     };
-    let loaded = program.load(&cx.system.machine).map_err(|error: ExecError| NotStarted {
-        errno: error.errno(),
-        reason: alloc::format!("cannot run {}: {error}", path.escape_ascii()),
-    })?;
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
-    cx.thread.set_name(name);
+    let loaded = program.load(&cx.system.machine).map_err(failed)?;
+    cx.thread.set_name(executable.name());
     cx.process.set_memory(loaded.memory);
     Ok(loaded.registers)
-}
-
-fn open_program(cx: &Context<'_>, path: &[u8]) -> Result<Arc<OpenFile>, Error> {
-    let file = open(cx, Fd(AT_FDCWD), path.to_vec(), How::existing(OpenFlags::empty()))?;
-    let inode = file.file.inode();
-    if inode.kind() != FileType::Regular {
-        return Err(Errno::EACCES.because("not a regular file"));
-    }
-    permission::check_inode(cx, inode, AccessRequest::EXECUTE)?;
-    Ok(file)
 }
 
 /// Opens the descriptors 0, 1 and 2.

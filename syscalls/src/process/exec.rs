@@ -1,25 +1,34 @@
-//! From an executable file to a new address space and the registers to enter it with: the
-//! part of execve(2) that cannot be seen until it has succeeded.
+//! execve(2) up to the point of no return: from a path to a new address space, and the
+//! registers to enter it with.
 //!
-//! [`Program::load`] does what the plans of [`loader`] say: segments as mappings of the file,
-//! the program break, the stack with arguments and auxiliary vector. Neighbours: boot starts
-//! the first program with it.
+//! - [`Executable`]: what will be executed, found and read: scripts give way to their
+//!   interpreters, a dynamically linked program comes with its own
+//! - [`Program::load`]: the address space, as the plans of [`loader`] say: segments as
+//!   mappings of the files, the program break, the stack with arguments and auxiliary vector
+//!
+//! Neighbours: boot starts the first program with it.
+
+mod error;
+mod executable;
+mod place;
 
 use alloc::sync::Arc;
-use core::fmt;
+use alloc::vec::Vec;
 use core::ops::Range;
 
-use abi::memory::{MapFlags, Protection};
-use abi::{Errno, PAGE_SIZE, auxv};
-use loader::elf::{Content, ElfError, Image, Mapping, ReadError};
-use loader::stack::{Auxiliary, Contents, Ids, InitialStack, StackError, argument_limit};
+use abi::auxv;
+use abi::memory::Protection;
+use loader::elf::Image;
+use loader::stack::{Auxiliary, Contents, Ids, InitialStack, argument_limit};
 
-use crate::error::{Because, Error, Result};
-use crate::fs::OpenFile;
+use crate::error::Result;
 use crate::machine::{Machine, Registers};
-use crate::mm::{AddressSpace, MapRequest, MapSource, MemoryLimits};
+use crate::mm::{AddressSpace, MemoryLimits};
 
 use super::credentials::{self, Credentials};
+
+pub use error::ExecError;
+pub use executable::Executable;
 
 /// How much room below its first bytes a new stack has at once (`setup_arg_pages` of Linux),
 /// in bytes.
@@ -28,22 +37,19 @@ const STACK_ROOM: u64 = 128 * 1024;
 /// Flags of a new thread: interrupts allowed, and the bit that is always set.
 const INITIAL_RFLAGS: u64 = 0x202;
 
-/// Everything in a signal frame but the extended state, in bytes: `struct rt_sigframe` is 440
-/// bytes long, aligned to 16, and the extended state to 64 with 4 bytes behind it
-/// (`max_frame_size` of Linux).
-const SIGNAL_FRAME: u64 = 440 + 15 + 63 + 4;
+/// Everything in the largest signal frame but the extended state, in bytes, as a Linux
+/// counts that can run 32-bit programs (`max_frame_size`): `struct sigframe_ia32` aligned to
+/// 16, and the extended state aligned to 64 with 4 bytes and the old floating-point state of
+/// 112 bytes beside it.
+const SIGNAL_FRAME: u64 = 736 + 15 + 63 + 4 + 112;
 
 /// A program to be executed.
 #[derive(Clone, Copy)]
 pub struct Program<'a> {
-    /// Its file, open for reading. That it may be executed has been checked.
-    pub file: &'a Arc<OpenFile>,
-    /// The path it was asked for with (`AT_EXECFN`).
-    pub path: &'a [u8],
-    /// Its arguments, its name first.
-    pub arguments: &'a [alloc::vec::Vec<u8>],
+    /// What is executed, with its arguments.
+    pub executable: &'a Executable,
     /// Its environment.
-    pub environment: &'a [alloc::vec::Vec<u8>],
+    pub environment: &'a [Vec<u8>],
     /// Who it will be.
     pub credentials: &'a Credentials,
     /// Whether it gets privileges that its caller did not have (`AT_SECURE`).
@@ -75,182 +81,46 @@ pub struct Places {
     pub image: Range<u64>,
 }
 
-/// Why a program cannot be executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecError {
-    /// The file is not a program that can be started.
-    File(ElfError),
-    /// It begins with `#!`.
-    Script,
-    /// It needs an interpreter: it is linked dynamically.
-    Interpreter,
-    /// Its arguments or its environment do not fit.
-    Stack(StackError),
-    /// Something else failed: reading the file, making the mappings.
-    Other(Error),
-}
-
-impl ExecError {
-    /// What execve(2) fails with.
-    #[must_use]
-    pub const fn errno(self) -> Errno {
-        match self {
-            Self::File(error) => error.errno(),
-            Self::Script | Self::Interpreter => Errno::ENOEXEC,
-            Self::Stack(error) => error.errno(),
-            Self::Other(error) => error.errno,
-        }
-    }
-}
-
-impl fmt::Display for ExecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(error) => error.fmt(f),
-            Self::Script => f.write_str("scripts cannot be executed yet"),
-            Self::Interpreter => f.write_str("dynamically linked programs cannot be executed yet"),
-            Self::Stack(error) => error.fmt(f),
-            Self::Other(error) if error.reason.is_empty() => f.write_str(error.errno.name()),
-            Self::Other(error) => write!(f, "{} ({})", error.reason, error.errno.name()),
-        }
-    }
-}
-
-impl core::error::Error for ExecError {}
-
-impl From<ExecError> for Error {
-    fn from(error: ExecError) -> Self {
-        let reason = match error {
-            ExecError::File(_) => "not a program that can be started",
-            ExecError::Script => "scripts cannot be executed yet",
-            ExecError::Interpreter => "dynamically linked programs cannot be executed yet",
-            ExecError::Stack(_) => "arguments or environment do not fit",
-            ExecError::Other(error) => error.reason,
-        };
-        error.errno().because(reason)
-    }
-}
-
-impl From<Error> for ExecError {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<ElfError> for ExecError {
-    fn from(error: ElfError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<ReadError<Error>> for ExecError {
-    fn from(error: ReadError<Error>) -> Self {
-        match error {
-            ReadError::Elf(error) => Self::File(error),
-            ReadError::Io(error) => Self::Other(error),
-        }
-    }
-}
-
 impl Program<'_> {
     /// Makes an address space that holds the program.
     ///
     /// # Errors
     /// [`ExecError`].
     pub fn load(&self, machine: &Arc<dyn Machine>) -> Result<Loaded, ExecError> {
-        let image = self.read_image()?;
-        if image.interpreter().is_some() {
-            return Err(ExecError::Interpreter);
-        }
         let memory = AddressSpace::new(machine, self.limits)?;
-        let bias = image.bias_for(memory.layout().program)?;
-        for mapping in image.mappings(bias)? {
-            self.map(&memory, &mapping)?;
-        }
-        memory.set_program_break(image.program_break(bias) + memory.layout().break_gap);
+        let program = self.executable.program();
+        let image = &program.image;
+        let bias = place::bias_of_program(&memory, image)?;
+        program.map(&memory, bias)?;
+        place::set_program_break(&memory, image, bias);
 
-        let auxiliary = self.auxiliary(&**machine, &image, bias);
+        let mut auxiliary = self.auxiliary(&**machine, image, bias);
+        let mut entry = auxiliary.entry;
+        if let Some(interpreter) = self.executable.interpreter() {
+            let bias = place::bias_in_mapping_area(&memory, &interpreter.image)?;
+            interpreter.map(&memory, bias)?;
+            auxiliary.interpreter_base = bias;
+            entry = interpreter.image.entry().wrapping_add(bias);
+        }
         let stack = self.stack(&**machine, memory.layout().stack_top, auxiliary)?;
         self.map_stack(&memory, &stack, image.executable_stack())?;
         let (low, len) = image.address_range();
+        let start = low.wrapping_add(bias);
         memory.set_places(Places {
             arguments: stack.arguments,
             environment: stack.environment,
             auxiliary: stack.auxiliary,
             stack_pointer: stack.stack_pointer,
-            image: low.wrapping_add(bias)..low.wrapping_add(bias).wrapping_add(len),
+            image: start..start.wrapping_add(len),
         });
         let registers = Registers {
             orig_rax: u64::MAX,
-            rip: image.entry().wrapping_add(bias),
+            rip: entry,
             rflags: INITIAL_RFLAGS,
             rsp: stack.stack_pointer,
             ..Registers::default()
         };
         Ok(Loaded { memory, registers })
-    }
-
-    fn read_image(&self) -> Result<Image, ExecError> {
-        let inode = self.file.file.inode();
-        let len = inode.metadata()?.size;
-        let mut read_at = |offset, to: &mut [u8]| self.read_at(offset, to);
-        if len >= 2 {
-            let mut start = [0; 2];
-            read_at(0, &mut start)?;
-            if &start == b"#!" {
-                return Err(ExecError::Script);
-            }
-        }
-        Ok(Image::read(len, &mut read_at)?)
-    }
-
-    /// Reads bytes of the file by its pages; all are there.
-    fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()> {
-        let inode = self.file.file.inode();
-        let mut done = 0;
-        while done < to.len() {
-            let at = offset + done as u64;
-            let in_page = (at % PAGE_SIZE as u64) as usize;
-            let len = (PAGE_SIZE - in_page).min(to.len() - done);
-            let page = inode
-                .page(at / PAGE_SIZE as u64)?
-                .ok_or_else(|| Errno::EIO.because("the file became shorter"))?;
-            page.read(in_page, &mut to[done..done + len]);
-            done += len;
-        }
-        Ok(())
-    }
-
-    fn map(&self, memory: &AddressSpace, mapping: &Mapping) -> Result<()> {
-        let mut protection = Protection::empty();
-        protection.set(Protection::READ, mapping.access.read);
-        protection.set(Protection::WRITE, mapping.access.write);
-        protection.set(Protection::EXEC, mapping.access.execute);
-        let mut flags = MapFlags::PRIVATE | MapFlags::FIXED;
-        let (source, zero_from) = match mapping.content {
-            Content::File { offset, zero_from } => {
-                (MapSource::File(self.file.clone(), offset), zero_from)
-            }
-            Content::Zero => {
-                flags |= MapFlags::ANONYMOUS;
-                (MapSource::Anonymous, None)
-            }
-        };
-        memory.map(&MapRequest {
-            address: mapping.address,
-            len: mapping.len,
-            protection,
-            flags,
-            source,
-            lock_limit: 0,
-        })?;
-        if let Some(from) = zero_from {
-            let zeros = [0; PAGE_SIZE];
-            let end = mapping.address + mapping.len;
-            let len = usize::try_from(end - from).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
-            memory.write(from, &zeros[..len])?;
-        }
-        Ok(())
     }
 
     fn auxiliary(&self, machine: &dyn Machine, image: &Image, bias: u64) -> Auxiliary {
@@ -276,8 +146,8 @@ impl Program<'_> {
         let mut random = [0; auxv::RANDOM_LEN];
         machine.fill_random(&mut random);
         let contents = Contents {
-            program: self.path,
-            arguments: self.arguments,
+            program: self.executable.path(),
+            arguments: self.executable.arguments(),
             environment: self.environment,
             random,
             auxiliary,
