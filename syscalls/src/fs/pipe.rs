@@ -19,7 +19,7 @@ use crate::machine::{Machine, Page};
 use crate::process::Capability;
 use crate::wait::{Interruption, WaitQueue};
 
-use super::pipe_inode::PipeInode;
+use super::pipe_inode::{Conduit, PipeInode};
 use super::turn::Turn;
 use super::{File, Inode, OpenFile, PollEvents};
 
@@ -278,6 +278,12 @@ impl Pipe {
     }
 }
 
+impl Conduit for Pipe {
+    fn reopen(self: Arc<Self>, inode: Arc<dyn Inode>, access: AccessMode) -> Result<Arc<dyn File>> {
+        Ok(Arc::new(self.open(inode, access)))
+    }
+}
+
 impl State {
     /// Removes `len` bytes from the first slot, or all of it.
     fn consume(&mut self, len: usize, all: bool) {
@@ -303,8 +309,9 @@ impl End {
 #[must_use]
 pub fn pair(cx: &Context<'_>, flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
     let user = cx.process.credentials();
-    let inode: Arc<dyn Inode> = PipeInode::new(cx.system, &user);
     let pipe = Pipe::new(cx.system.machine.clone());
+    let conduit: Arc<dyn Conduit> = pipe.clone();
+    let inode: Arc<dyn Inode> = PipeInode::new(cx.system, &user, Arc::downgrade(&conduit));
     let open = |access, flag| {
         let file = pipe.open(inode.clone(), access);
         Arc::new(OpenFile::new(Arc::new(file), flags | flag))

@@ -181,3 +181,25 @@ fn pages_are_given_back_with_the_pipe() {
     (fixture.reader, fixture.writer) = (None, None);
     assert_eq!(fixture.kit.machine.live_pages(), before);
 }
+
+#[test]
+fn the_path_of_an_end_opens_the_pipe_once_more() {
+    let kit = kit::process();
+    let call = |name: &str, arguments: &[u64]| {
+        let mut all = [0; 6];
+        all[..arguments.len()].copy_from_slice(arguments);
+        kit.call(name, all)
+    };
+    let room = kit.room(16);
+    assert_eq!(call("pipe", &[room]), Ok(0));
+    let path = kit.string("/proc/self/fd/0");
+    assert_eq!(call("open", &[path, 3]), Err(Errno::EINVAL));
+    // Either end leads to both.
+    let writer = call("open", &[path, 1]).unwrap();
+    assert_eq!(call("close", &[1]), Ok(0));
+    assert_eq!(call("write", &[writer, path, 5]), Ok(5));
+    assert_eq!(call("close", &[writer]), Ok(0));
+    assert_eq!(call("read", &[0, room, 16]), Ok(5));
+    assert_eq!(kit.get(room, 5), b"/proc");
+    assert_eq!(call("read", &[0, room, 16]), Ok(0));
+}

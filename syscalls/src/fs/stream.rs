@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
-use abi::fs::OpenFlags;
+use abi::fs::{AccessMode, OpenFlags};
 use abi::terminal::Winsize;
 use spin::Mutex;
 
@@ -26,7 +26,7 @@ use crate::terminal::console;
 use crate::wait::{Interruption, WaitQueue};
 
 use super::pipe;
-use super::pipe_inode::PipeInode;
+use super::pipe_inode::{Conduit, PipeInode};
 use super::{File, Inode, OpenFile, PollEvents};
 
 /// Largest piece that goes to or comes from the machine at once, in bytes.
@@ -95,23 +95,23 @@ pub fn open(system: &System, stream: Stream) -> Arc<OpenFile> {
     let Some(end) = system.streams.end(stream) else {
         return console::open(system);
     };
-    let file = StandardStream {
+    let stream = Arc::new(StandardStream {
         machine: system.machine.clone(),
         stream,
         end: end.clone(),
-        inode: PipeInode::new(system, &Credentials::root()),
         buffer: Mutex::new(None),
         received: Mutex::new(VecDeque::new()),
-    };
-    Arc::new(OpenFile::new(Arc::new(file), flags))
+    });
+    let conduit: Arc<dyn Conduit> = stream.clone();
+    let inode = PipeInode::new(system, &Credentials::root(), Arc::downgrade(&conduit));
+    Arc::new(OpenFile::new(Arc::new(StreamFile { stream, inode }), flags))
 }
 
-/// The file behind descriptor 0, 1 or 2.
+/// A standard stream; the host is told when its last file is closed.
 struct StandardStream {
     machine: Arc<dyn Machine>,
     stream: Stream,
     end: Arc<End>,
-    inode: Arc<dyn Inode>,
     /// A buffer of [`CHUNK`] bytes that its user takes out; a second one at the same time
     /// allocates another.
     buffer: Mutex<Option<Box<[u8]>>>,
@@ -234,7 +234,23 @@ fn new_buffer() -> Result<Box<[u8]>> {
     Ok(buffer.into_boxed_slice())
 }
 
-impl File for StandardStream {
+impl Conduit for StandardStream {
+    fn reopen(self: Arc<Self>, inode: Arc<dyn Inode>, access: AccessMode) -> Result<Arc<dyn File>> {
+        let way = if self.is_input() { AccessMode::Read } else { AccessMode::Write };
+        if access != way {
+            return Err(Errno::EACCES.because("the host has the other end of the stream"));
+        }
+        Ok(Arc::new(StreamFile { stream: self, inode }))
+    }
+}
+
+/// The file behind descriptor 0, 1 or 2.
+struct StreamFile {
+    stream: Arc<StandardStream>,
+    inode: Arc<dyn Inode>,
+}
+
+impl File for StreamFile {
     fn inode(&self) -> &Arc<dyn Inode> {
         &self.inode
     }
@@ -250,12 +266,12 @@ impl File for StandardStream {
         if len == 0 {
             return Ok(0);
         }
-        self.with_buffer(len, |buffer| {
-            let len = self.wait(cx, open, || Ok(self.look(&mut buffer[..len])))?;
+        self.stream.with_buffer(len, |buffer| {
+            let len = self.stream.wait(cx, open, || Ok(self.stream.look(&mut buffer[..len])))?;
             let put = to.put(&buffer[..len]);
             let done = *put.as_ref().unwrap_or(&0);
             if done < len {
-                self.give_back(&buffer[done..len])?;
+                self.stream.give_back(&buffer[done..len])?;
             }
             put
         })
@@ -272,9 +288,10 @@ impl File for StandardStream {
         while from.remaining() > 0 {
             let len = from.remaining().min(CHUNK);
             let (sent, result) = self
+                .stream
                 .with_buffer(len, |buffer| {
                     let taken = from.take(&mut buffer[..len])?;
-                    Ok(self.send(cx, open, &buffer[..taken]))
+                    Ok(self.stream.send(cx, open, &buffer[..taken]))
                 })
                 .unwrap_or_else(|error| (0, Err(error)));
             done += sent;
@@ -289,21 +306,23 @@ impl File for StandardStream {
     }
 
     fn readable_bytes(&self) -> Result<usize> {
-        self.count_received()
+        self.stream.count_received()
     }
 
     fn poll(&self) -> PollEvents {
         let mut events = PollEvents::empty();
-        let is_closed = self.is_closed();
-        if self.is_input() {
-            if !self.received.lock().is_empty() || self.machine.can_receive(self.stream) {
+        let is_closed = self.stream.is_closed();
+        if self.stream.is_input() {
+            if !self.stream.received.lock().is_empty()
+                || self.stream.machine.can_receive(self.stream.stream)
+            {
                 events |= PollEvents::IN | PollEvents::RDNORM;
             }
             if is_closed {
                 events |= PollEvents::HUP;
             }
         } else {
-            if is_closed || self.machine.can_send(self.stream) {
+            if is_closed || self.stream.machine.can_send(self.stream.stream) {
                 events |= PollEvents::OUT | PollEvents::WRNORM;
             }
             if is_closed {
@@ -314,7 +333,7 @@ impl File for StandardStream {
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
-        Some(&self.end.changed)
+        Some(&self.stream.end.changed)
     }
 }
 
@@ -410,6 +429,23 @@ mod tests {
         assert_eq!(write(&kit, &stderr, b"x").map_err(|error| error.errno), Err(Errno::EPIPE));
         assert!(stderr.file.poll().contains(PollEvents::ERR | PollEvents::OUT));
         assert_eq!(read(&kit, &stderr, 1).map_err(|error| error.errno), Err(Errno::EBADF));
+    }
+
+    #[test]
+    fn its_path_opens_a_stream_once_more() {
+        const O_WRONLY: u64 = 1;
+        let (kit, _service) = kit();
+        let fd = kit.descriptor(open(&kit.system, Stream::Stdout));
+        let path = kit.string(std::format!("/proc/self/fd/{fd}"));
+        let again = kit.call("open", [path, O_WRONLY, 0, 0, 0, 0]).unwrap();
+        assert_eq!(kit.call("open", [path, 0, 0, 0, 0, 0]), Err(Errno::EACCES));
+        assert_eq!(kit.call("close", [fd, 0, 0, 0, 0, 0]), Ok(0));
+        let bytes = kit.put(b"crab");
+        assert_eq!(kit.call("write", [again, bytes, 4, 0, 0, 0]), Ok(4));
+        assert_eq!(kit.machine.output(Stream::Stdout), b"crab");
+        assert!(!kit.machine.is_closed_by_guest(Stream::Stdout));
+        assert_eq!(kit.call("close", [again, 0, 0, 0, 0, 0]), Ok(0));
+        assert!(kit.machine.is_closed_by_guest(Stream::Stdout));
     }
 
     #[test]

@@ -11,7 +11,9 @@ use abi::fs::{FileType, Mode, OpenFlags};
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::directory::Directory;
-use crate::fs::{Change, DirectoryEntry, Fd, File, FileSystem, Inode, Link, Metadata, OpenFile};
+use crate::fs::{
+    Change, DirectoryEntry, Fd, File, FileSystem, Inode, Link, Metadata, NewInode, OpenFile,
+};
 
 use super::ProcFs;
 use super::descriptors;
@@ -240,6 +242,15 @@ impl Inode for Node {
             }
         }
         Ok(())
+    }
+
+    // As on Linux, not even a name is found that something new could have.
+    fn create(&self, _: &[u8], _: &NewInode<'_>) -> Result<Arc<dyn Inode>> {
+        Err(no_entry())
+    }
+
+    fn link(&self, _: &[u8], _: &Arc<dyn Inode>) -> Result<()> {
+        Err(no_entry())
     }
 
     fn read_link(&self, cx: &Context<'_>) -> Result<Vec<u8>> {

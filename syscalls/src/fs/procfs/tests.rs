@@ -153,7 +153,10 @@ fn settings_keep_what_is_written() {
 fn names_cannot_be_made_or_removed() {
     let kit = kit::process();
     let flags = OpenFlags::CREAT | OpenFlags::RDWR;
-    assert_eq!(open(&kit, "/proc/new", flags), Err(Errno::EPERM));
+    assert_eq!(open(&kit, "/proc/new", flags), Err(Errno::ENOENT));
+    let new = kit.string("/proc/new");
+    assert_eq!(kit.call("mkdir", [new, 0o755, 0, 0, 0, 0]), Err(Errno::ENOENT));
+    assert_eq!(kit.call("mkdir", [kit.string("/proc/self"), 0, 0, 0, 0, 0]), Err(Errno::EEXIST));
     let path = kit.string("/proc/version");
     assert_eq!(kit.call("unlinkat", [AT_FDCWD, path, 0, 0, 0, 0]), Err(Errno::EPERM));
 }
