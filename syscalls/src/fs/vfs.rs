@@ -11,7 +11,7 @@ use crate::machine::Machine;
 
 use super::dentry::Dentry;
 use super::device::{DeviceTable, Driver};
-use super::inode::{Inode, NewInode, NewKind};
+use super::inode::{Change, Inode, NewInode, NewKind};
 use super::lock::LockTable;
 use super::memory_device;
 use super::mount::{Location, MountTable};
@@ -49,21 +49,19 @@ impl Vfs {
     /// # Errors
     /// [`UnpackError`] says what is wrong with the archive.
     pub fn boot(machine: &Arc<dyn Machine>, archive: &'static [u8]) -> Result<Booted, UnpackError> {
-        let device = Device::new(0, FIRST_FILE_SYSTEM);
-        let unpacked = unpack(machine, device, archive)?;
+        let [root, dev, unnamed, shm] =
+            [0, 1, 2, 3].map(|at| Device::new(0, FIRST_FILE_SYSTEM + at));
+        let unpacked = unpack(machine, [root, shm], archive)?;
         let vfs = Self {
             mounts: MountTable::new(unpacked.root),
             devices: DeviceTable::new(),
             locks: Arc::new(LockTable::new()),
-            dev: Tmpfs::create(machine, "devtmpfs", Device::new(0, FIRST_FILE_SYSTEM + 1)),
-            unnamed: Location::without_path(Tmpfs::create(
-                machine,
-                "tmpfs",
-                Device::new(0, FIRST_FILE_SYSTEM + 2),
-            )),
-            next_device: AtomicU32::new(FIRST_FILE_SYSTEM + 3),
+            dev: Tmpfs::create(machine, "devtmpfs", dev),
+            unnamed: Location::without_path(Tmpfs::create(machine, "tmpfs", unnamed)),
+            next_device: AtomicU32::new(FIRST_FILE_SYSTEM + 4),
         };
-        vfs.fill_root().map_err(|error| UnpackError::Entry { name: b"dev".to_vec(), error })?;
+        vfs.fill_root(unpacked.shared_memory)
+            .map_err(|error| UnpackError::Entry { name: b"dev".to_vec(), error })?;
         Ok(Booted { vfs, configuration: unpacked.configuration })
     }
 
@@ -119,7 +117,7 @@ impl Vfs {
         self.mounts.mount(point, inode, source, flags)
     }
 
-    fn fill_root(&self) -> Result<()> {
+    fn fill_root(&self, shared_memory: Arc<dyn Inode>) -> Result<()> {
         memory_device::register(&self.devices);
         for (name, device) in memory_device::NODES {
             let kind = NewKind::Special(FileType::CharacterDevice, device);
@@ -135,8 +133,15 @@ impl Vfs {
             let link = NewKind::SymbolicLink(target.as_bytes());
             self.dev.create(name.as_bytes(), &owned_by_root(link, Mode::ALL))?;
         }
-        make_directory(&self.dev, b"shm", 0o1777)?;
-        self.mount_in_root("dev", self.dev.clone(), "devtmpfs", mount_flags::ST_NOSUID)?;
+        let shm = make_directory(&self.dev, b"shm", 0o1777)?;
+        let dev =
+            self.mount_in_root("dev", self.dev.clone(), "devtmpfs", mount_flags::ST_NOSUID)?;
+        // Whatever the archive says of the directory: all may make files in it.
+        let mode = Some(Mode::from_bits_retain(0o1777));
+        shared_memory.change(&Change { mode, ..Change::default() })?;
+        let point = dev.with(Dentry::child(&dev.dentry, b"shm", shm));
+        let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV;
+        self.mounts.mount(point, shared_memory, "tmpfs", flags)?;
         make_directory(self.root().inode(), b"tmp", 0o1777).map(drop)
     }
 }

@@ -3,14 +3,14 @@
 use std::vec;
 use std::vec::Vec;
 
-use abi::fs::FallocateFlags;
+use abi::fs::{FallocateFlags, Stat};
 use abi::{Errno, PAGE_SIZE};
 use loader::archive::{Metadata, REGULAR, SYMLINK, Writer};
 
 use super::content::Content;
 use super::*;
 use crate::error::Error;
-use crate::fake::{FakeMachine, aligned_archive};
+use crate::fake::{FakeMachine, aligned_archive, kit};
 use crate::io::{SliceSink, SliceSource};
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -46,7 +46,10 @@ impl Fixture {
     fn new(archive: &'static [u8]) -> Self {
         let fake = FakeMachine::new();
         let machine: Arc<dyn Machine> = fake.clone();
-        let root = unpack(&machine, Device::new(0, 16), archive).ok().unwrap().root;
+        let root = unpack(&machine, [16, 17].map(|minor| Device::new(0, minor)), archive)
+            .ok()
+            .unwrap()
+            .root;
         Self { fake, root }
     }
 
@@ -155,7 +158,7 @@ fn a_later_entry_replaces_an_earlier_one() {
 fn an_entry_below_a_file_is_refused_by_name() {
     let archive = archive(&[("x", REGULAR | 0o600, 1, b""), ("x/y", REGULAR | 0o600, 2, b"")]);
     let machine: Arc<dyn Machine> = FakeMachine::new();
-    let error = unpack(&machine, Device::default(), archive).err().unwrap();
+    let error = unpack(&machine, [Device::default(); 2], archive).err().unwrap();
     assert!(std::format!("{error}").contains("x/y"));
 }
 
@@ -163,9 +166,28 @@ fn an_entry_below_a_file_is_refused_by_name() {
 fn the_configuration_is_no_file() {
     let archive = archive(&[(abi::boot::config::ENTRY, REGULAR | 0o600, 1, b"arg=x\0")]);
     let machine: Arc<dyn Machine> = FakeMachine::new();
-    let unpacked = unpack(&machine, Device::default(), archive).ok().unwrap();
+    let unpacked = unpack(&machine, [Device::default(); 2], archive).ok().unwrap();
     assert_eq!(unpacked.configuration, Some(&b"arg=x\0"[..]));
     assert!(entry(&unpacked.root, b".birgus").is_err());
+}
+
+#[test]
+fn shared_memory_of_the_archive_is_a_file_system_of_its_own() {
+    let archive = archive(&[("dev/shm/d/f", REGULAR | 0o600, 1, b"crab")]);
+    let kit = kit::with_archive(FakeMachine::new(), archive);
+    let fd = kit.call("open", [kit.string("/dev/shm/d/f"), 0, 0, 0, 0, 0]).unwrap();
+    let room = kit.room(16);
+    assert_eq!(kit.call("read", [fd, room, 16, 0, 0, 0]), Ok(4));
+    assert_eq!(kit.get(room, 4), b"crab");
+    let device = |path: &str| {
+        let (path, at) = (kit.string(path), kit.room(size_of::<Stat>()));
+        assert_eq!(kit.call("stat", [path, at, 0, 0, 0, 0]), Ok(0));
+        let stat: Stat = kit.get_value(at);
+        (stat.dev, stat.mode)
+    };
+    let (shm, mode) = device("/dev/shm");
+    assert_eq!(mode & 0o7777, 0o1777);
+    assert!(shm != device("/dev").0 && shm != device("/").0);
 }
 
 #[test]

@@ -22,10 +22,16 @@ use super::node::{Body, Node};
 /// The directory of the archive that is not for the application.
 const OWN: &[u8] = b".birgus";
 
+/// The directory of the archive whose files are in a file system of their own, which is
+/// mounted there: `/dev/shm`.
+const SHARED_MEMORY: [&[u8]; 2] = [b"dev", b"shm"];
+
 /// The tree of an archive.
 pub struct Unpacked {
     /// Its root directory.
     pub root: Arc<dyn Inode>,
+    /// The root directory of what is in its /dev/shm.
+    pub shared_memory: Arc<dyn Inode>,
     /// The configuration of the run ([`abi::boot::config`]), if the archive has one.
     pub configuration: Option<&'static [u8]>,
 }
@@ -56,18 +62,19 @@ impl fmt::Display for UnpackError {
     }
 }
 
-/// Makes a file system that holds the files of `archive`, which is the boot archive or a part
-/// of it. Entries of the same name replace each other, except directories, which merge.
+/// Makes two file systems, with these numbers, that hold the files of `archive`, which is the
+/// boot archive or a part of it: one for /dev/shm, one for all others. Entries of the same name replace each other, except directories, which merge.
 ///
 /// # Errors
 /// [`UnpackError`] says which entry cannot be, and why.
 pub fn unpack(
     machine: &Arc<dyn Machine>,
-    device: Device,
+    [device, shared_memory]: [Device; 2],
     archive: &'static [u8],
 ) -> Result<Unpacked, UnpackError> {
     let mut tree = Tree {
         root: Tmpfs::root(machine, "tmpfs", device),
+        shared_memory: Tmpfs::root(machine, "tmpfs", shared_memory),
         linked: HashMap::new(),
         configuration: None,
     };
@@ -76,14 +83,16 @@ pub fn unpack(
         tree.add(&entry)
             .map_err(|error| UnpackError::Entry { name: entry.name.to_vec(), error })?;
     }
-    Ok(Unpacked { root: tree.root, configuration: tree.configuration })
+    let Tree { root, shared_memory, configuration, .. } = tree;
+    Ok(Unpacked { root, shared_memory, configuration })
 }
 
-/// Which entries are names of one file.
-type LinkKey = (usize, archive::Device, u32);
+/// Which entries are names of one file, in the file system of this number.
+type LinkKey = (Device, usize, archive::Device, u32);
 
 struct Tree {
     root: Arc<Node>,
+    shared_memory: Arc<Node>,
     linked: HashMap<LinkKey, Arc<Node>>,
     configuration: Option<&'static [u8]>,
 }
@@ -98,6 +107,11 @@ impl Tree {
             return Ok(());
         }
         let mut directory = self.root.clone();
+        if entry.components().take(SHARED_MEMORY.len()).eq(SHARED_MEMORY) {
+            directory = self.shared_memory.clone();
+            components = entry.components().peekable();
+            components.nth(SHARED_MEMORY.len() - 1);
+        }
         let Some(mut name) = components.next() else {
             return set_attributes(&directory, entry);
         };
@@ -118,7 +132,8 @@ impl Tree {
             remove(directory, name)?;
         }
         let data = entry.data;
-        let key = (entry.archive, entry.metadata.device, entry.metadata.inode);
+        let metadata = &entry.metadata;
+        let key = (directory.fs.device, entry.archive, metadata.device, metadata.inode);
         let has_names = entry.metadata.links > 1 && kind != FileType::Directory;
         if let Some(node) = self.linked.get(&key).filter(|_| has_names) {
             if let (Ok(content), false) = (node.content(), data.is_empty()) {
@@ -126,7 +141,7 @@ impl Tree {
             }
             return directory.add(name, &node.clone());
         }
-        let node = self.node(entry, kind, data)?;
+        let node = new_node(&directory.fs, entry, kind, data)?;
         directory.add(name, &node)?;
         set_attributes(&node, entry)?;
         if has_names {
@@ -134,28 +149,29 @@ impl Tree {
         }
         Ok(())
     }
+}
 
-    fn node(
-        &self,
-        entry: &Entry<'static>,
-        kind: FileType,
-        data: &'static [u8],
-    ) -> Result<Arc<Node>> {
-        let device = Device::new(entry.metadata.rdev.major, entry.metadata.rdev.minor);
-        let body = match kind {
-            FileType::Regular => Body::Regular(Content::in_archive(data)),
-            FileType::Directory => Body::Directory(super::entries::Entries::default()),
-            FileType::SymbolicLink => Body::SymbolicLink(data.into()),
-            kind => Body::Special(kind, device),
-        };
-        let new = NewInode {
-            kind: NewKind::Regular,
-            mode: Mode::of(entry.metadata.mode),
-            owner: entry.metadata.uid,
-            group: entry.metadata.gid,
-        };
-        Node::with_body(&self.root.fs, &new, body)
-    }
+/// A node in `fs` that is like `entry` and has this content.
+fn new_node(
+    fs: &Arc<Tmpfs>,
+    entry: &Entry<'static>,
+    kind: FileType,
+    data: &'static [u8],
+) -> Result<Arc<Node>> {
+    let device = Device::new(entry.metadata.rdev.major, entry.metadata.rdev.minor);
+    let body = match kind {
+        FileType::Regular => Body::Regular(Content::in_archive(data)),
+        FileType::Directory => Body::Directory(super::entries::Entries::default()),
+        FileType::SymbolicLink => Body::SymbolicLink(data.into()),
+        kind => Body::Special(kind, device),
+    };
+    let new = NewInode {
+        kind: NewKind::Regular,
+        mode: Mode::of(entry.metadata.mode),
+        owner: entry.metadata.uid,
+        group: entry.metadata.gid,
+    };
+    Node::with_body(fs, &new, body)
 }
 
 /// The directory `name`, made if it is not there.
