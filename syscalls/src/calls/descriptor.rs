@@ -63,8 +63,7 @@ fn replace(cx: &Context<'_>, old: Fd, new: Fd, on_exec: OnExec) -> Result<i32> {
 ///
 /// # Differences from Linux
 /// No leases, no directory notification, no file seals, no hints; `F_SETOWN` and `F_SETSIG`
-/// are refused, as no signals are sent for ready files. A wait for a record lock that can
-/// never end is not found out (`EDEADLK`).
+/// are refused, as no signals are sent for ready files.
 pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
     let open = cx.process.files.get(fd)?;
     let files = &cx.process.files;
@@ -93,7 +92,7 @@ pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
             lock::get(cx, &open, number, UserPtr::new(argument)).map(Into::into)
         }
         command::F_SETLK | command::F_SETLKW | command::F_OFD_SETLK | command::F_OFD_SETLKW => {
-            lock::set(cx, &open, number, UserPtr::new(argument)).map(Into::into)
+            lock::set(cx, (fd, &open), number, UserPtr::new(argument)).map(Into::into)
         }
         command::F_GETPIPE_SZ => open.file.pipe_size().map(Into::into),
         command::F_SETPIPE_SZ => {

@@ -1,5 +1,6 @@
 //! Locks of files: flock(2), and the commands of fcntl(2) for record locks.
 
+use alloc::sync::Arc;
 use core::ops::Range;
 
 use abi::Errno;
@@ -35,7 +36,12 @@ pub(crate) fn flock(cx: &Context<'_>, fd: Fd, operation: LockOperation) -> Resul
     };
     let nonblocking = operation.contains(Op::NONBLOCK);
     let patience = if nonblocking { Patience::None } else { Patience::Wait };
-    locks.take(cx, &open, &Lock { owner, sharing, range: WHOLE }, patience)
+    locks.take(
+        cx,
+        &open,
+        &Lock { owner, sharing, range: WHOLE, process: cx.process.id() },
+        patience,
+    )
 }
 
 /// fcntl(2) `F_GETLK` and `F_OFD_GETLK`.
@@ -48,7 +54,8 @@ pub(super) fn get(
     let mut record = at.read(cx)?;
     let owner = owner(cx, open, number, &record)?;
     let sharing = sharing(&record)?.ok_or_else(bad_type)?;
-    let lock = Lock { owner, sharing, range: range(open, &record)? };
+    let range = range(open, &record)?;
+    let lock = Lock { owner, sharing, range, process: cx.process.id() };
     match cx.system.vfs.locks.conflict(open, &lock) {
         None => record.kind = command::F_UNLCK as i16,
         Some(other) => {
@@ -62,7 +69,7 @@ pub(super) fn get(
             let len = other.range.end - other.range.start;
             record.len = if to_end { 0 } else { len as i64 };
             record.pid = match other.owner {
-                Owner::Process(process) => process as i32,
+                Owner::Files(_) => other.process as i32,
                 Owner::Open(_) | Owner::Flock(_) => -1,
             };
         }
@@ -70,10 +77,11 @@ pub(super) fn get(
     at.write(cx, &record)
 }
 
-/// fcntl(2) `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK` and `F_OFD_SETLKW`.
+/// fcntl(2) `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK` and `F_OFD_SETLKW`, of `fd`, which refers to
+/// `open`.
 pub(super) fn set(
     cx: &Context<'_>,
-    open: &OpenFile,
+    (fd, open): (Fd, &Arc<OpenFile>),
     number: u32,
     at: UserPtr<Flock>,
 ) -> Result<()> {
@@ -92,7 +100,13 @@ pub(super) fn set(
     let sharing = sharing(&record)?.ok_or_else(bad_type)?;
     let waits = matches!(number, command::F_SETLKW | command::F_OFD_SETLKW);
     let patience = if waits { Patience::Wait } else { Patience::None };
-    locks.take(cx, open, &Lock { owner, sharing, range }, patience)
+    let lock = Lock { owner, sharing, range, process: cx.process.id() };
+    locks.take(cx, open, &lock, patience)?;
+    // A close that came meanwhile has released what there was then, and must also end this.
+    if !cx.process.files.get(fd).is_ok_and(|now| Arc::ptr_eq(&now, open)) {
+        locks.release(open, owner, &lock.range);
+    }
+    Ok(())
 }
 
 fn owner(cx: &Context<'_>, open: &OpenFile, number: u32, record: &Flock) -> Result<Owner> {
@@ -103,7 +117,7 @@ fn owner(cx: &Context<'_>, open: &OpenFile, number: u32, record: &Flock) -> Resu
             }
             Ok(Owner::Open(lock::owner_address(open)))
         }
-        _ => Ok(Owner::Process(cx.process.id())),
+        _ => Ok(Owner::of_files(&cx.process.files)),
     }
 }
 

@@ -27,6 +27,8 @@ pub mod inode;
 #[cfg(test)]
 mod linux_tests;
 pub mod lock;
+#[cfg(test)]
+mod lock_tests;
 mod memory_device;
 pub mod mount;
 pub mod open;
@@ -61,12 +63,12 @@ pub use pseudo::PseudoFileSystem;
 pub use vfs::Vfs;
 pub use working::FsContext;
 
-/// Ends the use of a descriptor that referred to `open`: close(2), exit, execve(2). Record
-/// locks of the process on the file go, whichever descriptor they were made with.
+/// Ends the use of a descriptor of `process` that referred to `open`: close(2), exit, execve(2).
+/// Record locks of the process on the file go, whichever descriptor they were made with.
 ///
 /// # Errors
 /// Those of close(2); the descriptor is gone in any case.
 pub fn close(system: &System, process: &Process, open: &Arc<OpenFile>) -> Result<()> {
-    system.vfs.locks.release_process(process.id(), open);
+    system.vfs.locks.release_files(&process.files, open);
     open.file.flush()
 }
