@@ -51,6 +51,7 @@ pub mod machine;
 pub mod mm;
 mod named;
 pub mod process;
+mod report;
 pub mod signal;
 pub mod system;
 pub mod table;

@@ -14,6 +14,7 @@ use crate::machine::{self, Flow, Registers, ThreadStart, Trap};
 use crate::process::futex::ANY;
 use crate::process::rseq::Rseq;
 use crate::process::{Attention, Process};
+use crate::report::RecentCalls;
 use crate::signal::{RestartBlock, ThreadSignals};
 use crate::system::System;
 use crate::{table, trace};
@@ -35,6 +36,8 @@ pub struct Thread {
     clear_id_at: AtomicU64,
     /// Its restartable sequences.
     pub(crate) rseq: Rseq,
+    /// Its latest system calls.
+    pub(crate) recent: RecentCalls,
     /// The head of its list of robust futexes; 0 for none.
     robust_list: AtomicU64,
     /// When it was made, monotonic.
@@ -60,6 +63,7 @@ impl Thread {
             restart: Mutex::new(None),
             clear_id_at: AtomicU64::new(0),
             rseq: Rseq::default(),
+            recent: RecentCalls::default(),
             robust_list: AtomicU64::new(0),
             start_ns,
             waited_ns: AtomicU64::new(0),
@@ -233,10 +237,14 @@ impl machine::Task for Thread {
         };
         match result {
             Ok(Outcome::Value(value)) if !self.attention.is_needed() => {
+                self.recent.add(number, registers, value);
                 registers.rax = value;
                 Flow::Return
             }
-            result => self.leave_call(registers, result),
+            result => {
+                self.recent.add_result(number, registers, &result);
+                self.leave_call(registers, result)
+            }
         }
     }
 

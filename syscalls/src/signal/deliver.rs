@@ -5,10 +5,11 @@ use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, sa};
 use crate::error::{Outcome, Result};
 use crate::machine::{ExitStatus, Flow, Registers};
 use crate::process::{Attention, Thread};
+use crate::report;
 
 use super::restart::Restart;
 use super::state::{Own, Shared};
-use super::{Disposition, SignalSet, frame, info, report};
+use super::{Disposition, SignalSet, frame, info};
 
 /// A signal to act upon.
 struct Delivery {

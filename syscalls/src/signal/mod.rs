@@ -17,7 +17,6 @@ mod disposition;
 pub(crate) mod frame;
 pub mod info;
 mod pending;
-mod report;
 mod restart;
 mod send;
 mod set;

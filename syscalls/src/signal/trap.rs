@@ -8,8 +8,9 @@ use abi::signal::{FXSAVE_LEN, SigInfo, Signal, si};
 use crate::machine::{Registers, Trap};
 use crate::mm::{FaultSignal, Wanted};
 use crate::process::Thread;
+use crate::report;
 
-use super::{info, report};
+use super::info;
 
 /// Exception vectors (SDM volume 3, table 6-1).
 mod vector {

@@ -7,11 +7,14 @@ use abi::signal::{SigInfo, Signal, si};
 
 use crate::machine::Registers;
 use crate::process::Thread;
+use crate::signal::info;
 
-use super::info;
+mod recent;
+
+pub(crate) use recent::RecentCalls;
 
 /// Says that `signal` ends the thread's process, why and where.
-pub(super) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, registers: &Registers) {
+pub(crate) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, registers: &Registers) {
     let r = registers;
     let name = thread.name();
     let (name, id) = (name.escape_ascii(), thread.process().id());
@@ -55,7 +58,7 @@ pub(super) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, register
 }
 
 /// Says that the thread's process ends because memory is out.
-pub(super) fn of_memory(thread: &Thread) {
+pub(crate) fn of_memory(thread: &Thread) {
     let usage = thread.process().memory().usage();
     log::error!(
         "{} ({}) was ended by SIGKILL: out of memory, of which it had {} KiB",
