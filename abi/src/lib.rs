@@ -8,6 +8,7 @@
 //! - [`errno`]: error numbers
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
+//! - [`ipc`]: System V interprocess communication
 //! - [`poll`]: waiting for files
 //! - [`terminal`]: terminals and their ioctls
 //! - [`fs`]: flags and structures of files
@@ -20,6 +21,7 @@ pub mod auxv;
 pub mod boot;
 pub mod errno;
 pub mod fs;
+pub mod ipc;
 pub mod memory;
 pub mod number;
 pub mod poll;

@@ -25,8 +25,9 @@
 //!    ├─ mounts → names in use, in the order children → place
 //!    │  └─ file system: tree
 //!    │     └─ inode, in the order parent directory → entry
-//!    │        └─ address space: areas
-//!    │           └─ file pages
+//!    │        └─ address space: areas, the parent's before its new child's
+//!    │           └─ file pages; who maps a file
+//!    ├─ segments of shared memory → their pages
 //!    ├─ signal state
 //!    └─ timers
 //!       └─ wait queue
@@ -47,6 +48,7 @@ mod error;
 pub mod fake;
 pub mod fs;
 pub mod io;
+mod ipc;
 pub mod machine;
 pub mod mm;
 mod named;

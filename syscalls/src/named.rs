@@ -32,6 +32,19 @@ macro_rules! named_numbers {
 }
 
 named_numbers! {
+    /// A command of shmctl(2).
+    SharedMemoryCommand(i32) {
+        IPC_RMID = abi::ipc::IPC_RMID,
+        IPC_SET = abi::ipc::IPC_SET,
+        IPC_STAT = abi::ipc::IPC_STAT,
+        IPC_INFO = abi::ipc::IPC_INFO,
+        SHM_LOCK = abi::ipc::SHM_LOCK,
+        SHM_UNLOCK = abi::ipc::SHM_UNLOCK,
+        SHM_STAT = abi::ipc::SHM_STAT,
+        SHM_INFO = abi::ipc::SHM_INFO,
+        SHM_STAT_ANY = abi::ipc::SHM_STAT_ANY,
+    }
+
     /// A clock: clock_gettime(2).
     ClockNumber(i32) {
         CLOCK_REALTIME = 0,

@@ -15,6 +15,7 @@ use crate::fs::fifo::Fifos;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
+use crate::ipc::Segments;
 use crate::machine::{Machine, News, Service};
 use crate::process::futex::Futexes;
 use crate::process::{Process, ProcessTable, Thread};
@@ -45,6 +46,8 @@ pub struct System {
     pub vfs: Vfs,
     /// All processes.
     pub processes: ProcessTable,
+    /// System V's shared memory.
+    pub(crate) segments: Segments,
     /// What waits for a moment to come.
     pub(crate) timers: Timers,
     /// Who waits for a word of memory.
@@ -75,6 +78,7 @@ impl System {
             streams: Streams::default(),
             pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
+            segments: Segments::default(),
             timers: Timers::default(),
             futexes: Futexes::default(),
             program: AtomicU32::new(0),

@@ -175,6 +175,10 @@ pub static TABLE: &[Row] = rows! {
     mlockall = calls::memory::mlockall, full;
     munlockall = calls::memory::munlockall, full;
     mlock2 = calls::memory::mlock2, full;
+    shmget = calls::shm::shmget, full;
+    shmat = calls::shm::shmat, full;
+    shmdt = calls::shm::shmdt, full;
+    shmctl = calls::shm::shmctl, full;
 
     // Processes, identity and limits
     getpid = calls::identity::getpid, full;

@@ -54,7 +54,9 @@ pub(crate) fn mmap(
     if flags.contains(MapFlags::HUGETLB) {
         return Err(match source {
             MapSource::Anonymous => Errno::ENOMEM.because("no huge pages are reserved"),
-            MapSource::File(..) => Errno::EINVAL.because("not a file of huge pages"),
+            MapSource::File(..) | MapSource::Memory(..) => {
+                Errno::EINVAL.because("not a file of huge pages")
+            }
         });
     }
     let request = MapRequest {
@@ -202,7 +204,7 @@ pub(crate) fn munlockall(cx: &Context<'_>) -> Result<()> {
 }
 
 /// How much memory the caller may lock, in bytes.
-fn lock_limit(cx: &Context<'_>) -> u64 {
+pub(super) fn lock_limit(cx: &Context<'_>) -> u64 {
     if cx.process.credentials().has(Capability::IpcLock) {
         return RLIM_INFINITY;
     }

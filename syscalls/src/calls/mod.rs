@@ -22,6 +22,7 @@ pub(crate) mod poll;
 pub(crate) mod prctl;
 pub(crate) mod process;
 pub(crate) mod schedule;
+pub(crate) mod shm;
 pub(crate) mod signal;
 pub(crate) mod storage;
 pub(crate) mod system;

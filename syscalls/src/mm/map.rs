@@ -43,6 +43,8 @@ pub enum MapSource {
     Anonymous,
     /// A file from a byte offset on.
     File(Arc<OpenFile>, u64),
+    /// Shared memory that there is already, and what mprotect(2) may make of it.
+    Memory(Arc<SharedMemory>, Protection),
 }
 
 impl AddressSpace {
@@ -179,6 +181,9 @@ impl AddressSpace {
         };
         let (backing, allowed) = match &request.source {
             MapSource::Anonymous => (self.anonymous(share, pages), ALL_ACCESS),
+            MapSource::Memory(memory, allowed) => {
+                (self.backed_by(Object::Memory(memory.clone()), 0), *allowed)
+            }
             MapSource::File(open, offset) => {
                 check_file_flags(request.flags)?;
                 let allowed = allowed_for(open, share, request.protection)?;

@@ -83,6 +83,16 @@ impl Mappings {
         }
     }
 
+    /// How many areas show the file, in all address spaces.
+    pub(super) fn areas(&self) -> u64 {
+        let (spaces, _) = self.all();
+        let areas = spaces.iter().map(|memory| {
+            let state = memory.state.lock();
+            state.areas.iter().filter(|area| self.include(area)).count() as u64
+        });
+        areas.sum()
+    }
+
     /// All that map the file now, and how many were ever added.
     fn all(&self) -> (Vec<Arc<AddressSpace>>, u64) {
         let known = self.known.lock();

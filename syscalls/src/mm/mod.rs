@@ -15,6 +15,7 @@
 //! - `pages`: the resident pages
 //! - `fault`: what a page fault does; `fork`: a copy for a child; `copy`: copies from and to the application
 //! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
+//! - `segment`: System V's shared memory in it
 //! - `layout`: where things go
 
 mod address_space;
@@ -44,6 +45,7 @@ mod pages;
 mod program_break;
 mod protect;
 mod remap;
+mod segment;
 #[cfg(test)]
 mod sharing_tests;
 

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::fs::{Inode, OpenFile};
 use crate::machine::{Machine, Page};
 
+use super::address_space::check_commit;
 use super::area::{PAGE, Share};
 use super::mappings::Mappings;
 
@@ -85,11 +86,50 @@ pub struct SharedMemory {
     len: u64,
     pages: Mutex<BTreeMap<u64, Arc<dyn Page>>>,
     mappings: Mappings,
+    /// Its number where it is a segment of System V.
+    number: Option<i32>,
 }
 
 impl SharedMemory {
+    /// Memory of `len` pages without a name.
     pub(super) fn new(machine: Arc<dyn Machine>, len: u64) -> Arc<Self> {
-        Arc::new(Self { machine, len, pages: Mutex::default(), mappings: Mappings::new() })
+        Self::with(machine, len, None)
+    }
+
+    /// The memory of a segment of System V: `len` bytes, with this number.
+    ///
+    /// # Errors
+    /// `ENOMEM` when there is not so much memory.
+    pub(crate) fn segment(machine: &Arc<dyn Machine>, len: u64, number: i32) -> Result<Arc<Self>> {
+        let pages = len.div_ceil(PAGE);
+        check_commit(&**machine, pages)?;
+        Ok(Self::with(machine.clone(), pages, Some(number)))
+    }
+
+    fn with(machine: Arc<dyn Machine>, len: u64, number: Option<i32>) -> Arc<Self> {
+        let (pages, mappings) = (Mutex::default(), Mappings::new());
+        Arc::new(Self { machine, len, pages, mappings, number })
+    }
+
+    /// Its number where it is a segment of System V.
+    #[must_use]
+    pub fn number(&self) -> Option<i32> {
+        self.number
+    }
+
+    /// Its length in pages.
+    pub(super) fn pages(&self) -> u64 {
+        self.len
+    }
+
+    /// How many of its pages are in memory.
+    pub(crate) fn resident(&self) -> u64 {
+        self.pages.lock().len() as u64
+    }
+
+    /// How many areas show it, in all address spaces. Called with no lock of one held.
+    pub(crate) fn areas(&self) -> u64 {
+        self.mappings.areas()
     }
 
     fn page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {

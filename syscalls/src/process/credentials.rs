@@ -33,6 +33,8 @@ pub enum Capability {
     SetPcap = 8,
     /// Lock memory.
     IpcLock = 14,
+    /// Bypass permission checks of System V objects.
+    IpcOwner = 15,
     /// Change the root directory.
     SysChroot = 18,
     /// Everything else of administration.
