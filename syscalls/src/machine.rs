@@ -326,6 +326,13 @@ pub trait Task: Send + Sync {
 
     /// The thread is about to return to the application after an interrupt.
     fn resume(&self, registers: &mut Registers) -> Flow;
+
+    /// The application executed `syscall`, and the machine has hardly any memory left for its
+    /// own small allocations: the task gives some back, or ends.
+    fn out_of_memory(&self, registers: &mut Registers) -> Flow {
+        let _ = registers;
+        Flow::End
+    }
 }
 
 /// A trap of the application (SDM volume 3, 6.3.1).

@@ -1,13 +1,13 @@
 //! What the entry code calls: system calls, traps and interrupts.
 
-use syscalls::machine::{ExitStatus, Flow, Registers, Trap};
+use syscalls::machine::{Flow, Registers, Trap};
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
 use super::entry::{Frame, LEAVE_FAST, LEAVE_RESTORING};
-use crate::drivers::{host, interrupts};
+use crate::drivers::interrupts;
 use crate::memory::{copy, frames};
-use crate::{power, sched};
+use crate::sched;
 
 const PAGE_FAULT: u64 = 14;
 const GENERAL_PROTECTION: u8 = 13;
@@ -26,10 +26,13 @@ const INT_LEN: u64 = 2;
 unsafe extern "sysv64" fn application_syscall(frame: *mut Frame) -> u64 {
     // SAFETY: by the caller; nothing else refers to the frame meanwhile.
     let registers = unsafe { &mut (*frame).registers };
-    if frames::are_critical() {
-        out_of_memory();
-    }
-    match sched::current_task().syscall(registers) {
+    let task = sched::current_task();
+    let flow = if frames::are_critical() {
+        task.out_of_memory(registers)
+    } else {
+        task.syscall(registers)
+    };
+    match flow {
         Flow::Return => {
             if sched::attend(registers) {
                 LEAVE_RESTORING
@@ -43,15 +46,6 @@ unsafe extern "sysv64" fn application_syscall(frame: *mut Frame) -> u64 {
         }
         Flow::End => sched::exit(),
     }
-}
-
-/// Ends the application because the kernel itself has hardly any memory left: it holds more
-/// small things (descriptors, directories, mappings) than there is room for.
-fn out_of_memory() -> ! {
-    const SIGKILL: u8 = 9;
-    log::error!("out of memory: the application was killed");
-    host::exit(ExitStatus::Killed(SIGKILL));
-    power::off();
 }
 
 /// A trap or an interrupt while the application ran.

@@ -260,4 +260,9 @@ impl machine::Task for Thread {
         }
         self.leave(registers, None)
     }
+
+    fn out_of_memory(&self, registers: &mut Registers) -> Flow {
+        self.kill_for_memory();
+        self.leave(registers, None)
+    }
 }
