@@ -7,6 +7,7 @@
 //!   [`birgus::MAX_MACHINES`] at a time
 //! - [`compare`]: the first difference between two runs, in words
 //! - [`process`]: the processes that another one started
+//! - [`sides`]: one command on both sides
 //! - [`scratch`]: temporary directories
 //!
 //! The tests themselves are in `tests/tests`: `conformance` (the programs), `boot` (machines,
@@ -20,6 +21,7 @@ pub mod process;
 pub mod program;
 pub mod run;
 pub mod scratch;
+pub mod sides;
 
 use std::path::{Path, PathBuf};
 

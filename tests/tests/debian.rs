@@ -4,62 +4,17 @@
 //! Files are brought with `-v PATH:PATH:ro`. Nothing here forks: that is for later.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use birgus_tests::birgus::{birgus_with, take_own_lines};
-use birgus_tests::compare::compare;
 use birgus_tests::program::pattern;
-use birgus_tests::run::{Given, Outcome, Status, run};
+use birgus_tests::run::Status;
 use birgus_tests::scratch::Scratch;
+use birgus_tests::sides::{Setting, agree, in_birgus, on_linux};
 
 const BUSYBOX: &str = "/bin/busybox";
-const LIMIT: Duration = Duration::from_secs(120);
 
 const POEM: &str = "The crab that outgrew its shell\nwalks on the land,\nclimbs the palm,\n\
                     opens the nut,\nand does not go back\nto the shell.\n";
-
-/// What a program gets besides its arguments.
-#[derive(Default)]
-struct Setting<'a> {
-    stdin: &'a [u8],
-    /// A directory that is at the same path in the guest.
-    directory: Option<&'a Path>,
-    options: &'a [&'a str],
-}
-
-fn on_linux(program: &str, arguments: &[&str], setting: &Setting) -> Outcome {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir("/");
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root").env("TERM", "dumb");
-    run(command, Given::limit(LIMIT).with_stdin(setting.stdin)).expect("the program starts")
-}
-
-/// The outcome without Birgus's own lines, and these.
-fn in_birgus(program: &str, arguments: &[&str], setting: &Setting) -> (Outcome, Vec<String>) {
-    let given = Given::limit(LIMIT).with_stdin(setting.stdin);
-    let mut outcome = birgus_with(["run"], given, |command| {
-        command.args(setting.options);
-        if let Some(directory) = setting.directory {
-            let path = directory.display();
-            command.arg("-v").arg(format!("{path}:{path}:ro"));
-        }
-        command.arg(program).args(arguments);
-    })
-    .expect("birgus starts");
-    let own = take_own_lines(&mut outcome.stderr);
-    (outcome, own)
-}
-
-#[track_caller]
-fn agree(program: &str, arguments: &[&str], setting: &Setting) {
-    let linux = on_linux(program, arguments, setting);
-    let (birgus, own) = in_birgus(program, arguments, setting);
-    if let Err(difference) = compare(&linux, &birgus, &own) {
-        panic!("{program} {arguments:?}\n{difference}");
-    }
-}
 
 #[track_caller]
 fn agree_on(stdin: &[u8], arguments: &[&str]) {
