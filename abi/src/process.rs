@@ -1,7 +1,142 @@
-//! Processes and the system: getrlimit(2), capabilities(7), prctl(2), wait(2), sysinfo(2),
-//! uname(2).
+//! Processes and the system: clone(2), getrlimit(2), capabilities(7), prctl(2), wait(2),
+//! sysinfo(2), uname(2).
 
+use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+bitflags! {
+    /// What a new process or thread shares with its parent, and how it starts: `CLONE_*` of
+    /// `linux/sched.h`. The low 8 bits of the flags of clone(2) are a signal instead.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct CloneFlags: u64 {
+        /// In a new time namespace (clone3 and unshare only).
+        const NEWTIME = 0x80;
+        /// The memory is the parent's.
+        const VM = 0x100;
+        /// Root, working directory and umask are the parent's.
+        const FS = 0x200;
+        /// The descriptors are the parent's.
+        const FILES = 0x400;
+        /// The signal actions are the parent's.
+        const SIGHAND = 0x800;
+        /// A descriptor of the child is stored.
+        const PIDFD = 0x1000;
+        /// A tracer of the parent traces the child.
+        const PTRACE = 0x2000;
+        /// The parent waits until the child no longer needs its memory.
+        const VFORK = 0x4000;
+        /// The child's parent is the caller's.
+        const PARENT = 0x8000;
+        /// A thread of the same process.
+        const THREAD = 0x1_0000;
+        /// In a new mount namespace.
+        const NEWNS = 0x2_0000;
+        /// The undo values of semaphores are the parent's.
+        const SYSVSEM = 0x4_0000;
+        /// The thread pointer is set.
+        const SETTLS = 0x8_0000;
+        /// The child's number is stored in the parent's memory.
+        const PARENT_SETTID = 0x10_0000;
+        /// A word of the child's memory is cleared when it ends.
+        const CHILD_CLEARTID = 0x20_0000;
+        /// Ignored.
+        const DETACHED = 0x40_0000;
+        /// No tracer can force `PTRACE`.
+        const UNTRACED = 0x80_0000;
+        /// The child's number is stored in the child's memory.
+        const CHILD_SETTID = 0x100_0000;
+        /// In a new control group namespace.
+        const NEWCGROUP = 0x200_0000;
+        /// In a new namespace of host names.
+        const NEWUTS = 0x400_0000;
+        /// In a new namespace of System V objects.
+        const NEWIPC = 0x800_0000;
+        /// In a new user namespace.
+        const NEWUSER = 0x1000_0000;
+        /// In a new namespace of process numbers.
+        const NEWPID = 0x2000_0000;
+        /// In a new network namespace.
+        const NEWNET = 0x4000_0000;
+        /// The I/O context is the parent's.
+        const IO = 0x8000_0000;
+        /// Handlers of signals are reset (clone3 only).
+        const CLEAR_SIGHAND = 0x1_0000_0000;
+        /// In the control group of a descriptor (clone3 only).
+        const INTO_CGROUP = 0x2_0000_0000;
+        const _ = !0;
+    }
+}
+
+impl CloneFlags {
+    /// Those that ask for a new namespace.
+    pub const NAMESPACES: Self = Self::NEWTIME
+        .union(Self::NEWNS)
+        .union(Self::NEWCGROUP)
+        .union(Self::NEWUTS)
+        .union(Self::NEWIPC)
+        .union(Self::NEWUSER)
+        .union(Self::NEWPID)
+        .union(Self::NEWNET);
+}
+
+/// `struct clone_args`: clone3(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct CloneArgs {
+    /// [`CloneFlags`].
+    pub flags: u64,
+    /// Where to store a descriptor of the child.
+    pub pidfd: u64,
+    /// Where to store the child's number in its own memory.
+    pub child_tid: u64,
+    /// Where to store the child's number in the parent's memory.
+    pub parent_tid: u64,
+    /// The signal for the parent when the child ends; 0 for none.
+    pub exit_signal: u64,
+    /// Lowest address of the child's stack; 0 to go on with the parent's.
+    pub stack: u64,
+    /// Length of the stack in bytes.
+    pub stack_size: u64,
+    /// The thread pointer.
+    pub tls: u64,
+    /// Numbers that the child shall have.
+    pub set_tid: u64,
+    /// How many there are.
+    pub set_tid_size: u64,
+    /// Descriptor of a control group.
+    pub cgroup: u64,
+}
+
+const _: () = assert!(size_of::<CloneArgs>() == 88);
+
+/// Length of the first version of [`CloneArgs`], in bytes.
+pub const CLONE_ARGS_SIZE_VER0: usize = 64;
+
+bitflags! {
+    /// Options of wait4(2) and waitid(2).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct WaitOptions: u32 {
+        /// Return at once when there is nothing to tell.
+        const NOHANG = 1;
+        /// Children that have stopped.
+        const STOPPED = 2;
+        /// Children that have ended.
+        const EXITED = 4;
+        /// Children that have been continued.
+        const CONTINUED = 8;
+        /// Leave the child as it is.
+        const NOWAIT = 0x0100_0000;
+        /// Not the children of other threads.
+        const NOTHREAD = 0x2000_0000;
+        /// All children, whatever signal they send.
+        const ALL = 0x4000_0000;
+        /// Only children that do not send `SIGCHLD`.
+        const CLONE = 0x8000_0000;
+        const _ = !0;
+    }
+}
 
 /// `RLIM_INFINITY`: no limit.
 pub const RLIM_INFINITY: u64 = u64::MAX;

@@ -256,6 +256,14 @@ pub mod si {
     pub const TRAP_BRKPT: i32 = 1;
     /// `SIGTRAP`: single step or watchpoint.
     pub const TRAP_TRACE: i32 = 2;
+    /// The child has ended by itself.
+    pub const CLD_EXITED: i32 = 1;
+    /// A signal has ended the child.
+    pub const CLD_KILLED: i32 = 2;
+    /// The child has stopped.
+    pub const CLD_STOPPED: i32 = 5;
+    /// The child goes on.
+    pub const CLD_CONTINUED: i32 = 6;
 }
 
 /// `struct sigcontext` of x86-64: the registers in a signal frame.

@@ -20,7 +20,7 @@ use crate::fs::open::{How, open};
 use crate::fs::path::{Follow, resolve};
 use crate::fs::{Fd, FsContext, OnExec, OpenFile, Vfs, stream};
 use crate::machine::{ExitStatus, Machine, Registers, Stream};
-use crate::mm::{AddressSpace, MemoryLimits};
+use crate::mm::MemoryLimits;
 use crate::process::exec::{ExecError, Executable, Program};
 use crate::process::{Process, Thread};
 use crate::system::System;
@@ -104,7 +104,7 @@ fn start(system: &Arc<System>, run: Run) -> Result<(), NotStarted> {
     if run.is_traced {
         system.trace();
     }
-    let empty = AddressSpace::new(&system.machine, MemoryLimits::default()).map_err(failed)?;
+    let empty = system.empty_memory().clone();
     let paths = FsContext::new(system.vfs.root().clone());
     let process = Arc::new(Process::new(system.processes.allocate_id(), empty, paths));
     process.limits().fit(system.machine.memory().total_pages);

@@ -49,6 +49,7 @@ pub mod fake;
 pub mod fs;
 pub mod io;
 mod ipc;
+mod joint;
 pub mod machine;
 pub mod mm;
 mod named;

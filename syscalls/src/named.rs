@@ -67,6 +67,14 @@ named_numbers! {
         ITIMER_PROF = 2,
     }
 
+    /// Which children waitid(2) waits for.
+    ChildKind(i32) {
+        P_ALL = 0,
+        P_PID = 1,
+        P_PGID = 2,
+        P_PIDFD = 3,
+    }
+
     /// How rt_sigprocmask(2) changes the mask.
     MaskChange(i32) {
         SIG_BLOCK = 0,

@@ -17,6 +17,7 @@ use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
 use crate::ipc::Segments;
 use crate::machine::{Machine, News, Service};
+use crate::mm::{AddressSpace, MemoryLimits};
 use crate::process::futex::Futexes;
 use crate::process::{Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
@@ -48,6 +49,8 @@ pub struct System {
     pub processes: ProcessTable,
     /// System V's shared memory.
     pub(crate) segments: Segments,
+    /// The memory of processes that have ended.
+    empty_memory: Arc<AddressSpace>,
     /// What waits for a moment to come.
     pub(crate) timers: Timers,
     /// Who waits for a word of memory.
@@ -69,9 +72,14 @@ pub struct System {
 
 impl System {
     /// The personality on `machine`, with these files.
+    ///
+    /// # Panics
+    /// When there is not even memory for an empty address space.
     #[must_use]
     pub fn new(machine: Arc<dyn Machine>, vfs: Vfs) -> Arc<Self> {
+        let empty = AddressSpace::new(&machine, MemoryLimits::default());
         Arc::new(Self {
+            empty_memory: empty.unwrap_or_else(|_| panic!("no memory for an address space")),
             terminal: terminal::console::new(&machine),
             machine,
             vfs,
@@ -122,13 +130,16 @@ impl System {
         process.ok_or_else(|| Errno::ESRCH.because("no such process"))
     }
 
+    /// The memory of processes that have ended, in which there is nothing.
+    pub(crate) fn empty_memory(&self) -> &Arc<AddressSpace> {
+        &self.empty_memory
+    }
+
     /// Sends a signal of the kernel to all processes of a group.
     pub fn signal_group(&self, group: u32, signal: Signal) {
-        for process in self.processes.all() {
-            if process.group() == group {
-                // Standard signals are never refused; a real-time one may be too many.
-                let _ = process.send_signal(signal, info::kernel(signal));
-            }
+        for process in self.processes.group(group) {
+            // Standard signals are never refused; a real-time one may be too many.
+            let _ = process.send_signal(signal, info::kernel(signal));
         }
     }
 

@@ -219,8 +219,13 @@ pub static TABLE: &[Row] = rows! {
     set_robust_list = calls::process::set_robust_list, partial("the list is not walked at exit");
     get_robust_list = calls::process::get_robust_list, full;
     rseq = calls::process::rseq, partial("only on a single processor");
-    wait4 = calls::process::wait4, partial("there are no children yet");
-    waitid = calls::process::waitid, partial("there are no children yet");
+    fork = calls::fork::fork, full;
+    vfork = calls::fork::vfork, full;
+    clone = calls::fork::clone, partial("no threads, no namespaces, no descriptors of processes");
+    clone3 = calls::fork::clone3,
+        partial("no threads, no namespaces, no descriptors of processes, no chosen numbers");
+    wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
+    waitid = calls::wait::waitid, partial("no P_PIDFD; of the usage, only CPU time and peak memory");
     futex = calls::futex::futex, partial("no priority inheritance, no FUTEX_WAKE_OP");
     exit = calls::process::exit, full;
     exit_group = calls::process::exit_group, full;

@@ -11,8 +11,8 @@ use abi::Errno;
 use spin::Mutex;
 
 use crate::context::Context;
-use crate::error::{Because, Result};
-use crate::process::Thread;
+use crate::error::{Because, Error, Result};
+use crate::process::{Attention, Thread};
 
 /// Threads that wait for a change of the object this queue belongs to.
 #[derive(Default)]
@@ -61,6 +61,20 @@ pub enum Interruption {
     Restart,
     /// Always `EINTR` when a handler ran; restarted when none did (poll, pause, nanosleep …).
     NoRestart,
+    /// Only by the end of the process (vfork).
+    Never,
+}
+
+impl Interruption {
+    /// The error of a wait of `thread` that a signal ends; `None` while nothing ends it.
+    fn of(self, thread: &Thread) -> Option<Error> {
+        let (errno, ends) = match self {
+            Self::Restart => (Errno::ERESTARTSYS, Attention::SIGNAL | Attention::EXIT),
+            Self::NoRestart => (Errno::ERESTARTNOHAND, Attention::SIGNAL | Attention::EXIT),
+            Self::Never => (Errno::EINTR, Attention::EXIT),
+        };
+        thread.attention.has(ends).then(|| errno.because("interrupted by a signal"))
+    }
 }
 
 impl Context<'_> {
@@ -104,13 +118,8 @@ impl Context<'_> {
             if let Some(value) = ready()? {
                 return Ok(Some(value));
             }
-            if self.thread.has_deliverable_signal() {
-                return Err(match interruption {
-                    Interruption::Restart => Errno::ERESTARTSYS.because("interrupted by a signal"),
-                    Interruption::NoRestart => {
-                        Errno::ERESTARTNOHAND.because("interrupted by a signal")
-                    }
-                });
+            if let Some(interrupted) = interruption.of(self.thread) {
+                return Err(interrupted);
             }
             if deadline_ns.is_some_and(|at| self.system.machine.monotonic_ns() >= at) {
                 return Ok(None);

@@ -276,14 +276,9 @@ pub(crate) fn getsid(cx: &Context<'_>, pid: i32) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn setsid(cx: &Context<'_>) -> Result<u32> {
-    let id = cx.process.id();
-    if cx.system.processes.all().iter().any(|process| process.group() == id) {
-        return Err(Errno::EPERM.because("the process leads a group"));
-    }
-    cx.process.set_session(id);
-    cx.process.set_group(id);
+    cx.system.processes.lead_session(cx.process)?;
     cx.process.publish_answers();
-    Ok(id)
+    Ok(cx.process.id())
 }
 
 /// setpgid(2): puts a process into a group.
@@ -293,27 +288,19 @@ pub(crate) fn setsid(cx: &Context<'_>) -> Result<u32> {
 pub(crate) fn setpgid(cx: &Context<'_>, pid: i32, group: i32) -> Result<()> {
     let group = u32::try_from(group).map_err(|_| Errno::EINVAL.because("negative group"))?;
     let process = cx.system.process(cx, pid)?;
-    let is_own = process.id() == cx.process.id();
-    if !is_own && process.parent() != cx.process.id() {
-        return Err(Errno::ESRCH.because("the process is neither the caller nor its child"));
-    }
-    if process.session() == process.id() {
-        return Err(Errno::EPERM.because("the process leads a session"));
-    }
-    if process.session() != cx.process.session() {
-        return Err(Errno::EPERM.because("the process is in another session"));
+    if process.id() != cx.process.id() {
+        if process.parent() != cx.process.id() {
+            return Err(Errno::ESRCH.because("the process is neither the caller nor its child"));
+        }
+        if process.session() != cx.process.session() {
+            return Err(Errno::EPERM.because("the process is in another session"));
+        }
+        if process.has_executed() {
+            return Err(Errno::EACCES.because("the child runs a program of its own already"));
+        }
     }
     let group = if group == 0 { process.id() } else { group };
-    let exists = cx
-        .system
-        .processes
-        .all()
-        .iter()
-        .any(|other| other.group() == group && other.session() == cx.process.session());
-    if group != process.id() && !exists {
-        return Err(Errno::EPERM.because("no such group in the session"));
-    }
-    process.set_group(group);
+    cx.system.processes.join_group(&process, group)?;
     process.publish_answers();
     Ok(())
 }

@@ -9,6 +9,7 @@ pub(crate) mod directory;
 mod file_argument_tests;
 #[cfg(test)]
 mod file_tests;
+pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod identity;
 pub(crate) mod limits;
@@ -28,4 +29,5 @@ pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod time;
 pub(crate) mod transfer;
+pub(crate) mod wait;
 pub(crate) mod xattr;

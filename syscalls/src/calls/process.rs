@@ -3,7 +3,7 @@
 use abi::{Errno, TASK_SIZE};
 
 use crate::context::Context;
-use crate::error::{Because, Error, Outcome, Result};
+use crate::error::{Because, Outcome, Result};
 use crate::machine::ExitStatus;
 use crate::named::ArchOperation;
 use crate::user::UserPtr;
@@ -24,66 +24,6 @@ pub(crate) fn exit(cx: &Context<'_>, status: i32) -> Result<Outcome> {
 pub(crate) fn exit_group(cx: &Context<'_>, status: i32) -> Result<Outcome> {
     cx.process.begin_exit(ExitStatus::Exited(status));
     Ok(Outcome::Ended)
-}
-
-/// Options of wait4(2) and waitid(2).
-const WNOHANG: u32 = 1;
-const WUNTRACED: u32 = 2;
-const WEXITED: u32 = 4;
-const WCONTINUED: u32 = 8;
-const WNOWAIT: u32 = 0x0100_0000;
-/// `__WNOTHREAD`, `__WALL`, `__WCLONE`.
-const CLONE_OPTIONS: u32 = 0xe000_0000;
-
-fn no_children() -> Error {
-    Errno::ECHILD.because("the process has no children")
-}
-
-/// wait4(2): waits for a child.
-///
-/// # Differences from Linux
-/// There are no children yet, and so every wait is `ECHILD`.
-pub(crate) fn wait4(
-    _: &Context<'_>,
-    pid: i32,
-    _status: UserPtr<i32>,
-    options: u32,
-    _usage: UserPtr<abi::process::Rusage>,
-) -> Result<u32> {
-    if options & !(WNOHANG | WUNTRACED | WCONTINUED | CLONE_OPTIONS) != 0 {
-        return Err(Errno::EINVAL.because("unknown options"));
-    }
-    if pid == i32::MIN {
-        return Err(Errno::ESRCH.because("no such process group"));
-    }
-    Err(no_children())
-}
-
-/// waitid(2): waits for a child.
-///
-/// # Differences from Linux
-/// There are no children yet, and so every wait is `ECHILD`.
-pub(crate) fn waitid(
-    _: &Context<'_>,
-    which: i32,
-    id: i32,
-    _info: UserPtr<abi::signal::SigInfo>,
-    options: u32,
-    _usage: UserPtr<abi::process::Rusage>,
-) -> Result<u32> {
-    const P_ALL: i32 = 0;
-    const P_PID: i32 = 1;
-    const P_PGID: i32 = 2;
-    let states = WEXITED | WUNTRACED | WCONTINUED;
-    if options & !(states | WNOHANG | WNOWAIT | CLONE_OPTIONS) != 0 || options & states == 0 {
-        return Err(Errno::EINVAL.because("unknown options, or no change to wait for"));
-    }
-    match which {
-        P_ALL => Err(no_children()),
-        P_PID if id > 0 => Err(no_children()),
-        P_PGID if id >= 0 => Err(no_children()),
-        _ => Err(Errno::EINVAL.because("no such kind of number, or no such number")),
-    }
 }
 
 /// Operations of arch_prctl(2).
@@ -183,18 +123,6 @@ pub(crate) fn get_robust_list(
 mod tests {
     use super::*;
     use crate::fake::kit::{self, BAD_ADDRESS};
-
-    #[test]
-    fn there_are_no_children_to_wait_for() {
-        let kit = kit::process();
-        let any = u64::MAX;
-        assert_eq!(kit.call("wait4", [any, 0, 0, 0, 0, 0]), Err(Errno::ECHILD));
-        assert_eq!(kit.call("wait4", [any, 0, 1, 0, 0, 0]), Err(Errno::ECHILD));
-        assert_eq!(kit.call("wait4", [any, 0, 0x100, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(kit.call("waitid", [0, 0, 0, 4, 0, 0]), Err(Errno::ECHILD));
-        assert_eq!(kit.call("waitid", [0, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(kit.call("waitid", [9, 0, 0, 4, 0, 0]), Err(Errno::EINVAL));
-    }
 
     #[test]
     fn segment_bases_are_the_applications() {

@@ -25,6 +25,10 @@ const FETCH: u64 = 16;
 /// Length of the `syscall` instruction, in bytes.
 const SYSCALL_LEN: u64 = 2;
 
+/// Where calls and accesses have their addresses, and how much room a thread has for them.
+const CALLS: u64 = 0x0100_0000;
+const CALLS_PER_THREAD: u64 = 0x0100_0000;
+
 /// What ends a handler whose registers were replaced by those of an outer level.
 struct Jump;
 
@@ -51,7 +55,9 @@ impl Application {
         programs: Arc<Mutex<HashMap<u64, Program>>>,
         registers: Registers,
     ) -> Self {
-        Self { registers, thread, task, programs, depth: 0, next_address: 0x0100_0000 }
+        // Each thread has its own addresses: one may go on at that of another's call.
+        let next_address = CALLS + CALLS_PER_THREAD * thread.id as u64;
+        Self { registers, thread, task, programs, depth: 0, next_address }
     }
 
     /// Runs from where the registers say until the thread ends.
@@ -86,6 +92,21 @@ impl Application {
         }
         self.after_interruption(here);
         self.registers.rax
+    }
+
+    /// Makes the system call `name`, from which another thread returns too: in that one, `child`
+    /// runs.
+    pub fn fork(
+        &mut self,
+        name: &str,
+        arguments: &[u64],
+        child: impl Fn(&mut Self) + Send + Sync + 'static,
+    ) -> u64 {
+        let here = self.next_address + 16;
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.insert(here, Arc::new(child));
+        drop(programs);
+        self.call(name, arguments)
     }
 
     /// The `syscall` instruction before `here`.

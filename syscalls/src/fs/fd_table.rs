@@ -4,9 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use spin::Mutex;
 
 use crate::error::{Because, Result};
+use crate::joint::Joint;
 
 use super::open_file::OpenFile;
 
@@ -33,7 +33,7 @@ struct Slot {
 /// The descriptors of a process.
 #[derive(Default)]
 pub struct FdTable {
-    slots: Mutex<Slots>,
+    slots: Joint<Slots>,
 }
 
 #[derive(Default, Clone)]
@@ -56,11 +56,10 @@ impl FdTable {
     /// # Errors
     /// `EBADF` when it is not open.
     pub fn get(&self, fd: Fd) -> Result<Arc<OpenFile>> {
-        let slots = self.slots.lock();
-        match slots.slots.get(fd.0 as usize) {
+        self.slots.with(|slots| match slots.slots.get(fd.0 as usize) {
             Some(Some(slot)) => Ok(slot.open.clone()),
             _ => Err(not_open()),
-        }
+        })
     }
 
     /// Makes the lowest free descriptor from `lowest` on refer to `open`; `limit` is
@@ -75,17 +74,18 @@ impl FdTable {
         on_exec: OnExec,
         limit: u64,
     ) -> Result<Fd> {
-        let mut slots = self.slots.lock();
-        let start = lowest.max(slots.first_free);
-        let free = slots.slots.iter().skip(start).position(Option::is_none);
-        let index = free.map_or(start.max(slots.slots.len()), |free| start + free);
-        let fd = checked(index, limit)
-            .ok_or_else(|| Errno::EMFILE.because("too many descriptors are open"))?;
-        slots.put(index, Slot { open, closes_on_exec: on_exec == OnExec::Close })?;
-        if start == slots.first_free {
-            slots.first_free = index + 1;
-        }
-        Ok(fd)
+        self.slots.with(|slots| {
+            let start = lowest.max(slots.first_free);
+            let free = slots.slots.iter().skip(start).position(Option::is_none);
+            let index = free.map_or(start.max(slots.slots.len()), |free| start + free);
+            let fd = checked(index, limit)
+                .ok_or_else(|| Errno::EMFILE.because("too many descriptors are open"))?;
+            slots.put(index, Slot { open, closes_on_exec: on_exec == OnExec::Close })?;
+            if start == slots.first_free {
+                slots.first_free = index + 1;
+            }
+            Ok(fd)
+        })
     }
 
     /// Makes exactly `fd` refer to `open`, and returns what it referred to before: dup3(2).
@@ -104,7 +104,7 @@ impl FdTable {
             .filter(|&index| checked(index, limit).is_some())
             .ok_or_else(|| Errno::EBADF.because("the new descriptor is out of range"))?;
         let slot = Slot { open, closes_on_exec: on_exec == OnExec::Close };
-        Ok(self.slots.lock().put(index, slot)?.map(|slot| slot.open))
+        self.slots.with(|slots| Ok(slots.put(index, slot)?.map(|slot| slot.open)))
     }
 
     /// Frees `fd` and returns what it referred to. The caller drops that with no lock held.
@@ -113,27 +113,38 @@ impl FdTable {
     /// `EBADF` when it is not open.
     pub fn remove(&self, fd: Fd) -> Result<Arc<OpenFile>> {
         let index = fd.index().ok_or_else(not_open)?;
-        self.slots.lock().take(index).map(|slot| slot.open).ok_or_else(not_open)
+        self.slots.with(|slots| slots.take(index)).map(|slot| slot.open).ok_or_else(not_open)
     }
 
     /// Frees the descriptors from `first` to `last` and returns what they referred to:
-    /// close_range(2), and exit with all of them.
+    /// close_range(2).
     pub fn remove_range(&self, first: usize, last: usize) -> Vec<Arc<OpenFile>> {
-        let mut slots = self.slots.lock();
-        let end = slots.slots.len().min(last.saturating_add(1));
-        let open = (first..end).filter_map(|index| slots.take(index)).map(|slot| slot.open);
-        open.collect()
+        self.slots.with(|slots| {
+            let end = slots.slots.len().min(last.saturating_add(1));
+            let open = (first..end).filter_map(|index| slots.take(index)).map(|slot| slot.open);
+            open.collect()
+        })
+    }
+
+    /// Ends the use of the table and returns what its descriptors referred to, unless another
+    /// process uses it still: the end of a process.
+    pub(crate) fn leave(&self) -> Vec<Arc<OpenFile>> {
+        let slots = self.slots.leave(Slots::default()).unwrap_or_default().slots;
+        slots.into_iter().flatten().map(|slot| slot.open).collect()
     }
 
     /// Frees the descriptors that close on execve(2) and returns what they referred to.
     pub fn remove_on_exec(&self) -> Vec<Arc<OpenFile>> {
-        let mut slots = self.slots.lock();
-        let closing = |slots: &Slots, index: usize| {
-            slots.slots[index].as_ref().is_some_and(|slot| slot.closes_on_exec)
-        };
-        let indices: Vec<_> =
-            (0..slots.slots.len()).filter(|&index| closing(&slots, index)).collect();
-        indices.into_iter().filter_map(|index| slots.take(index)).map(|slot| slot.open).collect()
+        let closes = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.closes_on_exec);
+        self.slots.with(|slots| {
+            let len = slots.slots.len();
+            let closing: Vec<_> = (0..len).filter(|&index| closes(&slots.slots[index])).collect();
+            closing
+                .into_iter()
+                .filter_map(|index| slots.take(index))
+                .map(|slot| slot.open)
+                .collect()
+        })
     }
 
     /// Whether `fd` closes on execve(2).
@@ -141,12 +152,11 @@ impl FdTable {
     /// # Errors
     /// `EBADF` when it is not open.
     pub fn on_exec(&self, fd: Fd) -> Result<OnExec> {
-        let slots = self.slots.lock();
-        match fd.index().and_then(|index| slots.slots.get(index)) {
+        self.slots.with(|slots| match fd.index().and_then(|index| slots.slots.get(index)) {
             Some(Some(slot)) if slot.closes_on_exec => Ok(OnExec::Close),
             Some(Some(_)) => Ok(OnExec::Keep),
             _ => Err(not_open()),
-        }
+        })
     }
 
     /// Says whether `fd` closes on execve(2).
@@ -154,36 +164,48 @@ impl FdTable {
     /// # Errors
     /// `EBADF` when it is not open.
     pub fn set_on_exec(&self, fd: Fd, on_exec: OnExec) -> Result<()> {
-        let mut slots = self.slots.lock();
-        match fd.index().and_then(|index| slots.slots.get_mut(index)) {
+        self.slots.with(|slots| match fd.index().and_then(|index| slots.slots.get_mut(index)) {
             Some(Some(slot)) => {
                 slot.closes_on_exec = on_exec == OnExec::Close;
                 Ok(())
             }
             _ => Err(not_open()),
-        }
+        })
     }
 
     /// As [`FdTable::set_on_exec`] for all open descriptors from `first` to `last`.
     pub fn set_range_on_exec(&self, first: usize, last: usize, on_exec: OnExec) {
-        let mut slots = self.slots.lock();
         let count = last.saturating_add(1).saturating_sub(first);
-        for slot in slots.slots.iter_mut().skip(first).take(count).flatten() {
-            slot.closes_on_exec = on_exec == OnExec::Close;
-        }
+        self.slots.with(|slots| {
+            for slot in slots.slots.iter_mut().skip(first).take(count).flatten() {
+                slot.closes_on_exec = on_exec == OnExec::Close;
+            }
+        });
     }
 
     /// The open descriptors, in ascending order: /proc/self/fd.
     pub fn open_descriptors(&self) -> Vec<Fd> {
-        let slots = self.slots.lock();
-        let open = slots.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
-        open.filter_map(|(index, _)| i32::try_from(index).ok().map(Fd)).collect()
+        self.slots.with(|slots| {
+            let open = slots.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
+            open.filter_map(|(index, _)| i32::try_from(index).ok().map(Fd)).collect()
+        })
     }
 
     /// A copy that refers to the same open files: fork(2).
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        Self { slots: Mutex::new(self.slots.lock().clone()) }
+        Self { slots: self.slots.copy() }
+    }
+
+    /// The same table for one more process: `CLONE_FILES`.
+    #[must_use]
+    pub(crate) fn share(&self) -> Self {
+        Self { slots: self.slots.share() }
+    }
+
+    /// Makes the table this process's alone: execve(2), unshare(2).
+    pub(crate) fn separate(&self) {
+        self.slots.separate();
     }
 }
 

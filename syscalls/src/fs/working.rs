@@ -1,13 +1,14 @@
 //! From where a process sees the tree: root and working directory, and its umask.
 
 use abi::fs::Mode;
-use spin::Mutex;
+
+use crate::joint::Joint;
 
 use super::mount::Location;
 
 /// Root, working directory and umask of a process (`fs_struct` of Linux).
 pub struct FsContext {
-    state: Mutex<State>,
+    state: Joint<State>,
 }
 
 #[derive(Clone)]
@@ -22,47 +23,65 @@ impl FsContext {
     #[must_use]
     pub fn new(root: Location) -> Self {
         let umask = Mode::GROUP_WRITE | Mode::OTHERS_WRITE;
-        Self { state: Mutex::new(State { working: root.clone(), root, umask }) }
+        Self { state: Joint::new(State { working: root.clone(), root, umask }) }
     }
 
     /// The root directory.
     #[must_use]
     pub fn root(&self) -> Location {
-        self.state.lock().root.clone()
+        self.state.with(|state| state.root.clone())
     }
 
     /// The working directory.
     #[must_use]
     pub fn working_directory(&self) -> Location {
-        self.state.lock().working.clone()
+        self.state.with(|state| state.working.clone())
     }
 
     /// The permission bits that new files do not get.
     #[must_use]
     pub fn umask(&self) -> Mode {
-        self.state.lock().umask
+        self.state.with(|state| state.umask)
     }
 
     /// Changes the root directory: chroot(2).
     pub fn set_root(&self, root: Location) {
-        let old = core::mem::replace(&mut self.state.lock().root, root);
+        let old = self.state.with(|state| core::mem::replace(&mut state.root, root));
         drop(old);
     }
 
     /// Changes the working directory: chdir(2).
     pub fn set_working_directory(&self, working: Location) {
-        let old = core::mem::replace(&mut self.state.lock().working, working);
+        let old = self.state.with(|state| core::mem::replace(&mut state.working, working));
         drop(old);
     }
 
     /// Sets the umask and returns what it was: umask(2).
     pub fn set_umask(&self, umask: Mode) -> Mode {
-        core::mem::replace(&mut self.state.lock().umask, umask & Mode::ALL)
+        self.state.with(|state| core::mem::replace(&mut state.umask, umask & Mode::ALL))
     }
 
     /// A copy: fork(2).
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        Self { state: Mutex::new(self.state.lock().clone()) }
+        Self { state: self.state.copy() }
+    }
+
+    /// The same for one more process: `CLONE_FS`.
+    #[must_use]
+    pub(crate) fn share(&self) -> Self {
+        Self { state: self.state.share() }
+    }
+
+    /// Ends the use of both directories, and leaves `root`: the end of a process.
+    pub(crate) fn leave(&self, root: Location) {
+        let umask = self.umask();
+        let old = self.state.leave(State { working: root.clone(), root, umask });
+        drop(old);
+    }
+
+    /// Makes it this process's alone: execve(2), unshare(2).
+    pub(crate) fn separate(&self) {
+        self.state.separate();
     }
 }

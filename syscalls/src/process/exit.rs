@@ -1,8 +1,13 @@
 //! The end of threads and processes: exit(2), exit_group(2), death by a signal.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::signal::{Signal, si};
 
 use crate::machine::{ExitStatus, Flow};
+use crate::signal::info;
+use crate::system::System;
 
 use super::{Attention, Process, Thread};
 
@@ -34,23 +39,82 @@ impl Thread {
             let last = ExitStatus::Exited(*process.last_status.lock());
             let status = process.exit.lock().unwrap_or(last);
             crate::trace::exit(self, status);
-            self.end_process(process, status);
+            self.release(process);
+            end_process(self.system(), process, status);
         }
+        self.detach();
         Flow::End
     }
 
-    /// The end of the program that the kernel started is the end of the machine.
-    fn end_process(&self, process: &Arc<Process>, status: ExitStatus) {
+    /// Gives back what the process has: all that is left is what its parent may ask for.
+    fn release(&self, process: &Process) {
         let system = self.system();
         process.timers.disarm_all(system);
         // The last descriptor of a file may have something to do, also for the host.
-        for open in process.files.remove_range(0, usize::MAX) {
+        for open in process.files.leave() {
             // Nobody is left to be told of an error.
             let _ = crate::fs::close(system, process, &open);
         }
-        system.processes.remove(process.id());
-        if system.program() == process.id() {
-            system.machine.power_off(status);
+        process.paths.leave(system.vfs.root().clone());
+        let nothing = system.empty_memory();
+        if let Some(machine) = self.machine_if_known() {
+            machine.set_space(nothing.space().clone());
         }
+        process.set_memory(nothing.clone());
+        process.return_memory();
+    }
+}
+
+/// Tells everybody concerned that a process has ended. The end of the program that the kernel
+/// started is the end of the machine.
+fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
+    if system.program() == process.id() {
+        for other in system.processes.all() {
+            other.begin_exit(ExitStatus::Killed(Signal::SIGKILL.number()));
+        }
+        system.processes.remove(process.id());
+        system.machine.power_off(status);
+        return;
+    }
+    if process.session() == process.id() {
+        system.terminal.lose_session(system, process.session());
+    }
+    let guarded = guarded_groups(system, process);
+    let orphans = system.processes.end(process, status);
+    for orphan in orphans {
+        tell_orphan(system, process, &orphan);
+    }
+    for group in guarded {
+        if system.processes.is_orphaned(group) {
+            system.release_orphaned_group(group);
+        }
+    }
+    process.report_end(system, status);
+}
+
+/// The groups that the end of `process` may orphan: its own and its children's.
+fn guarded_groups(system: &System, process: &Process) -> Vec<u32> {
+    let children = system.processes.children(process.id());
+    let mut groups: Vec<u32> = children.iter().map(|child| child.group()).collect();
+    groups.push(process.group());
+    groups.sort_unstable();
+    groups.dedup();
+    groups.retain(|&group| !system.processes.is_orphaned(group));
+    groups
+}
+
+/// Tells a child that its parent has ended, and the new parent if the child has ended too.
+fn tell_orphan(system: &System, parent: &Process, orphan: &Process) {
+    orphan.publish_answers();
+    orphan.set_exit_signal(Some(Signal::SIGCHLD));
+    if let Some(status) = orphan.ended() {
+        orphan.report_end(system, status);
+        return;
+    }
+    let signal = orphan.properties.lock().parent_death_signal;
+    if let Some(signal) = Signal::new(signal) {
+        let (id, user) = (parent.id(), parent.credentials().users.real);
+        // Standard signals are never refused; a real-time one may be too many.
+        let _ = orphan.send_signal(signal, info::user(signal, si::USER, id, user));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`Process`]: what threads share: memory, descriptors, signals, credentials, limits
 //! - [`Thread`]: one flow of control, and the entries that the machine calls
-//! - [`ProcessTable`]: all processes by number
+//! - [`ProcessTable`]: all processes by number, and who belongs to whom
 //! - [`Credentials`], [`Limits`]: what a process may do
 
 mod answers;
@@ -12,12 +12,17 @@ pub mod exec;
 #[cfg(test)]
 mod exec_tests;
 mod exit;
+#[cfg(test)]
+mod family_tests;
+pub(crate) mod fork;
 pub(crate) mod futex;
 pub mod limits;
 mod rseq;
 mod shared;
 pub(crate) mod table;
 mod thread;
+mod usage;
+pub(crate) mod wait;
 
 pub(crate) use attention::Attention;
 pub use credentials::{Capability, Credentials};

@@ -62,6 +62,16 @@ pub(crate) struct Rseq {
 }
 
 impl Rseq {
+    /// Takes over the registration of the thread that made this one: fork(2).
+    pub(super) fn inherit(&self, parent: &Self) {
+        *self.registration.lock() = *parent.registration.lock();
+    }
+
+    /// Forgets the registration: execve(2).
+    pub(super) fn reset(&self) {
+        *self.registration.lock() = None;
+    }
+
     /// rseq(2): registers the structure of the calling thread, or takes it back.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use spin::Mutex;
+use abi::process::CloneFlags;
+use abi::signal::Signal;
+use spin::{Mutex, Once};
 
 use crate::error::Result;
 use crate::fs::{FdTable, FsContext};
@@ -12,13 +14,18 @@ use crate::machine::ExitStatus;
 use crate::mm::AddressSpace;
 use crate::signal::ProcessSignals;
 use crate::time::IntervalTimers;
+use crate::wait::WaitQueue;
 
+use super::fork::BorrowedMemory;
+use super::usage::Usage;
+use super::wait::Report;
 use super::{Credentials, Limits, Thread};
 
 /// The number of the kernel's own process, which adopts and reaps orphans.
 pub(super) const REAPER: u32 = 1;
 
 /// Properties of a process that prctl(2) keeps.
+#[derive(Clone)]
 pub(crate) struct Properties {
     /// The signal for it when its parent ends; 0 for none.
     pub(crate) parent_death_signal: u8,
@@ -37,6 +44,11 @@ impl Default for Properties {
 }
 
 impl Properties {
+    /// Those of a child.
+    fn of_child(&self) -> Self {
+        Self { parent_death_signal: 0, is_subreaper: false, ..self.clone() }
+    }
+
     /// By how much its timers may be late, in nanoseconds.
     pub(crate) fn timer_slack(&self) -> u64 {
         /// What Linux gives its first process.
@@ -67,6 +79,18 @@ pub struct Process {
     pub(crate) timers: IntervalTimers,
     /// How it ends, from the moment when that is clear.
     pub(super) exit: Mutex<Option<ExitStatus>>,
+    /// How it has ended; then it only waits to be told of.
+    ended: Once<ExitStatus>,
+    /// The signal its parent gets when it ends.
+    exit_signal: Mutex<Option<Signal>>,
+    /// What its parent has not been told of yet.
+    pub(super) report: Mutex<Option<Report>>,
+    /// Woken when a child has ended, stopped or gone on.
+    pub(crate) children_changed: WaitQueue,
+    /// The parent that waits until the memory is no longer used: vfork(2).
+    pub(super) borrowed: Mutex<Option<Arc<BorrowedMemory>>>,
+    /// Whether it has called execve(2) since it was made.
+    has_executed: AtomicBool,
     pub(super) last_status: Mutex<i32>,
     /// What prctl(2) keeps.
     pub(crate) properties: Mutex<Properties>,
@@ -74,6 +98,10 @@ pub struct Process {
     nice: AtomicI32,
     /// CPU time in nanoseconds of threads that have ended.
     ended_cpu_ns: AtomicU64,
+    /// Most pages that were resident in an address space it no longer has.
+    peak_pages: AtomicU64,
+    /// What the children used that were waited for, and theirs.
+    pub(super) children_usage: Mutex<Usage>,
 }
 
 impl Process {
@@ -97,10 +125,42 @@ impl Process {
             signals: ProcessSignals::default(),
             timers: IntervalTimers::default(),
             exit: Mutex::new(None),
+            ended: Once::new(),
+            exit_signal: Mutex::new(Some(Signal::SIGCHLD)),
+            report: Mutex::new(None),
+            children_changed: WaitQueue::new(),
+            borrowed: Mutex::new(None),
+            has_executed: AtomicBool::new(false),
             last_status: Mutex::new(0),
             properties: Mutex::new(Properties::default()),
             nice: AtomicI32::new(0),
             ended_cpu_ns: AtomicU64::new(0),
+            peak_pages: AtomicU64::new(0),
+            children_usage: Mutex::new(Usage::default()),
+        }
+    }
+
+    /// A child of this process, or with `CLONE_PARENT` of its parent, which shares with it what
+    /// `flags` say and has copies of the rest. It is in no table yet.
+    pub(super) fn child(&self, id: u32, memory: Arc<AddressSpace>, flags: CloneFlags) -> Self {
+        let parent = if flags.contains(CloneFlags::PARENT) { self.parent() } else { self.id };
+        let shares = |flag| flags.contains(flag);
+        let files = &self.files;
+        let files = if shares(CloneFlags::FILES) { files.share() } else { files.duplicate() };
+        let paths = &self.paths;
+        let paths = if shares(CloneFlags::FS) { paths.share() } else { paths.duplicate() };
+        Self {
+            parent: AtomicU32::new(parent),
+            group: AtomicU32::new(self.group()),
+            session: AtomicU32::new(self.session()),
+            credentials: Mutex::new(self.credentials()),
+            files,
+            limits: self.limits.clone(),
+            oom_adjustment: AtomicI32::new(self.oom_adjustment.load(Ordering::Relaxed)),
+            signals: self.signals.of_child(flags),
+            properties: Mutex::new(self.properties.lock().of_child()),
+            nice: AtomicI32::new(self.nice()),
+            ..Self::new(id, memory, paths)
         }
     }
 
@@ -137,7 +197,8 @@ impl Process {
     /// Replaces its memory: execve(2).
     pub fn set_memory(&self, memory: Arc<AddressSpace>) {
         // The old address space is dropped after the lock is free.
-        let _old = core::mem::replace(&mut *self.memory.lock(), memory);
+        let old = core::mem::replace(&mut *self.memory.lock(), memory);
+        self.peak_pages.fetch_max(old.usage().resident_peak, Ordering::Relaxed);
     }
 
     /// Who it is and what it may do.
@@ -178,13 +239,6 @@ impl Process {
         living.saturating_add(self.ended_cpu_ns.load(Ordering::Relaxed))
     }
 
-    /// Whether no process outside its group, but in its session, is the parent of a member:
-    /// nobody would continue the group once it has stopped (POSIX, 3.264).
-    #[must_use]
-    pub fn is_in_orphaned_group(&self) -> bool {
-        self.parent() == REAPER
-    }
-
     /// Changes who it is and what it may do.
     ///
     /// # Errors
@@ -211,13 +265,73 @@ impl Process {
         self.nice.store(nice, Ordering::Relaxed);
     }
 
-    /// Changes its process group.
-    pub(crate) fn set_group(&self, group: u32) {
+    /// Changes its parent, under the lock of the table.
+    pub(super) fn set_parent(&self, parent: u32) {
+        self.parent.store(parent, Ordering::Relaxed);
+    }
+
+    /// Changes its process group, under the lock of the table.
+    pub(super) fn set_group(&self, group: u32) {
         self.group.store(group, Ordering::Relaxed);
     }
 
-    /// Changes its session.
-    pub(crate) fn set_session(&self, session: u32) {
+    /// Changes its session, under the lock of the table.
+    pub(super) fn set_session(&self, session: u32) {
         self.session.store(session, Ordering::Relaxed);
+    }
+
+    /// How it has ended; `None` while it has not.
+    #[must_use]
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        self.ended.get().copied()
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_completed()
+    }
+
+    /// Says how it has ended, under the lock of the table.
+    pub(super) fn set_ended(&self, status: ExitStatus) {
+        self.ended.call_once(|| status);
+    }
+
+    /// The signal its parent gets when it ends.
+    #[must_use]
+    pub(crate) fn exit_signal(&self) -> Option<Signal> {
+        *self.exit_signal.lock()
+    }
+
+    /// Says which signal its parent gets when it ends.
+    pub(super) fn set_exit_signal(&self, signal: Option<Signal>) {
+        *self.exit_signal.lock() = signal;
+    }
+
+    /// Whether it has called execve(2) since it was made.
+    #[must_use]
+    pub(crate) fn has_executed(&self) -> bool {
+        self.has_executed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it has called execve(2).
+    pub(super) fn set_executed(&self) {
+        self.has_executed.store(true, Ordering::Relaxed);
+    }
+
+    /// What it has used itself, without its children.
+    #[must_use]
+    pub(crate) fn usage(&self) -> Usage {
+        let peak_pages = self.memory().usage().resident_peak;
+        Usage {
+            cpu_ns: self.cpu_time_ns(),
+            peak_pages: peak_pages.max(self.peak_pages.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// What its children have used that were waited for, and theirs.
+    #[must_use]
+    pub(crate) fn children_usage(&self) -> Usage {
+        *self.children_usage.lock()
     }
 }

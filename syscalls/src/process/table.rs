@@ -1,12 +1,20 @@
-//! The table of processes.
+//! The table of processes: all by number, and who belongs to whom.
+//!
+//! Parents, groups and sessions change only under the lock of the table, so that a child that
+//! ends while its parent ends finds one parent or the other, and always one that looks.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use abi::Errno;
 use spin::Mutex;
 
+use crate::error::{Because, Result};
+use crate::machine::ExitStatus;
+
 use super::Process;
+use super::shared::REAPER;
 
 /// The number of the first program; 1 is the kernel's own.
 pub(super) const FIRST: u32 = 2;
@@ -21,7 +29,50 @@ pub struct ProcessTable {
 
 struct State {
     processes: BTreeMap<u32, Arc<Process>>,
+    children: Members,
+    groups: Members,
+    sessions: Members,
     next: u32,
+}
+
+/// Which processes belong to a parent, a group or a session: pairs of its number and theirs.
+struct Members(BTreeSet<(u32, u32)>);
+
+impl Members {
+    fn of(&self, whole: u32) -> impl Iterator<Item = u32> {
+        self.0.range((whole, 0)..=(whole, u32::MAX)).map(|&(_, member)| member)
+    }
+
+    fn has_any(&self, whole: u32) -> bool {
+        self.of(whole).next().is_some()
+    }
+
+    fn change(&mut self, member: u32, from: u32, to: u32) {
+        self.0.remove(&(from, member));
+        self.0.insert((to, member));
+    }
+}
+
+impl State {
+    fn get(&self, id: u32) -> Option<&Arc<Process>> {
+        self.processes.get(&id)
+    }
+
+    fn all(&self, members: impl Iterator<Item = u32>) -> Vec<Arc<Process>> {
+        members.filter_map(|id| self.get(id).cloned()).collect()
+    }
+
+    fn set_group(&mut self, process: &Process, group: u32) {
+        self.groups.change(process.id(), process.group(), group);
+        process.set_group(group);
+    }
+
+    /// Whether the parent of `member` is in its session, but not in its group.
+    fn has_guardian(&self, member: &Process) -> bool {
+        self.get(member.parent()).is_some_and(|parent| {
+            parent.group() != member.group() && parent.session() == member.session()
+        })
+    }
 }
 
 impl Default for ProcessTable {
@@ -34,41 +85,150 @@ impl ProcessTable {
     /// A table without processes.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: Mutex::new(State { processes: BTreeMap::new(), next: FIRST }) }
+        Self {
+            state: Mutex::new(State {
+                processes: BTreeMap::new(),
+                children: Members(BTreeSet::new()),
+                groups: Members(BTreeSet::new()),
+                sessions: Members(BTreeSet::new()),
+                next: FIRST,
+            }),
+        }
     }
 
-    /// A number for a new process or thread that no process has.
+    /// A number for a new process or thread that no process, group or session has.
     pub fn allocate_id(&self) -> u32 {
         let mut state = self.state.lock();
         loop {
             let id = state.next;
             state.next = if id + 1 == PID_MAX { FIRST } else { id + 1 };
-            if !state.processes.contains_key(&id) {
+            let is_taken = state.processes.contains_key(&id)
+                || state.groups.has_any(id)
+                || state.sessions.has_any(id);
+            if !is_taken {
                 return id;
             }
         }
     }
 
-    /// Adds a process.
+    /// Adds a process, with the parent, group and session it says it has.
     pub fn insert(&self, process: Arc<Process>) {
-        self.state.lock().processes.insert(process.id(), process);
+        let mut state = self.state.lock();
+        let id = process.id();
+        state.children.0.insert((process.parent(), id));
+        state.groups.0.insert((process.group(), id));
+        state.sessions.0.insert((process.session(), id));
+        state.processes.insert(id, process);
     }
 
-    /// Removes a process that has ended.
+    /// Removes a process that has ended; of several who try, one gets it.
     pub fn remove(&self, id: u32) -> Option<Arc<Process>> {
-        self.state.lock().processes.remove(&id)
+        let mut state = self.state.lock();
+        let process = state.processes.remove(&id)?;
+        state.children.0.remove(&(process.parent(), id));
+        state.groups.0.remove(&(process.group(), id));
+        state.sessions.0.remove(&(process.session(), id));
+        Some(process)
     }
 
     /// The process with this number.
     #[must_use]
     pub fn get(&self, id: u32) -> Option<Arc<Process>> {
-        self.state.lock().processes.get(&id).cloned()
+        self.state.lock().get(id).cloned()
     }
 
     /// All processes, in the order of their numbers.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Process>> {
         self.state.lock().processes.values().cloned().collect()
+    }
+
+    /// The processes of a group.
+    #[must_use]
+    pub(crate) fn group(&self, group: u32) -> Vec<Arc<Process>> {
+        let state = self.state.lock();
+        state.all(state.groups.of(group))
+    }
+
+    /// The children of a process.
+    #[must_use]
+    pub(crate) fn children(&self, parent: u32) -> Vec<Arc<Process>> {
+        let state = self.state.lock();
+        state.all(state.children.of(parent))
+    }
+
+    /// The first value that `look` has for a child of `parent`. It is called with the lock
+    /// held.
+    pub(super) fn find_child<T>(
+        &self,
+        parent: u32,
+        look: impl FnMut(&Arc<Process>) -> Option<T>,
+    ) -> Option<T> {
+        let state = self.state.lock();
+        state.children.of(parent).filter_map(|id| state.get(id)).find_map(look)
+    }
+
+    /// Puts a process into a group of its session, or a new one with its own number.
+    ///
+    /// # Errors
+    /// `EPERM` when it leads its session, or there is no such group in it.
+    pub(crate) fn join_group(&self, process: &Process, group: u32) -> Result<()> {
+        let mut state = self.state.lock();
+        if process.session() == process.id() {
+            return Err(Errno::EPERM.because("the process leads a session"));
+        }
+        let is_in_session =
+            |id| state.get(id).is_some_and(|other| other.session() == process.session());
+        if group != process.id() && !state.groups.of(group).any(is_in_session) {
+            return Err(Errno::EPERM.because("no such group in the session"));
+        }
+        state.set_group(process, group);
+        Ok(())
+    }
+
+    /// Makes a process the leader of a new session and of a group in it.
+    ///
+    /// # Errors
+    /// `EPERM` when a group has its number.
+    pub(crate) fn lead_session(&self, process: &Process) -> Result<()> {
+        let mut state = self.state.lock();
+        let id = process.id();
+        if state.groups.has_any(id) {
+            return Err(Errno::EPERM.because("the process leads a group"));
+        }
+        state.sessions.change(id, process.session(), id);
+        process.set_session(id);
+        state.set_group(process, id);
+        Ok(())
+    }
+
+    /// Whether nobody could continue the group once it has stopped: no parent of a member is
+    /// in its session, but outside of the group (POSIX, 3.264).
+    #[must_use]
+    pub(crate) fn is_orphaned(&self, group: u32) -> bool {
+        let state = self.state.lock();
+        let members = state.groups.of(group).filter_map(|id| state.get(id));
+        !members.filter(|member| !member.has_ended()).any(|member| state.has_guardian(member))
+    }
+
+    /// Notes how a process has ended, with its children given to the next of its ancestors
+    /// that adopts orphans, or else to the reaper. Returns the children.
+    pub(super) fn end(&self, process: &Process, status: ExitStatus) -> Vec<Arc<Process>> {
+        let mut state = self.state.lock();
+        process.set_ended(status);
+        let heir = {
+            let parent_of = |one: &Arc<Process>| state.get(one.parent());
+            let ancestors =
+                core::iter::successors(state.get(process.parent()), |&one| parent_of(one));
+            let mut heirs = ancestors.filter(|one| one.properties.lock().is_subreaper);
+            heirs.find(|one| !one.has_ended()).map_or(REAPER, |heir| heir.id())
+        };
+        let orphans = state.all(state.children.of(process.id()));
+        for orphan in &orphans {
+            state.children.change(orphan.id(), process.id(), heir);
+            orphan.set_parent(heir);
+        }
+        orphans
     }
 }
 

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use abi::process::TASK_COMM_LEN;
-use spin::{Mutex, Once};
+use abi::process::{CloneFlags, TASK_COMM_LEN};
+use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Outcome, Result};
@@ -25,8 +25,9 @@ pub struct Thread {
     id: u32,
     system: Arc<System>,
     process: Arc<Process>,
-    /// The machine's side; set before the thread first waits.
-    machine: Once<Arc<dyn machine::Thread>>,
+    /// The machine's side: from before the thread first waits to its end. The machine's side
+    /// holds this one.
+    machine: Mutex<Option<Arc<dyn machine::Thread>>>,
     name: Mutex<[u8; TASK_COMM_LEN]>,
     /// Which signals it blocks, and those that wait for it.
     pub signals: ThreadSignals,
@@ -56,7 +57,7 @@ impl Thread {
             id: process.id(),
             system,
             process,
-            machine: Once::new(),
+            machine: Mutex::new(None),
             name: Mutex::new([0; TASK_COMM_LEN]),
             signals: ThreadSignals::default(),
             attention: Attention::default(),
@@ -80,14 +81,30 @@ impl Thread {
     /// # Errors
     /// `ENOMEM`.
     pub fn start(&self, registers: Registers) -> Result<()> {
+        self.start_from(ThreadStart { registers, ..ThreadStart::default() })
+    }
+
+    /// Starts the thread in this state, in the memory of its process.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(super) fn start_from(&self, start: ThreadStart) -> Result<()> {
         if let Some(this) = self.this.upgrade() {
             let space = self.process.memory().space().clone();
-            let start = ThreadStart { registers, ..ThreadStart::default() };
             let machine = self.system.machine.start_thread(this, space, start)?;
-            self.machine.call_once(|| machine);
+            self.attach(machine);
             self.publish_answers();
         }
         Ok(())
+    }
+
+    /// Takes over what a child has of the thread that made it: clone(2).
+    pub(super) fn inherit(&self, parent: &Self, flags: CloneFlags) {
+        *self.name.lock() = *parent.name.lock();
+        self.signals.inherit(&parent.signals, flags);
+        if !flags.contains(CloneFlags::VM) {
+            self.rseq.inherit(&parent.rseq);
+        }
     }
 
     /// Its number: gettid(2).
@@ -117,13 +134,14 @@ impl Thread {
     }
 
     /// The machine's side of the thread, which is the one that runs now.
-    pub(crate) fn machine(&self) -> &Arc<dyn machine::Thread> {
-        self.machine.call_once(|| self.system.machine.current_thread())
+    pub(crate) fn machine(&self) -> Arc<dyn machine::Thread> {
+        let mut machine = self.machine.lock();
+        machine.get_or_insert_with(|| self.system.machine.current_thread()).clone()
     }
 
-    /// The machine's side of the thread, once it is known.
-    pub(super) fn machine_if_known(&self) -> Option<&Arc<dyn machine::Thread>> {
-        self.machine.get()
+    /// The machine's side of the thread, while it is known.
+    pub(super) fn machine_if_known(&self) -> Option<Arc<dyn machine::Thread>> {
+        self.machine.lock().clone()
     }
 
     /// A handle of this thread that does not keep it.
@@ -131,9 +149,15 @@ impl Thread {
         self.this.clone()
     }
 
-    /// Connects the thread to the machine's side of it, once, before it first runs.
+    /// Connects the thread to the machine's side of it, before it first waits.
     pub fn attach(&self, machine: Arc<dyn machine::Thread>) {
-        self.machine.call_once(|| machine);
+        *self.machine.lock() = Some(machine);
+    }
+
+    /// Parts from the machine's side at the end, for each holds the other.
+    pub(super) fn detach(&self) {
+        let machine = self.machine.lock().take();
+        drop(machine);
     }
 
     /// The personality it belongs to.
@@ -204,7 +228,7 @@ impl Thread {
 
     /// Ends the thread's wait; see [`machine::Thread::unpark`].
     pub(crate) fn unpark(&self) {
-        if let Some(machine) = self.machine.get() {
+        if let Some(machine) = self.machine_if_known() {
             machine.unpark();
         }
     }
@@ -212,7 +236,7 @@ impl Thread {
     /// Makes the thread look for signals even while it computes; see
     /// [`machine::Thread::interrupt`].
     pub(crate) fn interrupt(&self) {
-        if let Some(machine) = self.machine.get() {
+        if let Some(machine) = self.machine_if_known() {
             machine.interrupt();
         }
     }
@@ -228,12 +252,14 @@ impl Thread {
 impl machine::Task for Thread {
     fn syscall(&self, registers: &mut Registers) -> Flow {
         let number = registers.orig_rax;
-        let cell = Cell::from_mut(registers);
-        let cx = Context::new(&self.system, &self.process, self, cell);
-        let result = if self.attention.has(Attention::TRACE) {
-            trace::call(&cx, number, || self.dispatch(&cx, number))
-        } else {
-            self.dispatch(&cx, number)
+        let result = {
+            let cell = Cell::from_mut(registers);
+            let cx = Context::new(&self.system, &self.process, self, cell);
+            if self.attention.has(Attention::TRACE) {
+                trace::call(&cx, number, || self.dispatch(&cx, number))
+            } else {
+                self.dispatch(&cx, number)
+            }
         };
         match result {
             Ok(Outcome::Value(value)) if !self.attention.is_needed() => {

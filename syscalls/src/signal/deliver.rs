@@ -4,11 +4,12 @@ use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, sa};
 
 use crate::error::{Outcome, Result};
 use crate::machine::{ExitStatus, Flow, Registers};
+use crate::process::wait::Report;
 use crate::process::{Attention, Thread};
 use crate::report;
 
 use super::restart::Restart;
-use super::state::{Own, Shared};
+use super::state::{Job, Own, Shared};
 use super::{Disposition, SignalSet, frame, info};
 
 /// A signal to act upon.
@@ -69,7 +70,7 @@ impl Thread {
             crate::trace::signal(self, &delivery.info);
             match delivery.disposition {
                 Disposition::Ignore => {}
-                Disposition::Stop => self.wait_for_continuation(),
+                Disposition::Stop => self.stop(delivery.signal),
                 Disposition::Terminate => self.die(delivery.signal),
                 Disposition::Core => {
                     report::of_death(self, delivery.signal, &delivery.info, registers);
@@ -89,17 +90,11 @@ impl Thread {
     fn next_delivery(&self) -> Option<Delivery> {
         let mut shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
-        let mut delivery = choose(&mut shared, &mut own);
+        let delivery = choose(&mut shared, &mut own);
         self.refresh(&shared, &own);
-        if let Some(delivery) = &mut delivery
-            && delivery.disposition == Disposition::Stop
-        {
-            // With the lock held: a continuation that comes later finds the process stopped.
-            if self.can_stop(delivery.signal) {
-                shared.stopped = true;
-            } else {
-                delivery.disposition = Disposition::Ignore;
-            }
+        if delivery.as_ref().is_some_and(|one| one.disposition == Disposition::Stop) {
+            // With the lock held: a continuation that comes later undoes it.
+            shared.job = Job::Stopping;
         }
         delivery
     }
@@ -152,18 +147,29 @@ impl Thread {
         self.process().begin_exit(ExitStatus::Killed(signal.number()));
     }
 
-    /// Whether a signal whose disposition is to stop may do so.
+    /// Stops the process until `SIGCONT`, unless that has come already.
     ///
-    /// The group of a program that the kernel started is orphaned: nobody could continue it,
-    /// so that of the signals that stop only `SIGSTOP` does (POSIX, 2.4.3).
-    fn can_stop(&self, signal: Signal) -> bool {
-        signal == Signal::SIGSTOP || !self.process().is_in_orphaned_group()
-    }
-
-    /// Waits, stopped, until `SIGCONT`.
-    fn wait_for_continuation(&self) {
-        while self.process().signals.state.lock().stopped && !self.attention.has(Attention::EXIT) {
+    /// In an orphaned group, which nobody could continue, of the signals that stop only
+    /// `SIGSTOP` does (POSIX, 2.4.3).
+    fn stop(&self, signal: Signal) {
+        let (process, system) = (self.process(), self.system());
+        let can_stop = signal == Signal::SIGSTOP || !system.processes.is_orphaned(process.group());
+        {
+            let mut shared = process.signals.state.lock();
+            if shared.job == Job::Running {
+                return;
+            }
+            shared.job = if can_stop { Job::Stopped } else { Job::Running };
+        }
+        if !can_stop {
+            return;
+        }
+        process.report(system, Report::Stopped(signal));
+        while process.signals.is_stopped() && !self.attention.has(Attention::EXIT) {
             self.park(None);
+        }
+        if !self.attention.has(Attention::EXIT) {
+            process.report(system, Report::Continued);
         }
     }
 }

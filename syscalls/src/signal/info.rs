@@ -1,6 +1,10 @@
 //! What a signal says about its origin: sigaction(2), "The siginfo_t argument".
 
 use abi::signal::{SigInfo, Signal, si};
+use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
+
+use crate::process::Process;
+use crate::process::wait::Report;
 
 fn new(signal: Signal, code: i32, fields: &[u64]) -> SigInfo {
     let mut all = [0; 14];
@@ -18,6 +22,15 @@ pub fn kernel(signal: Signal) -> SigInfo {
 #[must_use]
 pub fn user(signal: Signal, code: i32, pid: u32, uid: u32) -> SigInfo {
     new(signal, code, &[u64::from(pid) | u64::from(uid) << 32])
+}
+
+/// From a child, whose end, stop or continuation `report` is. Times are in clock ticks.
+#[must_use]
+pub(crate) fn child(signal: Signal, child: &Process, report: Report) -> SigInfo {
+    let (code, status) = report.code_and_status();
+    let sender = u64::from(child.id()) | u64::from(child.credentials().users.real) << 32;
+    let ticks = child.cpu_time_ns() / (NS_PER_SECOND / TICKS_PER_SECOND);
+    new(signal, code, &[sender, u64::from(status.cast_unsigned()), ticks])
 }
 
 /// From the program's own access to `address`.

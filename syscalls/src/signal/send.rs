@@ -12,7 +12,7 @@ use crate::machine::ExitStatus;
 use crate::process::{Attention, Capability, Process, Thread};
 
 use super::pending::{Pending, QueueFull};
-use super::state::{Own, Shared};
+use super::state::{Job, Own, Shared};
 use super::{Disposition, RestartBlock, SignalSet, info};
 
 /// Whom a signal is for.
@@ -65,7 +65,7 @@ impl Target<'_> {
     pub(crate) fn send(&self, signal: Signal, info: SigInfo) -> Result<(), QueueFull> {
         let process = self.process();
         if signal == Signal::SIGKILL {
-            process.signals.state.lock().stopped = false;
+            process.signals.state.lock().job = Job::Running;
             process.begin_exit(ExitStatus::Killed(signal.number()));
             return Ok(());
         }
@@ -131,7 +131,8 @@ fn prepare_job_control(shared: &mut Shared, threads: &[Arc<Thread>], signal: Sig
     for thread in threads {
         thread.signals.state.lock().pending.discard(undone);
     }
-    if signal == Signal::SIGCONT && core::mem::take(&mut shared.stopped) {
+    if signal == Signal::SIGCONT {
+        shared.job = Job::Running;
         for thread in threads {
             thread.unpark();
         }

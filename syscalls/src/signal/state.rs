@@ -1,7 +1,10 @@
 //! The state of signals: what a process has, and what each of its threads has.
 
-use abi::signal::{SIGNAL_COUNT, SigAction, Signal};
+use abi::process::CloneFlags;
+use abi::signal::{SIG_DFL, SIG_IGN, SIGNAL_COUNT, SigAction, Signal};
 use spin::Mutex;
+
+use crate::joint::Joint;
 
 use super::pending::Pending;
 use super::{AlternateStack, Disposition, SignalSet};
@@ -12,27 +15,49 @@ pub struct ProcessSignals {
 }
 
 pub(super) struct Shared {
-    actions: [SigAction; SIGNAL_COUNT],
+    actions: Joint<Actions>,
     /// Signals for the process, which any of its threads may take.
     pub(super) pending: Pending,
-    /// Whether the process is stopped, until `SIGCONT`.
-    pub(super) stopped: bool,
+    /// Whether the process is stopped.
+    pub(super) job: Job,
+}
+
+/// What a process does on each signal.
+type Actions = [SigAction; SIGNAL_COUNT];
+
+/// Whether a process runs, as far as job control is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// It does.
+    Running,
+    /// A signal is about to stop it.
+    Stopping,
+    /// It is stopped, until `SIGCONT`.
+    Stopped,
 }
 
 impl Default for ProcessSignals {
     fn default() -> Self {
         let state = Shared {
-            actions: [SigAction::default(); SIGNAL_COUNT],
+            actions: Joint::new([SigAction::default(); SIGNAL_COUNT]),
             pending: Pending::default(),
-            stopped: false,
+            job: Job::Running,
         };
         Self { state: Mutex::new(state) }
     }
 }
 
+/// Lets every signal that has a handler have its default action again.
+fn reset_handlers(actions: &mut Actions) {
+    for action in actions.iter_mut() {
+        let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
+        *action = SigAction { handler, ..SigAction::default() };
+    }
+}
+
 impl Shared {
     pub(super) fn action(&self, signal: Signal) -> SigAction {
-        self.actions[signal.index()]
+        self.actions.with(|actions| actions[signal.index()])
     }
 
     pub(super) fn disposition(&self, signal: Signal) -> Disposition {
@@ -40,11 +65,41 @@ impl Shared {
     }
 
     pub(super) fn set_action(&mut self, signal: Signal, action: SigAction) {
-        self.actions[signal.index()] = action;
+        self.actions.with(|actions| actions[signal.index()] = action);
     }
 }
 
 impl ProcessSignals {
+    /// What a child has of them, as clone(2) says: the actions, or the same actions.
+    #[must_use]
+    pub(crate) fn of_child(&self, flags: CloneFlags) -> Self {
+        let child = Self::default();
+        {
+            let (state, mut new) = (self.state.lock(), child.state.lock());
+            new.actions = match flags.contains(CloneFlags::SIGHAND) {
+                true => state.actions.share(),
+                false => state.actions.copy(),
+            };
+        }
+        if flags.contains(CloneFlags::CLEAR_SIGHAND) {
+            child.reset_handlers();
+        }
+        child
+    }
+
+    /// What execve(2) does: the actions are this process's alone, and the handlers are gone.
+    pub(crate) fn reset_handlers(&self) {
+        let state = self.state.lock();
+        state.actions.separate();
+        state.actions.with(reset_handlers);
+    }
+
+    /// Whether the process is stopped.
+    #[must_use]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.lock().job == Job::Stopped
+    }
+
     /// Which signals wait for the process as a whole.
     #[must_use]
     pub fn pending(&self) -> SignalSet {
@@ -64,15 +119,6 @@ impl ProcessSignals {
             }
         }
         sets
-    }
-
-    /// What execve(2) does: handled signals get their default action, ignored ones stay so.
-    pub fn reset_handlers(&self) {
-        for action in &mut self.state.lock().actions {
-            if action.handler != abi::signal::SIG_IGN {
-                *action = SigAction::default();
-            }
-        }
     }
 }
 
@@ -105,6 +151,17 @@ pub(super) struct TrapRecord {
 }
 
 impl ThreadSignals {
+    /// Takes over what a child has of the thread that made it: the mask, and the alternate
+    /// stack where it has memory of its own or borrows it.
+    pub(crate) fn inherit(&self, parent: &Self, flags: CloneFlags) {
+        let (parent, mut own) = (parent.state.lock(), self.state.lock());
+        own.blocked = parent.blocked;
+        let runs_beside = flags.contains(CloneFlags::VM) && !flags.contains(CloneFlags::VFORK);
+        if !runs_beside {
+            own.stack = parent.stack;
+        }
+    }
+
     /// Which signals the thread blocks.
     #[must_use]
     pub fn blocked(&self) -> SignalSet {

@@ -30,19 +30,6 @@ pub(super) fn signal_group(system: &System, group: u32, signal: Signal) {
     system.signal_group(group, signal);
 }
 
-/// Whether no member of `group` has a parent in another group of its session, who could
-/// continue it.
-fn is_orphaned(system: &System, group: u32) -> bool {
-    let processes = system.processes.all();
-    !processes.iter().filter(|member| member.group() == group).any(|member| {
-        processes.iter().any(|parent| {
-            parent.id() == member.parent()
-                && parent.session() == member.session()
-                && parent.group() != group
-        })
-    })
-}
-
 impl Terminal {
     /// Lets a caller that is in the background of this terminal stop with `signal`: `SIGTTIN`
     /// before it reads, `SIGTTOU` before it writes or changes something.
@@ -63,7 +50,7 @@ impl Terminal {
                 _ => Ok(()),
             };
         }
-        if is_orphaned(cx.system, group) {
+        if cx.system.processes.is_orphaned(group) {
             return Err(Errno::EIO.because("the process group is orphaned"));
         }
         signal_group(cx.system, group, signal);
@@ -93,10 +80,23 @@ impl Terminal {
         if cx.process.session() != cx.process.id() {
             return Err(Errno::EPERM.because("the caller does not lead its session"));
         }
-        self.state().job = Job::default();
-        signal_group(cx.system, job.foreground, Signal::SIGHUP);
-        signal_group(cx.system, job.foreground, Signal::SIGCONT);
+        self.leave(cx.system, job);
         Ok(())
+    }
+
+    /// The leader of `session` has ended: if it is the controlling terminal, it is nobody's
+    /// now.
+    pub(crate) fn lose_session(&self, system: &System, session: u32) {
+        let job = self.state().job;
+        if job.controls(session) {
+            self.leave(system, job);
+        }
+    }
+
+    fn leave(&self, system: &System, job: Job) {
+        self.state().job = Job::default();
+        signal_group(system, job.foreground, Signal::SIGHUP);
+        signal_group(system, job.foreground, Signal::SIGCONT);
     }
 
     /// `TIOCSPGRP`: puts a process group of the caller's session into the foreground.

@@ -1,0 +1,165 @@
+//! New processes: fork(2), vfork(2), clone(2), clone3(2).
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use abi::Errno;
+use abi::process::{CloneFlags, RLIM_INFINITY, Resource};
+use abi::signal::Signal;
+use zerocopy::IntoBytes;
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::machine::{ExtendedStart, Registers, ThreadStart};
+use crate::mm::AddressSpace;
+use crate::wait::{Interruption, WaitQueue};
+
+use super::{Capability, Process, Thread};
+
+/// What a new process is asked to be. Addresses are 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NewProcess {
+    /// What it shares, and which of the other fields count.
+    pub(crate) flags: CloneFlags,
+    /// The signal its parent gets when it ends.
+    pub(crate) exit_signal: Option<Signal>,
+    /// Its stack pointer; 0 for the caller's.
+    pub(crate) stack_pointer: u64,
+    /// Where to store its number in the caller's memory.
+    pub(crate) parent_id_at: u64,
+    /// Where to store its number in its own memory, and to clear it when it ends.
+    pub(crate) child_id_at: u64,
+    /// Its thread pointer.
+    pub(crate) thread_pointer: u64,
+}
+
+/// Memory that a child uses while its parent waits: vfork(2).
+#[derive(Default)]
+pub(super) struct BorrowedMemory {
+    is_returned: AtomicBool,
+    returned: WaitQueue,
+}
+
+impl Process {
+    /// Lets the parent go on that waits for its memory, if one does.
+    pub(super) fn return_memory(&self) {
+        let borrowed = self.borrowed.lock().take();
+        if let Some(borrowed) = borrowed {
+            borrowed.is_returned.store(true, Ordering::SeqCst);
+            borrowed.returned.wake_all();
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Makes a child that goes on where the caller does, and returns its number.
+    ///
+    /// # Errors
+    /// `EINVAL` for flags that contradict each other or are not offered; `EAGAIN` when the
+    /// user has too many processes; `ENOMEM`.
+    pub(crate) fn fork(&self, new: &NewProcess) -> Result<u32> {
+        check(new.flags)?;
+        self.check_count()?;
+        let memory = match new.flags.contains(CloneFlags::VM) {
+            true => self.memory().clone(),
+            false => self.memory().fork()?,
+        };
+        let id = self.system.processes.allocate_id();
+        let child = Arc::new(self.process.child(id, memory.clone(), new.flags));
+        child.set_exit_signal(new.exit_signal);
+        let borrowed = new.flags.contains(CloneFlags::VFORK).then(Arc::<BorrowedMemory>::default);
+        child.borrowed.lock().clone_from(&borrowed);
+        self.start_child(&child, &memory, new)?;
+        if new.flags.contains(CloneFlags::PARENT_SETTID) {
+            // As on Linux, a bad address shows only in what is missing there.
+            let _ = self.memory().write(new.parent_id_at, id.as_bytes());
+        }
+        if let Some(borrowed) = borrowed {
+            self.wait_for_memory(&borrowed);
+        }
+        Ok(id)
+    }
+
+    fn start_child(
+        &self,
+        child: &Arc<Process>,
+        memory: &AddressSpace,
+        new: &NewProcess,
+    ) -> Result<()> {
+        let id = child.id();
+        let thread = Thread::new(self.system.clone(), child.clone());
+        thread.inherit(self.thread, new.flags);
+        if new.flags.contains(CloneFlags::CHILD_SETTID) {
+            let _ = memory.write(new.child_id_at, id.as_bytes());
+        }
+        if new.flags.contains(CloneFlags::CHILD_CLEARTID) {
+            thread.set_clear_id_at(new.child_id_at);
+        }
+        self.system.processes.insert(child.clone());
+        let started = thread.start_from(self.start_of_child(new));
+        if started.is_err() {
+            self.system.processes.remove(id);
+        }
+        started
+    }
+
+    /// The state of the caller, in which the call returns 0.
+    fn start_of_child(&self, new: &NewProcess) -> ThreadStart {
+        let caller = self.registers();
+        let rsp = if new.stack_pointer == 0 { caller.rsp } else { new.stack_pointer };
+        let machine = self.thread.machine();
+        let sets_pointer = new.flags.contains(CloneFlags::SETTLS);
+        ThreadStart {
+            registers: Registers { rax: 0, rsp, ..caller },
+            fs_base: if sets_pointer { new.thread_pointer } else { machine.fs_base() },
+            gs_base: machine.gs_base(),
+            extended_state: ExtendedStart::OfCaller,
+        }
+    }
+
+    /// Waits until the child does not use the memory any more. Only the end of the caller ends
+    /// the wait before.
+    fn wait_for_memory(&self, borrowed: &BorrowedMemory) {
+        let is_returned = || Ok(borrowed.is_returned.load(Ordering::SeqCst).then_some(()));
+        // The error says that the caller ends, and so does its call.
+        let _ = self.wait_until(&[&borrowed.returned], None, Interruption::Never, is_returned);
+    }
+
+    /// Fails when the user has as many processes as `RLIMIT_NPROC` allows.
+    fn check_count(&self) -> Result<()> {
+        let limit = self.process.limits().current(Resource::Processes);
+        let who = self.process.credentials();
+        let is_exempt = who.users.real == 0
+            || who.has(Capability::SysResource)
+            || who.has(Capability::SysAdmin);
+        if limit == RLIM_INFINITY || is_exempt {
+            return Ok(());
+        }
+        let is_own = |one: &&Arc<Process>| one.credentials().users.real == who.users.real;
+        if self.system.processes.all().iter().filter(is_own).count() as u64 >= limit {
+            return Err(Errno::EAGAIN.because("RLIMIT_NPROC is reached"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks what of the flags contradicts itself: clone(2), "ERRORS".
+fn check(flags: CloneFlags) -> Result<()> {
+    let has = |flag| flags.contains(flag);
+    if has(CloneFlags::SIGHAND) && !has(CloneFlags::VM) {
+        return Err(Errno::EINVAL.because("CLONE_SIGHAND needs CLONE_VM"));
+    }
+    if has(CloneFlags::SIGHAND) && has(CloneFlags::CLEAR_SIGHAND) {
+        return Err(Errno::EINVAL.because("handlers are shared or reset, not both"));
+    }
+    if has(CloneFlags::THREAD) {
+        return Err(Errno::EINVAL.because("threads are not offered"));
+    }
+    if flags.intersects(CloneFlags::NAMESPACES | CloneFlags::INTO_CGROUP) {
+        return Err(Errno::EINVAL.because("namespaces and control groups are not offered"));
+    }
+    if has(CloneFlags::PIDFD) {
+        return Err(Errno::EINVAL.because("descriptors of processes are not offered"));
+    }
+    Ok(())
+}
