@@ -65,13 +65,13 @@ pub static TABLE: &[Row] = rows! {
     close = calls::open::close, full;
     close_range = calls::open::close_range, full;
     memfd_create = calls::open::memfd_create,
-        partial("no seals and no huge pages");
+        partial("no huge pages");
     lseek = calls::descriptor::lseek, full;
     dup = calls::descriptor::dup, full;
     dup2 = calls::descriptor::dup2, full;
     dup3 = calls::descriptor::dup3, full;
     fcntl = calls::descriptor::fcntl,
-        partial("no leases, seals, notification or signals for ready files");
+        partial("no leases, notification or signals for ready files");
     ioctl = calls::descriptor::ioctl,
         partial("requests of block devices and of particular file systems are missing");
     flock = calls::lock::flock, full;

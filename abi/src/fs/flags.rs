@@ -328,6 +328,23 @@ bitflags! {
         const UNLOCK = raw::LOCK_UN;
     }
 
+    /// What can never be done to a file again: `F_ADD_SEALS` of fcntl(2).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Seals: u32 {
+        /// Add seals.
+        const SEAL = raw::F_SEAL_SEAL;
+        /// Make it shorter.
+        const SHRINK = raw::F_SEAL_SHRINK;
+        /// Make it longer.
+        const GROW = raw::F_SEAL_GROW;
+        /// Write to it.
+        const WRITE = raw::F_SEAL_WRITE;
+        /// Write to it but by mappings that there are already.
+        const FUTURE_WRITE = raw::F_SEAL_FUTURE_WRITE;
+        /// Change whether it can be executed.
+        const EXEC = raw::F_SEAL_EXEC;
+    }
+
     /// Flags of memfd_create(2).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct MemfdFlags: u32 {

@@ -9,7 +9,7 @@ pub mod records;
 
 pub use flags::{
     AccessMode, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, FileType, LockOperation,
-    MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, StatxMask, TransferFlags,
+    MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, Seals, StatxMask, TransferFlags,
 };
 pub use records::{
     Device, Dirent, Dirent64, Flock, Iovec, OpenHow, Stat, Statfs, Statx, StatxTime,

@@ -3,12 +3,12 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
-use abi::fs::{FileType, OpenFlags, fcntl as command, ioctl as request};
+use abi::fs::{FileType, OpenFlags, Seals, fcntl as command, ioctl as request};
 use abi::process::Resource;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
-use crate::fs::{Fd, OnExec, OpenFile, permission};
+use crate::fs::{Fd, OnExec, OpenFile, permission, seal};
 use crate::user::UserPtr;
 
 use super::{lock, open};
@@ -62,7 +62,7 @@ fn replace(cx: &Context<'_>, old: Fd, new: Fd, on_exec: OnExec) -> Result<i32> {
 /// fcntl(2).
 ///
 /// # Differences from Linux
-/// No leases, no directory notification, no file seals, no hints; `F_SETOWN` and `F_SETSIG`
+/// No leases, no directory notification, no hints; `F_SETOWN` and `F_SETSIG`
 /// are refused, as no signals are sent for ready files.
 pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
     let open = cx.process.files.get(fd)?;
@@ -98,6 +98,11 @@ pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
         command::F_SETPIPE_SZ => {
             open.file.set_pipe_size(cx, u64::from(argument as u32)).map(Into::into)
         }
+        command::F_ADD_SEALS => {
+            seal::add(&open, Seals::from_bits_retain(argument as u32))?;
+            Ok(0_u32.into())
+        }
+        command::F_GET_SEALS => seal::get(&open).map(|seals| seals.bits().into()),
         _ => Err(Errno::EINVAL.because("the command is not known")),
     }
 }

@@ -10,6 +10,7 @@ use zerocopy::FromBytes;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::open::{self, How};
+use crate::fs::seal::{self, ExecutableBits};
 use crate::fs::{self, Fd, OnExec, OpenFile};
 use crate::user::{UserPath, UserPtr};
 
@@ -145,20 +146,27 @@ pub(crate) fn close_range(
 /// memfd_create(2).
 ///
 /// # Differences from Linux
-/// Without seals and without huge pages: `MFD_HUGETLB` is refused, and fcntl(2) knows no
-/// `F_ADD_SEALS`.
+/// Without huge pages: `MFD_HUGETLB` is refused.
 pub(crate) fn memfd_create(cx: &Context<'_>, name: UserPath, flags: MemfdFlags) -> Result<i32> {
     /// Longest name, in bytes: what /proc shows as `memfd:NAME` fits a directory entry.
     const MEMFD_NAME_MAX: usize = abi::fs::NAME_MAX - "memfd:".len();
-    let known = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
-    if !known.contains(flags) {
+    use MemfdFlags as F;
+    if !F::all().difference(F::HUGETLB).contains(flags) {
         return Err(Errno::EINVAL.because("flags are not known or not supported"));
+    }
+    if flags.contains(F::EXEC | F::NOEXEC_SEAL) {
+        return Err(Errno::EINVAL.because("both executable and not"));
     }
     let name = name.read(cx)?;
     if name.len() > MEMFD_NAME_MAX {
         return Err(Errno::EINVAL.because("the name is too long"));
     }
     let opened = open::open_memory(cx, &name)?;
+    if flags.contains(F::NOEXEC_SEAL) {
+        seal::make_sealable(&opened, ExecutableBits::SealedOff)?;
+    } else if flags.contains(F::ALLOW_SEALING) {
+        seal::make_sealable(&opened, ExecutableBits::Kept)?;
+    }
     let on_exec = if flags.contains(MemfdFlags::CLOEXEC) { OnExec::Close } else { OnExec::Keep };
     add(cx, opened, 0, on_exec)
 }

@@ -9,6 +9,7 @@ use abi::fs::{Device, FallocateFlags, FileType, Mode, OpenFlags, RenameFlags};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::fs::seal::SealSet;
 use crate::machine::Page;
 use crate::mm::Mappings;
 
@@ -346,6 +347,11 @@ pub trait Inode: Any + Send + Sync {
     fn shared_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         let _ = index;
         Err(Errno::ENODEV.because("the file cannot be mapped"))
+    }
+
+    /// Its seals; `None` where it cannot have any.
+    fn seals(&self) -> Option<&SealSet> {
+        None
     }
 
     /// Who maps it, to be told when pages are cut off; `None` where that never happens.

@@ -41,6 +41,7 @@ pub(crate) mod pipe_inode;
 mod pipe_tests;
 pub mod procfs;
 pub mod pseudo;
+pub(crate) mod seal;
 pub mod stream;
 pub mod tmpfs;
 pub(crate) mod tree;

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::ops::Range;
 
+use abi::fs::Seals;
 use abi::memory::{MapFlags, Protection};
 use abi::{Errno, TASK_SIZE};
 use loader::MMAP_MIN_ADDR;
@@ -10,6 +11,7 @@ use loader::MMAP_MIN_ADDR;
 use crate::error::{Because, Result};
 use crate::fs::OpenFile;
 use crate::fs::file::Mapping;
+use crate::fs::seal::SealSet;
 
 use super::address_space::{AddressSpace, State, check_commit};
 use super::area::{
@@ -78,6 +80,7 @@ impl AddressSpace {
         if area.is_accounted() {
             check_commit(&*self.machine, pages)?;
         }
+        obey_seals(&mut area)?;
         let old = state.clear(&*self.space, &area.range);
         let range = area.range.clone();
         let populate = request.flags.contains(MapFlags::POPULATE)
@@ -346,6 +349,23 @@ fn allowed_for(open: &OpenFile, share: Share, protection: Protection) -> Result<
         return Err(Errno::EACCES.because("the file is not open for reading"));
     }
     Ok(allowed)
+}
+
+/// Takes the right to write from a mapping of a file that is sealed against it. Called with
+/// the areas locked, so that either the mapping sees a new seal, or who seals the mapping.
+fn obey_seals(area: &mut Area) -> Result<()> {
+    let Backing::Object(Object::File { inode, .. }, _) = &area.backing else {
+        return Ok(());
+    };
+    let sealed = |seals: &SealSet| seals.get().intersects(Seals::WRITE | Seals::FUTURE_WRITE);
+    if area.share == Share::Private || !inode.seals().is_some_and(sealed) {
+        return Ok(());
+    }
+    if area.protection.contains(Protection::WRITE) {
+        return Err(Errno::EPERM.because("the file is sealed against writing"));
+    }
+    area.allowed.remove(Protection::WRITE);
+    Ok(())
 }
 
 fn common_pages(a: &Range<u64>, b: &Range<u64>) -> u64 {

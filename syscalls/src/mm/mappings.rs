@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::ptr;
 
+use abi::memory::Protection;
 use spin::Mutex;
 
 use super::address_space::{AddressSpace, State};
@@ -81,6 +82,18 @@ impl Mappings {
                 memory.state.lock().forget(&memory, self, &range, copies);
             }
         }
+    }
+
+    /// Whether somebody maps the file who writes to it, or could after mprotect(2).
+    pub(crate) fn allow_writing(&self) -> bool {
+        let (spaces, _) = self.all();
+        spaces.iter().any(|memory| {
+            let state = memory.state.lock();
+            let writable = |area: &Area| {
+                area.share == Share::Shared && area.allowed.contains(Protection::WRITE)
+            };
+            state.areas.iter().any(|area| writable(area) && self.include(area))
+        })
     }
 
     /// How many areas show the file, in all address spaces.

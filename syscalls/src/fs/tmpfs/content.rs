@@ -9,12 +9,13 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use abi::fs::FallocateFlags;
+use abi::fs::{FallocateFlags, Seals};
 use abi::{Errno, PAGE_SIZE};
 use spin::Mutex;
 
 use crate::error::{Because, Result};
 use crate::fs::file::Extent;
+use crate::fs::seal::SealSet;
 use crate::fs::turn::Turn;
 use crate::io::{Sink, Source};
 use crate::machine::Page;
@@ -34,6 +35,7 @@ pub(super) struct Content {
     /// Taken by whoever writes, so that appends do not overlap.
     pub(super) writers: Turn,
     mappings: Mappings,
+    pub(super) seals: SealSet,
 }
 
 #[derive(Default)]
@@ -66,7 +68,7 @@ impl Content {
         let size = archive.len() as u64;
         let stored = size.div_ceil(PAGE);
         let state = State { size, archive, own: BTreeMap::new(), stored };
-        Self { state: Mutex::new(state), writers: Turn::new(), mappings: Mappings::new() }
+        Self { state: Mutex::new(state), ..Self::default() }
     }
 
     /// Makes an empty file consist of `archive`, where it lies.
@@ -118,6 +120,7 @@ impl Content {
         end: u64,
         from: &mut dyn Source,
     ) -> Result<usize> {
+        let end = self.sealed_end(offset, end, from.remaining())?;
         let mut done = 0;
         while from.remaining() > 0 && offset + (done as u64) < end {
             let at = offset + done as u64;
@@ -136,6 +139,21 @@ impl Content {
             }
         }
         Ok(done)
+    }
+
+    /// Up to where `len` bytes at `offset` may be written, which is `end` or before.
+    fn sealed_end(&self, offset: u64, end: u64, len: usize) -> Result<u64> {
+        self.seals.check(Seals::WRITE | Seals::FUTURE_WRITE)?;
+        let size = self.size();
+        if !self.seals.get().contains(Seals::GROW) || offset.saturating_add(len as u64) <= size {
+            return Ok(end);
+        }
+        // As on Linux, the page with the end of the file is not even begun.
+        let end = end.min(size - size % PAGE);
+        if end <= offset {
+            return Err(Errno::EPERM.because("the file is sealed against growing"));
+        }
+        Ok(end)
     }
 
     fn write_piece(
@@ -196,6 +214,7 @@ impl Content {
             return Err(Errno::EFBIG.because("the file would be too large"));
         }
         let mut state = self.state.lock();
+        self.seals.check_size(state.size, len)?;
         if len < state.size {
             let dropped = state.cut(fs, len);
             state.size = len;
@@ -218,6 +237,12 @@ impl Content {
         use FallocateFlags as F;
         let keep_size = flags.contains(F::KEEP_SIZE);
         let mut state = self.state.lock();
+        if flags.intersects(F::PUNCH_HOLE | F::ZERO_RANGE) {
+            self.seals.check(Seals::WRITE | Seals::FUTURE_WRITE)?;
+        }
+        if !flags.contains(F::PUNCH_HOLE) {
+            self.seals.check_size(state.size, range.end.max(state.size))?;
+        }
         match flags.difference(F::KEEP_SIZE) {
             F::PUNCH_HOLE if keep_size => {
                 state.punch(fs, range.clone());

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use abi::Errno;
-use abi::fs::{Device, FallocateFlags, FileType, Mode, OpenFlags, RenameFlags};
+use abi::fs::{Device, FallocateFlags, FileType, Mode, OpenFlags, RenameFlags, Seals};
 use spin::Mutex;
 
 use crate::context::Context;
@@ -16,6 +16,7 @@ use crate::fs::file::File;
 use crate::fs::inode::{
     Change, DirectoryEntry, FileSystem, Inode, Metadata, NewInode, NewKind, Timestamp,
 };
+use crate::fs::seal::{self, SealSet};
 use crate::machine::Page;
 use crate::mm::Mappings;
 
@@ -264,6 +265,11 @@ impl Inode for Node {
     fn change(&self, change: &Change) -> Result<()> {
         let now = self.fs.now();
         let mut attributes = self.attributes.lock();
+        if let (Some(mode), Some(seals)) = (change.mode, self.seals())
+            && mode.symmetric_difference(attributes.mode).intersects(seal::executable())
+        {
+            seals.check(Seals::EXEC)?;
+        }
         attributes.changed = now;
         attributes.mode = change.mode.unwrap_or(attributes.mode);
         attributes.owner = change.owner.unwrap_or(attributes.owner);
@@ -398,6 +404,10 @@ impl Inode for Node {
 
     fn shared_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         self.mappable()?.shared_page(&self.fs, index)
+    }
+
+    fn seals(&self) -> Option<&SealSet> {
+        self.content().ok().map(|content| &content.seals)
     }
 
     fn mappings(&self) -> Option<&Mappings> {
