@@ -106,6 +106,10 @@ pub static TABLE: &[Row] = rows! {
     chdir = calls::directory::chdir, full;
     fchdir = calls::directory::fchdir, full;
     chroot = calls::directory::chroot, full;
+    mount = calls::mount::mount,
+        partial("only tmpfs, ramfs, proc, devtmpfs and bind mounts; no shared mounts");
+    umount2 = calls::mount::umount2,
+        partial("the root file system cannot be detached");
     umask = calls::directory::umask, full;
     mkdir = calls::name::mkdir, full;
     mkdirat = calls::name::mkdirat, full;

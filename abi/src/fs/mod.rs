@@ -1,16 +1,19 @@
 //! Files: the flags, numbers and structures of the calls in `calls` that take files or paths.
 //!
 //! - [`flags`]: [`OpenFlags`], [`AtFlags`], [`Mode`], [`FileType`] and their kin
+//! - [`mount`]: [`MountFlags`], [`UnmountFlags`]
 //! - [`records`]: [`Stat`], [`Statx`], [`Statfs`], [`Dirent64`] and their kin, laid out as in
 //!   the headers of Linux
 
 pub mod flags;
+pub mod mount;
 pub mod records;
 
 pub use flags::{
     AccessMode, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, FileType, LockOperation,
     MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, Seals, StatxMask, TransferFlags,
 };
+pub use mount::{MountFlags, UnmountFlags};
 pub use records::{
     Device, Dirent, Dirent64, Flock, Iovec, OpenHow, Stat, Statfs, Statx, StatxTime,
 };
@@ -51,7 +54,9 @@ pub mod seek {
 
 /// Identities of file systems: statfs(2).
 pub mod magic {
-    pub use linux_raw_sys::general::{PIPEFS_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC};
+    pub use linux_raw_sys::general::{
+        PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC,
+    };
 
     /// Anonymous inodes (`linux/magic.h`).
     pub const ANON_INODE_FS_MAGIC: u32 = 0x0904_1934;
@@ -69,6 +74,12 @@ pub mod mount_flags {
     pub const ST_NOEXEC: u64 = 0x0008;
     /// The other bits are valid.
     pub const ST_VALID: u64 = 0x0020;
+    /// Access times are not updated.
+    pub const ST_NOATIME: u64 = 0x0400;
+    /// Access times of directories are not updated.
+    pub const ST_NODIRATIME: u64 = 0x0800;
     /// Access times are updated relative to modification times.
     pub const ST_RELATIME: u64 = 0x1000;
+    /// Symbolic links are not followed.
+    pub const ST_NOSYMFOLLOW: u64 = 0x2000;
 }

@@ -16,6 +16,7 @@ pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod metadata;
+pub(crate) mod mount;
 pub(crate) mod name;
 pub(crate) mod open;
 pub(crate) mod pipe;

@@ -6,6 +6,7 @@ use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType, OpenFlags};
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::path::{self, Follow};
+use crate::fs::write_access::WriteAccess;
 use crate::fs::{Fd, OpenFile, copy, permission};
 use crate::user::{UserPath, UserPtr};
 
@@ -24,6 +25,7 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
     found.mount.check_writable()?;
     permission::check_inode(cx, found.inode(), AccessRequest::WRITE)?;
     permission::check_new_size(cx, len)?;
+    let _writing = WriteAccess::begin(&found)?;
     found.inode().truncate(len)
 }
 

@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use abi::fs::{
     AT_FDCWD, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, LockOperation, MemfdFlags,
-    Mode, OpenFlags, RenameFlags, StatxMask, TransferFlags,
+    Mode, MountFlags, OpenFlags, RenameFlags, StatxMask, TransferFlags, UnmountFlags,
 };
 
 use crate::args::Argument;
@@ -102,6 +102,8 @@ macro_rules! flag_arguments {
 }
 
 flag_arguments! {
+    MountFlags, "MS_";
+    UnmountFlags, "MNT_";
     AtFlags, "AT_";
     AccessRequest, "MAY_";
     RenameFlags, "RENAME_";

@@ -5,8 +5,10 @@
 //! use is only in the file system.
 
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use abi::fs::FileType;
 use hashbrown::HashMap;
 use spin::Mutex;
 
@@ -18,8 +20,8 @@ pub struct Dentry {
     inode: Arc<dyn Inode>,
     place: Mutex<Place>,
     children: Mutex<HashMap<Arc<[u8]>, Weak<Dentry>>>,
-    /// What is mounted here.
-    mounted: Mutex<Option<Arc<Mount>>>,
+    /// What is mounted here, once for each mount through which the name is seen.
+    mounted: Mutex<Vec<Arc<Mount>>>,
     has_mount: AtomicBool,
 }
 
@@ -50,7 +52,7 @@ impl Dentry {
             inode,
             place: Mutex::new(Place { parent, name, removed: false }),
             children: Mutex::new(HashMap::new()),
-            mounted: Mutex::new(None),
+            mounted: Mutex::new(Vec::new()),
             has_mount: AtomicBool::new(false),
         }
     }
@@ -158,20 +160,62 @@ impl Dentry {
         false
     }
 
-    /// What is mounted here.
+    /// Whether a directory is there.
     #[must_use]
-    pub fn mounted(&self) -> Option<Arc<Mount>> {
-        if !self.has_mount.load(Ordering::Acquire) {
-            return None;
-        }
-        self.mounted.lock().clone()
+    pub fn is_directory(&self) -> bool {
+        self.inode.kind() == FileType::Directory
     }
 
-    /// Mounts `mount` here, or takes away what was mounted.
-    pub(super) fn set_mounted(&self, mount: Option<Arc<Mount>>) {
-        self.has_mount.store(mount.is_some(), Ordering::Release);
-        let old = core::mem::replace(&mut *self.mounted.lock(), mount);
-        drop(old);
+    /// Whether something is mounted here, seen through whatever mount.
+    #[must_use]
+    pub fn is_mount_point(&self) -> bool {
+        self.has_mount.load(Ordering::Acquire)
+    }
+
+    /// What is mounted here, seen through `mount`.
+    #[must_use]
+    pub fn mounted_in(self: &Arc<Self>, mount: &Arc<Mount>) -> Option<Arc<Mount>> {
+        if !self.is_mount_point() {
+            return None;
+        }
+        self.mounted.lock().iter().find(|other| other.is_on(mount, self)).cloned()
+    }
+
+    /// Adds what is mounted here.
+    pub(super) fn add_mount(&self, mount: Arc<Mount>) {
+        let mut mounted = self.mounted.lock();
+        mounted.push(mount);
+        self.has_mount.store(true, Ordering::Release);
+    }
+
+    /// Takes away what is mounted here.
+    pub(super) fn remove_mount(&self, mount: &Arc<Mount>) {
+        let mut mounted = self.mounted.lock();
+        let at = mounted.iter().position(|other| Arc::ptr_eq(other, mount));
+        let removed = at.map(|at| mounted.swap_remove(at));
+        self.has_mount.store(!mounted.is_empty(), Ordering::Release);
+        drop(mounted);
+        drop(removed);
+    }
+
+    /// The path from the root of its file system.
+    #[must_use]
+    pub fn path(self: &Arc<Self>) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = self.clone();
+        while let Some(parent) = at.parent() {
+            names.push(at.name());
+            at = parent;
+        }
+        if names.is_empty() {
+            return b"/".to_vec();
+        }
+        let mut path = Vec::new();
+        for name in names.iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        path
     }
 
     /// Leaves the tree, and returns the directory it was in.

@@ -1,5 +1,6 @@
 //! Objects of file systems, and the file systems themselves.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -15,6 +16,7 @@ use crate::mm::Mappings;
 
 use super::file::File;
 use super::mount::Location;
+use super::write_access::Writers;
 
 /// A point in time: seconds and nanoseconds since 1970 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,6 +356,11 @@ pub trait Inode: Any + Send + Sync {
         None
     }
 
+    /// Of a regular file: who writes to it or executes it; `None` where that is not counted.
+    fn writers(&self) -> Option<&Writers> {
+        None
+    }
+
     /// Who maps it, to be told when pages are cut off; `None` where that never happens.
     fn mappings(&self) -> Option<&Mappings> {
         None
@@ -370,6 +377,23 @@ pub trait FileSystem: Send + Sync {
 
     /// How full it is, for statfs(2).
     fn usage(&self) -> Usage;
+
+    /// What it was mounted with beside the flags, as /proc/mounts shows it: each option with
+    /// a comma before it.
+    fn options(&self) -> String {
+        String::new()
+    }
+
+    /// Changes what it was mounted with: `MS_REMOUNT` with such data.
+    ///
+    /// # Errors
+    /// `EINVAL` for options that are not known or cannot change.
+    fn remount(&self, options: &[u8]) -> Result<()> {
+        if options.is_empty() {
+            return Ok(());
+        }
+        Err(Errno::EINVAL.because("the file system has no options"))
+    }
 }
 
 /// How full a file system is.

@@ -31,6 +31,10 @@ pub mod lock;
 mod lock_tests;
 mod memory_device;
 pub mod mount;
+pub mod mount_table;
+#[cfg(test)]
+mod mount_tests;
+pub mod mount_type;
 pub mod open;
 pub mod open_file;
 pub mod path;
@@ -49,6 +53,7 @@ mod turn;
 pub mod vfs;
 pub(crate) mod watch;
 pub mod working;
+pub mod write_access;
 
 pub use dentry::Dentry;
 pub use device::{DeviceTable, Driver};
@@ -58,11 +63,13 @@ pub use file::{Extent, File, PollEvents, Positions};
 pub use inode::{
     Change, DirectoryEntry, FileSystem, Inode, Link, Metadata, NewInode, NewKind, Timestamp, Usage,
 };
-pub use mount::{Location, Mount, MountTable};
+pub use mount::{Location, Mount, SuperBlock};
+pub use mount_table::MountTable;
 pub use open_file::OpenFile;
 pub use pseudo::PseudoFileSystem;
 pub use vfs::Vfs;
 pub use working::FsContext;
+pub use write_access::{Executing, Writers};
 
 /// Ends the use of a descriptor of `process` that referred to `open`: close(2), exit, execve(2).
 /// Record locks of the process on the file go, whichever descriptor they were made with.

@@ -2,38 +2,145 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use abi::Errno;
-use abi::fs::{FileType, mount_flags};
+use abi::fs::{FileType, mount_flags as flag};
 use spin::Mutex;
 
-use crate::error::{Because, Result};
+use crate::error::{Because, Error, Result};
 
 use super::dentry::Dentry;
 use super::inode::{FileSystem, Inode};
 
-/// A file system at a place in the tree.
+/// A file system that is mounted, once or more often.
+pub struct SuperBlock {
+    root: Arc<Dentry>,
+    file_system: Arc<dyn FileSystem>,
+    /// What is mounted, as the first column of /proc/mounts shows it.
+    source: Vec<u8>,
+    read_only: AtomicBool,
+    /// Number of regular files that are open for writing.
+    writers: AtomicUsize,
+}
+
+impl SuperBlock {
+    /// The file system of `inode`, its root directory.
+    #[must_use]
+    pub fn new(inode: Arc<dyn Inode>, source: &[u8]) -> Arc<Self> {
+        let file_system = inode.file_system();
+        Self::with_root(Dentry::root(inode), file_system, source)
+    }
+
+    fn with_root(root: Arc<Dentry>, file_system: Arc<dyn FileSystem>, source: &[u8]) -> Arc<Self> {
+        let (read_only, writers) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { root, file_system, source: source.to_vec(), read_only, writers })
+    }
+
+    /// Its root directory.
+    #[must_use]
+    pub fn root(&self) -> &Arc<Dentry> {
+        &self.root
+    }
+
+    /// Whether nothing may be written, through whatever mount.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::SeqCst)
+    }
+
+    /// Says whether something may be written.
+    ///
+    /// # Errors
+    /// `EBUSY` when a file is open for writing.
+    pub fn set_access(&self, access: MountAccess) -> Result<()> {
+        set_access(&self.read_only, &self.writers, access)
+    }
+}
+
+/// Whether something may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountAccess {
+    /// Nothing.
+    ReadOnly,
+    /// What permissions allow.
+    ReadWrite,
+}
+
+fn set_access(read_only: &AtomicBool, writers: &AtomicUsize, access: MountAccess) -> Result<()> {
+    let before = read_only.swap(access == MountAccess::ReadOnly, Ordering::SeqCst);
+    // In this order: whoever begins to write counts first and then looks.
+    if access == MountAccess::ReadOnly && !before && writers.load(Ordering::SeqCst) > 0 {
+        read_only.store(false, Ordering::SeqCst);
+        return Err(Errno::EBUSY.because("a file is open for writing"));
+    }
+    Ok(())
+}
+
+/// What becomes of mounts on a mount: they are never seen elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    /// The mount can be the source of a bind mount.
+    Private,
+    /// It cannot.
+    Unbindable,
+}
+
+/// When times of access are updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessTimes {
+    /// Never.
+    Kept,
+    /// Where the file has changed since, and once a day.
+    Relative,
+    /// Always.
+    Strict,
+}
+
+/// A file system, or a part of it, at a place in the tree.
 pub struct Mount {
     /// Its number, as in /proc/self/mountinfo.
     id: u32,
     root: Arc<Dentry>,
-    /// Where it is; `None` for the root, and for what has no path.
-    point: Option<Location>,
-    file_system: Arc<dyn FileSystem>,
-    /// What is mounted, as the first column of /proc/mounts shows it.
-    source: &'static str,
-    /// [`mount_flags`].
-    flags: u64,
+    /// Where it is; `None` for the root, for what has no path, and for what was unmounted.
+    point: Mutex<Option<Location>>,
+    super_block: Arc<SuperBlock>,
+    read_only: AtomicBool,
+    /// [`abi::fs::mount_flags`] beside `ST_RDONLY`.
+    flags: AtomicU64,
+    is_unbindable: AtomicBool,
+    writers: AtomicUsize,
+    /// 0, or 1 and how often it was entered since umount2(2) marked it (`MNT_EXPIRE`).
+    mark: AtomicU32,
 }
 
 impl Mount {
+    pub(super) fn new(
+        id: u32,
+        root: Arc<Dentry>,
+        super_block: Arc<SuperBlock>,
+        flags: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            root,
+            point: Mutex::new(None),
+            super_block,
+            read_only: AtomicBool::new(flags & flag::ST_RDONLY != 0),
+            flags: AtomicU64::new(flags & !flag::ST_RDONLY),
+            is_unbindable: AtomicBool::new(false),
+            writers: AtomicUsize::new(0),
+            mark: AtomicU32::new(0),
+        })
+    }
+
     /// Its number, as in /proc/self/mountinfo.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// The root directory of what is mounted.
+    /// The root directory, or file, of what is mounted.
     #[must_use]
     pub fn root(&self) -> &Arc<Dentry> {
         &self.root
@@ -41,32 +148,89 @@ impl Mount {
 
     /// Where it is mounted; `None` for the root.
     #[must_use]
-    pub fn point(&self) -> Option<&Location> {
-        self.point.as_ref()
+    pub fn point(&self) -> Option<Location> {
+        self.point.lock().clone()
+    }
+
+    /// Whether it is mounted exactly there.
+    pub(super) fn is_on(&self, mount: &Arc<Self>, dentry: &Arc<Dentry>) -> bool {
+        let point = self.point.lock();
+        let point = point.as_ref();
+        point.is_some_and(|at| Arc::ptr_eq(&at.mount, mount) && Arc::ptr_eq(&at.dentry, dentry))
+    }
+
+    pub(super) fn set_point(&self, point: Option<Location>) {
+        let old = core::mem::replace(&mut *self.point.lock(), point);
+        drop(old);
+    }
+
+    /// What is mounted, of which this may be a part.
+    #[must_use]
+    pub fn super_block(&self) -> &Arc<SuperBlock> {
+        &self.super_block
     }
 
     /// The file system that is mounted.
     #[must_use]
     pub fn file_system(&self) -> &Arc<dyn FileSystem> {
-        &self.file_system
+        &self.super_block.file_system
     }
 
     /// What is mounted, as the first column of /proc/mounts shows it.
     #[must_use]
-    pub fn source(&self) -> &'static str {
-        self.source
+    pub fn source(&self) -> &[u8] {
+        &self.super_block.source
     }
 
-    /// Its [`mount_flags`].
+    /// Its [`abi::fs::mount_flags`]; `ST_RDONLY` also where the file system cannot be
+    /// written.
     #[must_use]
     pub fn flags(&self) -> u64 {
-        self.flags
+        let read_only = if self.is_read_only() { flag::ST_RDONLY } else { 0 };
+        self.flags.load(Ordering::Relaxed) | read_only
+    }
+
+    /// Its own [`abi::fs::mount_flags`], whatever the file system allows.
+    #[must_use]
+    pub fn own_flags(&self) -> u64 {
+        let read_only = self.read_only.load(Ordering::SeqCst);
+        self.flags.load(Ordering::Relaxed) | if read_only { flag::ST_RDONLY } else { 0 }
+    }
+
+    /// Replaces its own flags.
+    ///
+    /// # Errors
+    /// `EBUSY` when it becomes read-only and a file is open for writing.
+    pub fn set_flags(&self, flags: u64) -> Result<()> {
+        let read_only = flags & flag::ST_RDONLY != 0;
+        let access = if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite };
+        set_access(&self.read_only, &self.writers, access)?;
+        self.flags.store(flags & !flag::ST_RDONLY, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether all of these flags are set.
+    #[must_use]
+    pub fn has(&self, flags: u64) -> bool {
+        self.flags() & flags == flags
+    }
+
+    /// Whether it cannot be the source of a bind mount.
+    #[must_use]
+    pub fn is_unbindable(&self) -> bool {
+        self.is_unbindable.load(Ordering::Relaxed)
+    }
+
+    /// Says what becomes of mounts on it.
+    pub(crate) fn set_propagation(&self, propagation: Propagation) {
+        let is_unbindable = propagation == Propagation::Unbindable;
+        self.is_unbindable.store(is_unbindable, Ordering::Relaxed);
     }
 
     /// Whether nothing may be written through it.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        self.flags & mount_flags::ST_RDONLY != 0
+        self.read_only.load(Ordering::SeqCst) || self.super_block.is_read_only()
     }
 
     /// Fails where nothing may be written.
@@ -78,6 +242,53 @@ impl Mount {
             return Err(Errno::EROFS.because("the file system is mounted read-only"));
         }
         Ok(())
+    }
+
+    /// Counts a file that is open for writing, until [`Mount::end_write`].
+    ///
+    /// # Errors
+    /// `EROFS`.
+    pub(super) fn begin_write(&self) -> Result<()> {
+        self.writers.fetch_add(1, Ordering::SeqCst);
+        self.super_block.writers.fetch_add(1, Ordering::SeqCst);
+        self.check_writable().inspect_err(|_| self.end_write())
+    }
+
+    /// Ends [`Mount::begin_write`].
+    pub(super) fn end_write(&self) {
+        self.writers.fetch_sub(1, Ordering::SeqCst);
+        self.super_block.writers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// When times of access are updated through it.
+    #[must_use]
+    pub fn access_times(&self) -> AccessTimes {
+        let flags = self.flags();
+        if flags & (flag::ST_NOATIME | flag::ST_RDONLY) != 0 {
+            AccessTimes::Kept
+        } else if flags & flag::ST_RELATIME != 0 {
+            AccessTimes::Relative
+        } else {
+            AccessTimes::Strict
+        }
+    }
+
+    /// A path has led into it.
+    fn enter(&self) {
+        if self.mark.load(Ordering::Relaxed) != 0 {
+            self.mark.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Marks it, unless it is marked and only the path to here has led into it since.
+    ///
+    /// # Errors
+    /// `EAGAIN` when it is marked now.
+    pub(super) fn expire(&self) -> Result<(), Error> {
+        if self.mark.swap(1, Ordering::Relaxed) == 2 {
+            return Ok(());
+        }
+        Err(Errno::EAGAIN.because("the mount is marked now"))
     }
 }
 
@@ -97,10 +308,10 @@ impl Location {
         let name = inode.name_without_path();
         let file_system = inode.file_system();
         let dentry = Dentry::without_path(inode, &name);
-        let source = file_system.name();
-        let mount =
-            Mount { id: 0, root: dentry.clone(), point: None, file_system, source, flags: 0 };
-        Self { mount: Arc::new(mount), dentry }
+        let source = file_system.name().as_bytes();
+        let super_block = SuperBlock::with_root(dentry.clone(), file_system, source);
+        let mount = Mount::new(0, dentry.clone(), super_block, flag::ST_RELATIME);
+        Self { mount, dentry }
     }
 
     /// The inode there.
@@ -141,7 +352,8 @@ impl Location {
     #[must_use]
     pub fn enter_mounts(self) -> Self {
         let mut at = self;
-        while let Some(mount) = at.dentry.mounted() {
+        while let Some(mount) = at.dentry.mounted_in(&at.mount) {
+            mount.enter();
             at = Self { dentry: mount.root.clone(), mount };
         }
         at
@@ -159,8 +371,8 @@ impl Location {
                 let parent = at.dentry.parent();
                 return parent.map_or(at.clone(), |parent| at.with(parent).enter_mounts());
             }
-            match &at.mount.point {
-                Some(point) => at = point.clone(),
+            match at.mount.point() {
+                Some(point) => at = point,
                 None => return at,
             }
         }
@@ -179,7 +391,7 @@ impl Location {
         let mut at = self.clone();
         while !is_root(&at) {
             if at.is_mount_root() {
-                at = at.mount.point.clone()?;
+                at = at.mount.point()?;
                 continue;
             }
             names.push(at.dentry.name());
@@ -206,7 +418,7 @@ impl Location {
             Some(path) => path,
             None if self.dentry.parent().is_none() && !name.is_empty() => return name.to_vec(),
             None => {
-                let is_top = |at: &Self| at.is_mount_root() && at.mount.point.is_none();
+                let is_top = |at: &Self| at.is_mount_root() && at.mount.point().is_none();
                 let path = self.path_up_to(is_top).unwrap_or_default();
                 [&b"(unreachable)"[..], &path].concat()
             }
@@ -215,87 +427,5 @@ impl Location {
             path.extend_from_slice(b" (deleted)");
         }
         path
-    }
-}
-
-/// All mounts of a system.
-pub struct MountTable {
-    root: Location,
-    mounts: Mutex<Vec<Arc<Mount>>>,
-}
-
-impl MountTable {
-    /// A table in which `inode` is the root directory.
-    #[must_use]
-    pub fn new(inode: Arc<dyn Inode>) -> Self {
-        let file_system = inode.file_system();
-        let dentry = Dentry::root(inode);
-        let mount = Arc::new(Mount {
-            id: 1,
-            root: dentry.clone(),
-            point: None,
-            file_system,
-            source: "rootfs",
-            flags: mount_flags::ST_RELATIME,
-        });
-        let root = Location { mount: mount.clone(), dentry };
-        Self { root, mounts: Mutex::new(alloc::vec![mount]) }
-    }
-
-    /// The root directory.
-    #[must_use]
-    pub fn root(&self) -> &Location {
-        &self.root
-    }
-
-    /// Mounts the file system of `inode`, its root directory, on the directory `point`, with
-    /// these [`mount_flags`].
-    ///
-    /// # Errors
-    /// `ENOTDIR` when `point` is not a directory.
-    pub fn mount(
-        &self,
-        point: Location,
-        inode: Arc<dyn Inode>,
-        source: &'static str,
-        flags: u64,
-    ) -> Result<Location> {
-        if !point.is_directory() {
-            return Err(Errno::ENOTDIR.because("the mount point is not a directory"));
-        }
-        let point = point.enter_mounts();
-        let file_system = inode.file_system();
-        let dentry = Dentry::root(inode);
-        let mut mounts = self.mounts.lock();
-        let id = mounts.iter().map(|mount| mount.id).max().unwrap_or(0) + 1;
-        let mount = Arc::new(Mount {
-            id,
-            root: dentry.clone(),
-            point: Some(point.clone()),
-            file_system,
-            source,
-            flags: flags | mount_flags::ST_RELATIME,
-        });
-        mounts.push(mount.clone());
-        drop(mounts);
-        point.dentry.set_mounted(Some(mount.clone()));
-        Ok(Location { mount, dentry })
-    }
-
-    /// All mounts, in the order in which they were made: /proc/self/mounts.
-    #[must_use]
-    pub fn mounts(&self) -> Vec<Arc<Mount>> {
-        self.mounts.lock().clone()
-    }
-}
-
-impl Drop for MountTable {
-    // A mount point and what is mounted on it hold each other.
-    fn drop(&mut self) {
-        for mount in self.mounts.get_mut().drain(..) {
-            if let Some(point) = &mount.point {
-                point.dentry.set_mounted(None);
-            }
-        }
     }
 }

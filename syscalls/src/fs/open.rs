@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::fs::{AccessMode, AccessRequest, FileType, Mode, OpenFlags, ResolveFlags};
+use abi::fs::{AccessMode, AccessRequest, FileType, Mode, OpenFlags, ResolveFlags, mount_flags};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
@@ -15,6 +15,7 @@ use super::inode::{Inode, NewInode, NewKind};
 use super::mount::Location;
 use super::open_file::OpenFile;
 use super::path::{self, End, Last, Walk};
+use super::write_access::WriteAccess;
 use super::{permission, tree};
 
 /// How a file is to be opened.
@@ -125,10 +126,12 @@ pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<A
         return open_unnamed(cx, &location, how);
     }
     check_open(cx, &location, how)?;
+    let writes = how.request().contains(AccessRequest::WRITE);
+    let access = if writes { WriteAccess::begin(&location)? } else { None };
     if how.flags.contains(F::TRUNC) && kind == FileType::Regular {
         location.inode().truncate(0)?;
     }
-    open_checked(cx, location, how)
+    open_checked(cx, location, how, access)
 }
 
 /// What may_open of Linux checks.
@@ -144,6 +147,9 @@ fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
         FileType::Regular if request.contains(AccessRequest::WRITE) => {
             location.mount.check_writable()?;
         }
+        kind if kind.is_device() && location.mount.has(mount_flags::ST_NODEV) => {
+            return Err(Errno::EACCES.because("the mount has no devices"));
+        }
         _ => {}
     }
     let who = cx.process.credentials();
@@ -154,9 +160,23 @@ fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
     Ok(())
 }
 
-fn open_checked(cx: &Context<'_>, location: Location, how: How) -> Result<Arc<OpenFile>> {
+fn open_checked(
+    cx: &Context<'_>,
+    location: Location,
+    how: How,
+    access: Option<WriteAccess>,
+) -> Result<Arc<OpenFile>> {
     let file = location.inode().clone().open(cx, how.flags)?;
-    Ok(Arc::new(OpenFile::at(location, file, how.flags)))
+    // O_TRUNC alone does not make an open file one that is written.
+    let access = access.filter(|_| how.flags.access_mode().can_write());
+    Ok(Arc::new(OpenFile::writing(location, file, how.flags, access)))
+}
+
+/// Opens a file that has just been made.
+fn open_new(cx: &Context<'_>, location: Location, how: How) -> Result<Arc<OpenFile>> {
+    let writes = how.flags.access_mode().can_write();
+    let access = if writes { WriteAccess::begin(&location)? } else { None };
+    open_checked(cx, location, how, access)
 }
 
 fn is_creatable(error: &Error, end: &End, how: How) -> bool {
@@ -167,7 +187,7 @@ fn is_creatable(error: &Error, end: &End, how: How) -> bool {
 
 fn create(cx: &Context<'_>, end: &End, how: How) -> Result<Arc<OpenFile>> {
     let location = tree::create(cx, end, NewKind::Regular, how.mode)?;
-    open_checked(cx, location, how)
+    open_new(cx, location, how)
 }
 
 fn open_unnamed(cx: &Context<'_>, directory: &Location, how: How) -> Result<Arc<OpenFile>> {
@@ -178,7 +198,7 @@ fn open_unnamed(cx: &Context<'_>, directory: &Location, how: How) -> Result<Arc<
     let new = tree::new_inode(cx, &metadata, NewKind::Regular, how.mode);
     let inode = directory.inode().create_unnamed(&new)?;
     let name = alloc::format!("/#{} (deleted)", inode.metadata()?.number);
-    open_checked(cx, directory.without_name(inode, name.as_bytes()), how)
+    open_new(cx, directory.without_name(inode, name.as_bytes()), how)
 }
 
 /// Opens a new file in memory that is found by no path and is shown as `name`:
@@ -198,7 +218,7 @@ pub fn open_memory(cx: &Context<'_>, name: &[u8]) -> Result<Arc<OpenFile>> {
     let inode = directory.inode().create_unnamed(&new)?;
     let shown = [b"/memfd:", name, b" (deleted)"].concat();
     let how = How::existing(OpenFlags::RDWR | OpenFlags::LARGEFILE);
-    open_checked(cx, directory.without_name(inode, &shown), how)
+    open_new(cx, directory.without_name(inode, &shown), how)
 }
 
 /// What `O_PATH` opens: a place, and nothing that can be done with what is there.

@@ -14,8 +14,9 @@ use crate::io::{Sink, Source};
 
 use super::file::{Extent, File, Positions};
 use super::lock::LockTable;
-use super::mount::Location;
+use super::mount::{AccessTimes, Location};
 use super::turn::Turn;
+use super::write_access::WriteAccess;
 
 /// An open file description: what descriptors refer to and share after dup(2) and fork(2).
 pub struct OpenFile {
@@ -30,6 +31,8 @@ pub struct OpenFile {
     turn: Turn,
     /// Where it has, or had, locks.
     locks: Once<Arc<LockTable>>,
+    /// What a file that is open for writing keeps others from.
+    _writing: Option<WriteAccess>,
 }
 
 impl OpenFile {
@@ -43,6 +46,16 @@ impl OpenFile {
     /// A description of `file`, found at `location`, at position 0.
     #[must_use]
     pub fn at(location: Location, file: Arc<dyn File>, flags: OpenFlags) -> Self {
+        Self::writing(location, file, flags, None)
+    }
+
+    /// As [`OpenFile::at`], for a file that is written with this access.
+    pub(super) fn writing(
+        location: Location,
+        file: Arc<dyn File>,
+        flags: OpenFlags,
+        access: Option<WriteAccess>,
+    ) -> Self {
         let positions = file.positions();
         let flags = AtomicU32::new(flags.difference(OpenFlags::CREATION).bits());
         Self {
@@ -53,6 +66,7 @@ impl OpenFile {
             position: AtomicU64::new(0),
             turn: Turn::new(),
             locks: Once::new(),
+            _writing: access,
         }
     }
 
@@ -90,6 +104,14 @@ impl OpenFile {
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// When reading it updates its time of access.
+    pub(super) fn access_times(&self) -> AccessTimes {
+        if self.flags().contains(OpenFlags::NOATIME) {
+            return AccessTimes::Kept;
+        }
+        self.location.mount.access_times()
     }
 
     /// What it was opened for.

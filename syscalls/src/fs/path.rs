@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::fs::{AT_FDCWD, AccessRequest, AtFlags, FileType, NAME_MAX, ResolveFlags};
+use abi::fs::{AT_FDCWD, AccessRequest, AtFlags, FileType, NAME_MAX, ResolveFlags, mount_flags};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
@@ -156,6 +156,9 @@ impl<'a> Walk<'a> {
         }
         if self.flags.contains(ResolveFlags::NO_SYMLINKS) {
             return Err(Errno::ELOOP.because("symbolic links are not wanted"));
+        }
+        if link.mount.has(mount_flags::ST_NOSYMFOLLOW) {
+            return Err(Errno::ELOOP.because("the mount follows no symbolic links"));
         }
         match link.inode().follow(self.cx)? {
             Link::Path(target) => self.follow_path(target),

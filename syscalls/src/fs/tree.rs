@@ -105,6 +105,7 @@ pub(crate) fn unlink(cx: &Context<'_>, end: &End) -> Result<()> {
     if found.is_directory() {
         return Err(Errno::EISDIR.because("a directory"));
     }
+    check_not_mounted(&found)?;
     end.directory.inode().unlink(name)?;
     end.directory.dentry.remove_child(name);
     Ok(())
@@ -268,7 +269,7 @@ fn check_removable(cx: &Context<'_>, directory: &Location, found: &Location) -> 
 }
 
 fn check_not_mounted(found: &Location) -> Result<()> {
-    if found.dentry.mounted().is_some() || found.is_mount_root() {
+    if found.dentry.is_mount_point() || found.is_mount_root() {
         return Err(Errno::EBUSY.because("something is mounted there"));
     }
     Ok(())

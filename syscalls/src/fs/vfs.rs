@@ -14,7 +14,8 @@ use super::device::{DeviceTable, Driver};
 use super::inode::{Change, Inode, NewInode, NewKind};
 use super::lock::LockTable;
 use super::memory_device;
-use super::mount::{Location, MountTable};
+use super::mount::{Location, SuperBlock};
+use super::mount_table::MountTable;
 use super::tmpfs::{Tmpfs, UnpackError, unpack};
 
 /// Device numbers of file systems start after those of the pseudo file systems.
@@ -28,8 +29,8 @@ pub struct Vfs {
     pub devices: DeviceTable,
     /// Locks of files.
     pub locks: Arc<LockTable>,
-    /// The root directory of /dev.
-    dev: Arc<dyn Inode>,
+    /// What is mounted on /dev.
+    dev: Arc<SuperBlock>,
     /// A file system without a name: memfd_create(2).
     unnamed: Location,
     next_device: AtomicU32,
@@ -56,7 +57,7 @@ impl Vfs {
             mounts: MountTable::new(unpacked.root),
             devices: DeviceTable::new(),
             locks: Arc::new(LockTable::new()),
-            dev: Tmpfs::create(machine, "devtmpfs", dev),
+            dev: SuperBlock::new(Tmpfs::create(machine, "devtmpfs", dev), b"devtmpfs"),
             unnamed: Location::without_path(Tmpfs::create(machine, "tmpfs", unnamed)),
             next_device: AtomicU32::new(FIRST_FILE_SYSTEM + 4),
         };
@@ -82,6 +83,11 @@ impl Vfs {
         &self.unnamed
     }
 
+    /// What is mounted on /dev, which can be mounted elsewhere, too.
+    pub(crate) fn dev(&self) -> &Arc<SuperBlock> {
+        &self.dev
+    }
+
     /// Adds the node `name` for `device` to /dev, with `driver` behind it.
     ///
     /// # Errors
@@ -95,7 +101,7 @@ impl Vfs {
     ) -> Result<()> {
         self.devices.register(FileType::CharacterDevice, device, driver);
         let kind = NewKind::Special(FileType::CharacterDevice, device);
-        self.dev.create(name.as_bytes(), &owned_by_root(kind, mode)).map(drop)
+        self.dev.root().inode().create(name.as_bytes(), &owned_by_root(kind, mode)).map(drop)
     }
 
     /// Mounts the file system of `inode`, its root directory, on the directory `name` of the
@@ -107,14 +113,17 @@ impl Vfs {
         &self,
         name: &str,
         inode: Arc<dyn Inode>,
-        source: &'static str,
+        source: &str,
         flags: u64,
     ) -> Result<Location> {
+        self.mounts.mount(self.directory_in_root(name)?, inode, source, flags)
+    }
+
+    /// The directory `name` of the root, which is made if it is not there.
+    fn directory_in_root(&self, name: &str) -> Result<Location> {
         let name = name.as_bytes();
         let directory = make_directory(self.root().inode(), name, 0o755)?;
-        let dentry = Dentry::child(&self.root().dentry, name, directory);
-        let point = Location { mount: self.root().mount.clone(), dentry };
-        self.mounts.mount(point, inode, source, flags)
+        Ok(self.root().with(Dentry::child(&self.root().dentry, name, directory)))
     }
 
     fn fill_root(&self, shared_memory: Arc<dyn Inode>) -> Result<()> {
@@ -122,7 +131,7 @@ impl Vfs {
         for (name, device) in memory_device::NODES {
             let kind = NewKind::Special(FileType::CharacterDevice, device);
             let mode = Mode::from_bits_retain(0o666);
-            self.dev.create(name.as_bytes(), &owned_by_root(kind, mode))?;
+            self.dev.root().inode().create(name.as_bytes(), &owned_by_root(kind, mode))?;
         }
         for (name, target) in [
             ("fd", "/proc/self/fd"),
@@ -131,11 +140,11 @@ impl Vfs {
             ("stderr", "/proc/self/fd/2"),
         ] {
             let link = NewKind::SymbolicLink(target.as_bytes());
-            self.dev.create(name.as_bytes(), &owned_by_root(link, Mode::ALL))?;
+            self.dev.root().inode().create(name.as_bytes(), &owned_by_root(link, Mode::ALL))?;
         }
-        let shm = make_directory(&self.dev, b"shm", 0o1777)?;
-        let dev =
-            self.mount_in_root("dev", self.dev.clone(), "devtmpfs", mount_flags::ST_NOSUID)?;
+        let shm = make_directory(self.dev.root().inode(), b"shm", 0o1777)?;
+        let flags = mount_flags::ST_NOSUID | mount_flags::ST_RELATIME;
+        let dev = self.mounts.add(self.directory_in_root("dev")?, &self.dev, flags)?;
         // Whatever the archive says of the directory: all may make files in it.
         let mode = Some(Mode::from_bits_retain(0o1777));
         shared_memory.change(&Change { mode, ..Change::default() })?;

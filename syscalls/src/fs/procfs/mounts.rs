@@ -14,11 +14,14 @@ fn is_special(byte: u8) -> bool {
 }
 
 /// Options in the order in which Linux shows them.
-const OPTIONS: [(u64, &str); 4] = [
+const OPTIONS: [(u64, &str); 7] = [
     (mount_flags::ST_NOSUID, ",nosuid"),
     (mount_flags::ST_NODEV, ",nodev"),
     (mount_flags::ST_NOEXEC, ",noexec"),
+    (mount_flags::ST_NOATIME, ",noatime"),
+    (mount_flags::ST_NODIRATIME, ",nodiratime"),
     (mount_flags::ST_RELATIME, ",relatime"),
+    (mount_flags::ST_NOSYMFOLLOW, ",nosymfollow"),
 ];
 
 /// Calls `show` for each mount that the process sees, with its path.
@@ -32,10 +35,10 @@ fn each(subject: &Subject<'_>, mut show: impl FnMut(&Mount, &[u8])) {
     }
 }
 
-fn put_options(text: &mut Text, mount: &Mount) {
-    text.put(if mount.is_read_only() { b"ro" } else { b"rw" });
+fn put_options(text: &mut Text, flags: u64) {
+    text.put(if flags & mount_flags::ST_RDONLY == 0 { b"rw" } else { b"ro" });
     for (flag, name) in OPTIONS {
-        if mount.flags() & flag != 0 {
+        if flags & flag != 0 {
             text.put(name.as_bytes());
         }
     }
@@ -44,11 +47,12 @@ fn put_options(text: &mut Text, mount: &Mount) {
 /// /proc/PID/mounts: fstab(5).
 pub(super) fn mounts(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     each(subject, |mount, path| {
-        put!(text, "{} ", mount.source());
+        text.put_path(mount.source(), is_special);
+        text.put(b" ");
         text.put_path(path, is_special);
         put!(text, " {} ", mount.file_system().name());
-        put_options(text, mount);
-        text.put(b" 0 0\n");
+        put_options(text, mount.flags());
+        put!(text, "{} 0 0\n", mount.file_system().options());
     });
     Ok(())
 }
@@ -59,12 +63,20 @@ pub(super) fn mount_info(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
         // The root is its own parent, as where an initramfs is never replaced.
         let parent = mount.point().map_or(mount.id(), |point| point.mount.id());
         let device = mount.file_system().device();
-        put!(text, "{} {parent} {}:{} / ", mount.id(), device.major, device.minor);
+        put!(text, "{} {parent} {}:{} ", mount.id(), device.major, device.minor);
+        text.put_path(&mount.root().path(), is_special);
+        text.put(b" ");
         text.put_path(path, is_special);
         text.put(b" ");
-        put_options(text, mount);
-        put!(text, " - {} {} ", mount.file_system().name(), mount.source());
-        text.put(if mount.is_read_only() { b"ro\n" } else { b"rw\n" });
+        put_options(text, mount.own_flags());
+        if mount.is_unbindable() {
+            text.put(b" unbindable");
+        }
+        put!(text, " - {} ", mount.file_system().name());
+        text.put_path(mount.source(), is_special);
+        text.put(b" ");
+        text.put(if mount.super_block().is_read_only() { b"ro" } else { b"rw" });
+        put!(text, "{}\n", mount.file_system().options());
     });
     Ok(())
 }

@@ -6,7 +6,7 @@ use abi::PAGE_SIZE;
 use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
 
 use crate::error::Result;
-use crate::fs::Link;
+use crate::fs::{Link, mount_type};
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 
 use super::entry::{Entry, Kind, Subject};
@@ -139,7 +139,9 @@ fn version(_: &Subject<'_>, text: &mut Text) -> Result<()> {
 }
 
 fn filesystems(_: &Subject<'_>, text: &mut Text) -> Result<()> {
-    text.put(b"nodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tpipefs\n");
+    for name in mount_type::NAMES.iter().chain(&["pipefs"]) {
+        put!(text, "nodev\t{name}\n");
+    }
     Ok(())
 }
 

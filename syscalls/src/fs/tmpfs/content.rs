@@ -17,6 +17,7 @@ use crate::error::{Because, Result};
 use crate::fs::file::Extent;
 use crate::fs::seal::SealSet;
 use crate::fs::turn::Turn;
+use crate::fs::write_access::Writers;
 use crate::io::{Sink, Source};
 use crate::machine::Page;
 use crate::mm::Mappings;
@@ -34,6 +35,7 @@ pub(super) struct Content {
     state: Mutex<State>,
     /// Taken by whoever writes, so that appends do not overlap.
     pub(super) writers: Turn,
+    open_for_writing: Writers,
     mappings: Mappings,
     pub(super) seals: SealSet,
 }
@@ -262,6 +264,11 @@ impl Content {
             self.mappings.punch(&range);
         }
         Ok(())
+    }
+
+    /// Who has it open for writing, or executes it.
+    pub(super) fn open_for_writing(&self) -> &Writers {
+        &self.open_for_writing
     }
 
     /// Who maps the file.

@@ -2,8 +2,6 @@
 
 use alloc::sync::Arc;
 
-use abi::fs::OpenFlags;
-
 use crate::context::Context;
 use crate::error::Result;
 use crate::fs::file::{Extent, File, Mapping, Positions};
@@ -62,9 +60,7 @@ impl File for RegularFile {
         to: &mut dyn Sink,
     ) -> Result<usize> {
         let done = self.node.content()?.read(offset, to)?;
-        if !open.flags().contains(OpenFlags::NOATIME) {
-            self.node.was_read();
-        }
+        self.node.was_read(open.access_times());
         Ok(done)
     }
 

@@ -10,11 +10,13 @@ mod content;
 mod entries;
 mod file;
 mod node;
+mod options;
 mod rename;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unpack;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +29,7 @@ use crate::machine::{Machine, Page};
 use super::inode::{FileSystem, Inode, NewInode, NewKind, Timestamp, Usage};
 
 use node::Node;
+pub use options::Options;
 pub use unpack::{UnpackError, Unpacked, unpack};
 
 /// An instance of the file system.
@@ -34,8 +37,12 @@ pub struct Tmpfs {
     machine: Arc<dyn Machine>,
     name: &'static str,
     device: Device,
-    /// Most pages and most inodes there may be: each is half of the pages of memory.
-    limit: u64,
+    /// What it was mounted with.
+    options: spin::Mutex<Options>,
+    /// Most pages there may be.
+    page_limit: AtomicU64,
+    /// Most inodes there may be.
+    inode_limit: AtomicU64,
     pages: AtomicU64,
     inodes: AtomicU64,
     next_number: AtomicU64,
@@ -54,19 +61,45 @@ impl Tmpfs {
         Self::root(machine, name, device)
     }
 
+    /// As [`Tmpfs::create`], as mount(2) was told.
+    #[must_use]
+    pub fn with_options(
+        machine: &Arc<dyn Machine>,
+        name: &'static str,
+        device: Device,
+        options: Options,
+    ) -> Arc<dyn Inode> {
+        Self::root_with(machine, name, device, options)
+    }
+
     fn root(machine: &Arc<dyn Machine>, name: &'static str, device: Device) -> Arc<Node> {
+        let mode = Some(Mode::from_bits_retain(0o755));
+        Self::root_with(machine, name, device, Options { mode, ..Options::default() })
+    }
+
+    fn root_with(
+        machine: &Arc<dyn Machine>,
+        name: &'static str,
+        device: Device,
+        options: Options,
+    ) -> Arc<Node> {
+        // Where nothing is said, each is half of the pages of memory.
+        let half = machine.memory().total_pages / 2;
         let fs = Arc::new(Self {
             machine: machine.clone(),
             name,
             device,
-            limit: machine.memory().total_pages / 2,
+            page_limit: AtomicU64::new(options.pages.unwrap_or(half)),
+            inode_limit: AtomicU64::new(options.inodes.unwrap_or(half)),
+            options: spin::Mutex::new(options),
             pages: AtomicU64::new(0),
             inodes: AtomicU64::new(0),
             next_number: AtomicU64::new(1),
             tree: spin::Mutex::new(()),
         });
-        let mode = Mode::from_bits_retain(0o755);
-        Node::root(&fs, &NewInode { kind: NewKind::Directory, mode, owner: 0, group: 0 })
+        let mode = options.mode.unwrap_or(Options::DEFAULT_MODE);
+        let (owner, group) = (options.owner.unwrap_or(0), options.group.unwrap_or(0));
+        Node::root(&fs, &NewInode { kind: NewKind::Directory, mode, owner, group })
     }
 
     fn now(&self) -> Timestamp {
@@ -75,7 +108,7 @@ impl Tmpfs {
 
     /// Takes one of the inodes; returns its number.
     fn charge_inode(&self) -> Result<u64> {
-        if self.inodes.fetch_add(1, Ordering::Relaxed) >= self.limit {
+        if self.inodes.fetch_add(1, Ordering::Relaxed) >= self.inode_limit() {
             self.inodes.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::ENOSPC.because("the file system has no inodes left"));
         }
@@ -88,7 +121,7 @@ impl Tmpfs {
 
     /// A new page of zeros that counts.
     fn charge_page(&self) -> Result<Arc<dyn Page>> {
-        if self.pages.fetch_add(1, Ordering::Relaxed) >= self.limit {
+        if self.pages.fetch_add(1, Ordering::Relaxed) >= self.page_limit() {
             self.return_pages(1);
             return Err(no_space());
         }
@@ -103,7 +136,15 @@ impl Tmpfs {
     }
 
     fn free_pages(&self) -> u64 {
-        self.limit.saturating_sub(self.pages.load(Ordering::Relaxed))
+        self.page_limit().saturating_sub(self.pages.load(Ordering::Relaxed))
+    }
+
+    fn page_limit(&self) -> u64 {
+        self.page_limit.load(Ordering::Relaxed)
+    }
+
+    fn inode_limit(&self) -> u64 {
+        self.inode_limit.load(Ordering::Relaxed)
     }
 }
 
@@ -118,12 +159,37 @@ impl FileSystem for Tmpfs {
 
     fn usage(&self) -> Usage {
         Usage {
-            magic: magic::TMPFS_MAGIC,
-            pages: self.limit,
+            magic: if self.name == "ramfs" { magic::RAMFS_MAGIC } else { magic::TMPFS_MAGIC },
+            pages: self.page_limit(),
             free_pages: self.free_pages(),
-            inodes: self.limit,
-            free_inodes: self.limit.saturating_sub(self.inodes.load(Ordering::Relaxed)),
+            inodes: self.inode_limit(),
+            free_inodes: self.inode_limit().saturating_sub(self.inodes.load(Ordering::Relaxed)),
         }
+    }
+
+    fn options(&self) -> String {
+        self.options.lock().show()
+    }
+
+    /// Only the limits can change, and not to less than there is.
+    fn remount(&self, options: &[u8]) -> Result<()> {
+        let new = Options::parse(options, self.machine.memory().total_pages)?;
+        let (pages, inodes) = (&self.pages, &self.inodes);
+        for (limit, used) in [(new.pages, pages), (new.inodes, inodes)] {
+            if limit.is_some_and(|limit| limit < used.load(Ordering::Relaxed)) {
+                return Err(Errno::EINVAL.because("the file system holds more than that"));
+            }
+        }
+        let mut options = self.options.lock();
+        if let Some(pages) = new.pages {
+            options.pages = new.pages;
+            self.page_limit.store(pages, Ordering::Relaxed);
+        }
+        if let Some(inodes) = new.inodes {
+            options.inodes = new.inodes;
+            self.inode_limit.store(inodes, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

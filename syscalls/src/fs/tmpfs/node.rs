@@ -16,7 +16,9 @@ use crate::fs::file::File;
 use crate::fs::inode::{
     Change, DirectoryEntry, FileSystem, Inode, Metadata, NewInode, NewKind, Timestamp,
 };
+use crate::fs::mount::AccessTimes;
 use crate::fs::seal::{self, SealSet};
+use crate::fs::write_access::Writers;
 use crate::machine::Page;
 use crate::mm::Mappings;
 
@@ -163,12 +165,16 @@ impl Node {
     }
 
     /// The file was read now.
-    pub(super) fn was_read(&self) {
+    pub(super) fn was_read(&self, times: AccessTimes) {
+        if times == AccessTimes::Kept {
+            return;
+        }
         let now = self.fs.now();
         let mut attributes = self.attributes.lock();
         let last = attributes.accessed;
         let unseen = last <= attributes.modified || last <= attributes.changed;
-        if unseen || now.seconds - last.seconds >= RELATIVE_TIME {
+        let strict = times == AccessTimes::Strict;
+        if strict || unseen || now.seconds - last.seconds >= RELATIVE_TIME {
             attributes.accessed = now;
         }
     }
@@ -302,7 +308,7 @@ impl Inode for Node {
         each: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
     ) -> Result<()> {
         self.entries()?.show(from, each);
-        self.was_read();
+        self.was_read(AccessTimes::Relative);
         Ok(())
     }
 
@@ -379,7 +385,7 @@ impl Inode for Node {
         let Body::SymbolicLink(target) = &self.body else {
             return Err(Errno::EINVAL.because("not a symbolic link"));
         };
-        self.was_read();
+        self.was_read(AccessTimes::Relative);
         Ok(target.to_vec())
     }
 
@@ -408,6 +414,10 @@ impl Inode for Node {
 
     fn seals(&self) -> Option<&SealSet> {
         self.content().ok().map(|content| &content.seals)
+    }
+
+    fn writers(&self) -> Option<&Writers> {
+        self.content().ok().map(Content::open_for_writing)
     }
 
     fn mappings(&self) -> Option<&Mappings> {

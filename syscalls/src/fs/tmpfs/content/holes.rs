@@ -51,7 +51,8 @@ impl State {
     /// Gives a range pages where it has holes: all of them, or none.
     pub(super) fn fill(&mut self, fs: &Tmpfs, range: Range<u64>) -> Result<()> {
         let pages = range.start / PAGE..range.end.div_ceil(PAGE);
-        if pages.end - pages.start > fs.limit + (self.archive.len() as u64).div_ceil(PAGE) {
+        let in_archive = (self.archive.len() as u64).div_ceil(PAGE);
+        if pages.end - pages.start > fs.page_limit().saturating_add(in_archive) {
             return Err(no_space());
         }
         let mut filled = Vec::new();

@@ -1,0 +1,177 @@
+//! Mounts: mount(2), umount2(2).
+
+use abi::Errno;
+use abi::fs::{AT_FDCWD, MountFlags, UnmountFlags, mount_flags as flag};
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::fs::mount::{MountAccess, Propagation};
+use crate::fs::mount_table::{Depth, Unmount};
+use crate::fs::path::{self, Follow};
+use crate::fs::{Fd, Location, mount_type};
+use crate::process::Capability;
+use crate::user::{UserPath, UserPtr, read_c_string};
+
+/// mount(2).
+///
+/// # Differences from Linux
+/// File systems are `tmpfs`, `ramfs`, `proc` and `devtmpfs`. Mounts are private or unbindable;
+/// `MS_SHARED` is refused. Whatever they are, times of access of directories and symbolic
+/// links are relative.
+pub(crate) fn mount(
+    cx: &Context<'_>,
+    source: UserPath,
+    target: UserPath,
+    kind: UserPath,
+    flags: MountFlags,
+    data: UserPtr<u8>,
+) -> Result<()> {
+    let kind = kind.read_if_any(cx)?;
+    let source = source.read_if_any(cx)?;
+    let target = path::resolve(cx, Fd(AT_FDCWD), target.read(cx)?, Follow::Last)?;
+    check_privilege(cx)?;
+    let flags = known_flags(flags)?;
+    let options = match data.non_null() {
+        Some(data) => read_options(cx, data)?,
+        None => alloc::vec::Vec::new(),
+    };
+    let mounts = &cx.system.vfs.mounts;
+    let from = || -> Result<Location> {
+        let path = source.clone().filter(|path| !path.is_empty());
+        let path = path.ok_or_else(|| Errno::EINVAL.because("there is no source"))?;
+        path::resolve(cx, Fd(AT_FDCWD), path, Follow::Last)
+    };
+    if flags.contains(MountFlags::REMOUNT) {
+        remount(&target, flags, &options)
+    } else if flags.contains(MountFlags::BIND) {
+        let all = flags.contains(MountFlags::REC);
+        mounts.bind(&from()?, target, if all { Depth::All } else { Depth::One })
+    } else if flags.intersects(MountFlags::PROPAGATION) {
+        propagate(cx, &target, flags)
+    } else if flags.contains(MountFlags::MOVE) {
+        mounts.move_to(&from()?, target)
+    } else {
+        let kind = kind.ok_or_else(|| Errno::EINVAL.because("the type is missing"))?;
+        if !target.is_directory() {
+            return Err(Errno::ENOTDIR.because("the mount point is not a directory"));
+        }
+        let source = source.as_deref().unwrap_or(b"none");
+        let super_block = mount_type::create(cx, &kind, source, &options)?;
+        if flags.contains(MountFlags::RDONLY) {
+            super_block.set_access(MountAccess::ReadOnly)?;
+        }
+        mounts.add(target, &super_block, own_flags(flags)).map(drop)
+    }
+}
+
+fn check_privilege(cx: &Context<'_>) -> Result<()> {
+    if cx.process.credentials().has(Capability::SysAdmin) {
+        return Ok(());
+    }
+    Err(Errno::EPERM.because("mounting needs CAP_SYS_ADMIN"))
+}
+
+fn known_flags(flags: MountFlags) -> Result<MountFlags> {
+    let mut flags = flags.bits();
+    if flags & MountFlags::MAGIC_MASK == MountFlags::MAGIC {
+        flags &= !MountFlags::MAGIC_MASK;
+    }
+    MountFlags::from_bits(flags).ok_or_else(|| Errno::EINVAL.because("flags are not known"))
+}
+
+fn read_options(cx: &Context<'_>, data: UserPtr<u8>) -> Result<alloc::vec::Vec<u8>> {
+    let options = read_c_string(cx.memory(), data.address(), abi::PAGE_SIZE)?;
+    options.ok_or_else(|| Errno::EINVAL.because("the options are too long"))
+}
+
+/// The flags of the mount itself.
+fn own_flags(flags: MountFlags) -> u64 {
+    use MountFlags as M;
+    let pairs = [
+        (M::RDONLY, flag::ST_RDONLY),
+        (M::NOSUID, flag::ST_NOSUID),
+        (M::NODEV, flag::ST_NODEV),
+        (M::NOEXEC, flag::ST_NOEXEC),
+        (M::NOSYMFOLLOW, flag::ST_NOSYMFOLLOW),
+        (M::NOATIME, flag::ST_NOATIME),
+        (M::NODIRATIME, flag::ST_NODIRATIME),
+    ];
+    let set = pairs.iter().filter(|(mount, _)| flags.contains(*mount));
+    let own = set.fold(0, |own, (_, bit)| own | bit);
+    let relative = !flags.intersects(M::NOATIME | M::STRICTATIME);
+    if relative { own | flag::ST_RELATIME } else { own }
+}
+
+/// `MS_REMOUNT`: the flags of the mount, and without `MS_BIND` also of the file system.
+fn remount(target: &Location, flags: MountFlags, options: &[u8]) -> Result<()> {
+    const TIMES: u64 = flag::ST_NOATIME | flag::ST_NODIRATIME | flag::ST_RELATIME;
+    if !target.is_mount_root() {
+        return Err(Errno::EINVAL.because("nothing is mounted there"));
+    }
+    let mount = &target.mount;
+    let mut own = own_flags(flags);
+    if !flags.intersects(MountFlags::ACCESS_TIMES) {
+        own = own & !TIMES | mount.own_flags() & TIMES;
+    }
+    if !flags.contains(MountFlags::BIND) {
+        mount.file_system().remount(options)?;
+        let read_only = flags.contains(MountFlags::RDONLY);
+        let access = if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite };
+        mount.super_block().set_access(access)?;
+    }
+    mount.set_flags(own)
+}
+
+/// Says what becomes of mounts on a mount, and with `MS_REC` on those below it.
+fn propagate(cx: &Context<'_>, target: &Location, flags: MountFlags) -> Result<()> {
+    use MountFlags as M;
+    let kind = flags.intersection(M::PROPAGATION);
+    let others = flags.difference(kind | M::REC | M::SILENT);
+    if kind.bits().count_ones() != 1 || !others.is_empty() || !target.is_mount_root() {
+        return Err(Errno::EINVAL.because("more than one kind, or nothing is mounted there"));
+    }
+    let propagation = match kind {
+        M::UNBINDABLE => Propagation::Unbindable,
+        M::PRIVATE => Propagation::Private,
+        // Nothing is propagated to a mount that is private, and it stays so.
+        M::SLAVE => return Ok(()),
+        _ => return Err(Errno::EINVAL.because("mounts cannot be shared")),
+    };
+    if !flags.contains(M::REC) {
+        target.mount.set_propagation(propagation);
+        return Ok(());
+    }
+    for mount in cx.system.vfs.mounts.mounts() {
+        let top = Location { dentry: mount.root().clone(), mount };
+        if top.path_below(target).is_some() {
+            top.mount.set_propagation(propagation);
+        }
+    }
+    Ok(())
+}
+
+/// umount2(2).
+///
+/// # Differences from Linux
+/// The root file system can only be made read-only, and not be detached.
+pub(crate) fn umount2(cx: &Context<'_>, target: UserPath, flags: UnmountFlags) -> Result<()> {
+    use UnmountFlags as U;
+    if !U::all().contains(flags) {
+        return Err(Errno::EINVAL.because("flags are not known"));
+    }
+    let follow = if flags.contains(U::NOFOLLOW) { Follow::NotLast } else { Follow::Last };
+    let target = path::resolve(cx, Fd(AT_FDCWD), target.read(cx)?, follow)?;
+    check_privilege(cx)?;
+    let how = match flags.difference(U::NOFOLLOW) {
+        U::EXPIRE => Unmount::Expired,
+        flags if flags.contains(U::EXPIRE) => {
+            return Err(Errno::EINVAL.because("MNT_EXPIRE goes alone"));
+        }
+        flags if flags.contains(U::DETACH) => Unmount::Detached,
+        _ => Unmount::Unused,
+    };
+    if how == Unmount::Unused && target.is(cx.system.vfs.root()) {
+        return target.mount.super_block().set_access(MountAccess::ReadOnly);
+    }
+    cx.system.vfs.mounts.unmount(target, how)
+}
