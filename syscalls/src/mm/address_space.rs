@@ -13,10 +13,10 @@ use crate::machine::{Machine, OutOfMemory, Page, Space};
 use crate::process::Limits;
 use crate::process::exec::Places;
 
-use super::area::{Area, AreaFlags, PAGE};
+use super::area::{Area, AreaFlags, PAGE, Share};
 use super::areas::Areas;
 use super::layout::Layout;
-use super::pages::Pages;
+use super::pages::{Pages, Resident};
 
 /// Most areas that an address space may have (`vm.max_map_count`).
 pub(crate) const MAX_AREAS: usize = 65530;
@@ -168,6 +168,14 @@ impl AddressSpace {
         let state = self.state.lock();
         let within = state.pages.within(range.clone());
         within.fold((0, 0), |(all, own), (_, page)| (all + 1, own + u64::from(page.own)))
+    }
+
+    /// How many resident pages nobody else holds.
+    #[must_use]
+    pub(crate) fn private_pages(&self) -> u64 {
+        let state = self.state.lock();
+        let is_private = |resident: &Resident| resident.is_writable(Share::Private);
+        state.pages.within(0..abi::TASK_SIZE).filter(|(_, page)| is_private(page)).count() as u64
     }
 
     /// How much memory is used.

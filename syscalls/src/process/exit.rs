@@ -22,6 +22,11 @@ impl Process {
         }
     }
 
+    /// Whether it is clear how it ends.
+    pub(super) fn is_ending(&self) -> bool {
+        self.exit.lock().is_some()
+    }
+
     /// Notes the status of a thread that ends by itself: that of the process, when it is the
     /// last one.
     pub(crate) fn set_status_of_last_thread(&self, status: i32) {

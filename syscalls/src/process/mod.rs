@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod exec;
 #[cfg(test)]
 mod exec_tests;
+mod exhaustion;
 mod exit;
 #[cfg(test)]
 mod family_tests;

@@ -70,7 +70,7 @@ pub struct Process {
     /// Its root and working directory, and its umask.
     pub paths: FsContext,
     limits: Limits,
-    /// /proc/PID/oom_score_adj, which has no effect.
+    /// /proc/PID/oom_score_adj.
     pub(crate) oom_adjustment: AtomicI32,
     threads: Mutex<Vec<Weak<Thread>>>,
     /// What it does on signals, and those that wait for it.

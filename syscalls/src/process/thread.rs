@@ -288,7 +288,7 @@ impl machine::Task for Thread {
     }
 
     fn out_of_memory(&self, registers: &mut Registers) -> Flow {
-        self.kill_for_memory();
-        self.leave(registers, None)
+        self.relieve_memory();
+        if self.process.is_ending() { self.leave(registers, None) } else { self.syscall(registers) }
     }
 }

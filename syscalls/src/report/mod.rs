@@ -6,7 +6,7 @@ use abi::memory::Protection;
 use abi::signal::{SigInfo, Signal, si};
 
 use crate::machine::Registers;
-use crate::process::Thread;
+use crate::process::{Process, Thread};
 use crate::signal::info;
 
 mod recent;
@@ -57,14 +57,14 @@ pub(crate) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, register
     );
 }
 
-/// Says that the thread's process ends because memory is out.
-pub(crate) fn of_memory(thread: &Thread) {
-    let usage = thread.process().memory().usage();
+/// Says that a process ends because memory is out.
+pub(crate) fn of_memory(process: &Process) {
+    let name = process.threads().first().map(|thread| thread.name()).unwrap_or_default();
     log::error!(
         "{} ({}) was ended by SIGKILL: out of memory, of which it had {} KiB",
-        thread.name().escape_ascii(),
-        thread.process().id(),
-        usage.resident.saturating_mul(4)
+        name.escape_ascii(),
+        process.id(),
+        process.memory().usage().resident.saturating_mul(4)
     );
 }
 

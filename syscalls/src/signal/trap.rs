@@ -8,7 +8,6 @@ use abi::signal::{FXSAVE_LEN, SigInfo, Signal, si};
 use crate::machine::{Registers, Trap};
 use crate::mm::{FaultSignal, Wanted};
 use crate::process::Thread;
-use crate::report;
 
 use super::info;
 
@@ -82,18 +81,11 @@ impl Thread {
             Err(FaultSignal::NotAllowed) => (Signal::SIGSEGV, si::SEGV_ACCERR),
             Err(FaultSignal::NoPage) => (Signal::SIGBUS, si::BUS_ADRERR),
             Err(FaultSignal::OutOfMemory) => {
-                self.kill_for_memory();
+                self.relieve_memory();
                 return None;
             }
         };
         Some(info::fault(signal, code, trap.address))
-    }
-
-    /// Ends the process because memory is out.
-    pub(crate) fn kill_for_memory(&self) {
-        report::of_memory(self);
-        // Standard signals are never refused.
-        let _ = self.process().send_signal(Signal::SIGKILL, info::kernel(Signal::SIGKILL));
     }
 
     /// An x87 or SSE exception; `None` where no unmasked exception is noted, so that the
