@@ -1,7 +1,7 @@
 //! The application's address spaces: the lower half of the page tables.
 
 use alloc::sync::Arc;
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 use abi::{PAGE_SIZE, TASK_SIZE};
 use spin::Mutex;
@@ -17,6 +17,9 @@ use super::{copy, direct_map, frames, heap};
 
 /// Above this many pages a change flushes the whole translation cache at once.
 const FLUSH_ALL_ABOVE: u64 = 32;
+
+/// Level of a root table; the entries of level 1 map pages.
+const ROOT_LEVEL: u32 = 4;
 
 /// Entries of a root table that belong to the application.
 const LOWER_HALF: usize = 256;
@@ -74,7 +77,7 @@ impl PageTables {
     fn each(&self, range: &Range<u64>, mut change: impl FnMut(&mut PageTableEntry)) {
         let root = self.root.lock();
         // SAFETY: the lock makes the tables ours.
-        unsafe { each_in(*root, 4, range, &mut change) };
+        unsafe { each_in(*root, ROOT_LEVEL, range, &mut change) };
     }
 
     /// Copies piecewise by the tables: for an address space that is not the current one.
@@ -167,6 +170,42 @@ const fn span(level: u32) -> u64 {
     1 << (12 + 9 * (level - 1))
 }
 
+/// Calls `visit` with the numbers and the entries in use among `numbers` of a table. Most of a
+/// table is empty: eight empty entries are passed over at once.
+fn each_used(
+    entries: &mut PageTable,
+    numbers: RangeInclusive<u64>,
+    mut visit: impl FnMut(u64, &mut PageTableEntry),
+) {
+    const STRIDE: u64 = 8;
+    let (mut number, last) = numbers.into_inner();
+    while number <= last {
+        let index = (number & 511) as usize;
+        if number.is_multiple_of(STRIDE) && last - number >= STRIDE - 1 {
+            let next = (0..STRIDE as usize).map(|offset| &entries[index + offset]);
+            if next.fold(0, |bits, entry| bits | entry.addr().as_u64() | entry.flags().bits()) == 0
+            {
+                number += STRIDE;
+                continue;
+            }
+        }
+        if !entries[index].is_unused() {
+            visit(number, &mut entries[index]);
+        }
+        number += 1;
+    }
+}
+
+/// The numbers of the entries of level `level`, counted from address 0, that `range` touches.
+fn numbers_in(range: &Range<u64>, level: u32) -> RangeInclusive<u64> {
+    range.start / span(level)..=(range.end - 1) / span(level)
+}
+
+/// What entry `number` of level `level` spans of `range`.
+fn part_of(range: &Range<u64>, number: u64, level: u32) -> Range<u64> {
+    (number * span(level)).max(range.start)..((number + 1) * span(level)).min(range.end)
+}
+
 /// Calls `change` with the entries in use of the table at `at` that map pages of `range`.
 ///
 /// # Safety
@@ -179,22 +218,56 @@ unsafe fn each_in(
 ) {
     // SAFETY: by the caller.
     let entries = unsafe { table(at) };
-    let first = range.start / span(level);
-    let last = (range.end - 1) / span(level);
-    for number in first..=last {
-        let entry = &mut entries[(number & 511) as usize];
-        if entry.is_unused() {
-            continue;
-        }
+    each_used(entries, numbers_in(range, level), |number, entry| {
         if level == 1 {
             change(entry);
-            continue;
+        } else {
+            // SAFETY: a used entry above the last level points to a table.
+            unsafe { each_in(entry.addr(), level - 1, &part_of(range, number, level), change) };
         }
-        let start = (number * span(level)).max(range.start);
-        let end = ((number + 1) * span(level)).min(range.end);
-        // SAFETY: a used entry above the last level points to a table.
-        unsafe { each_in(entry.addr(), level - 1, &(start..end), change) };
+    });
+}
+
+/// Unmaps the pages of `range`, and frees the tables that map nothing else. Returns whether
+/// anything was mapped.
+///
+/// # Safety
+/// As [`each_in`]; the caller flushes the translation cache before a freed frame is used.
+unsafe fn unmap_in(at: PhysAddr, level: u32, range: &Range<u64>) -> bool {
+    let mut changed = false;
+    // SAFETY: by the caller.
+    let entries = unsafe { table(at) };
+    each_used(entries, numbers_in(range, level), |number, entry| {
+        let part = part_of(range, number, level);
+        if level == 1 || part.end - part.start == span(level) {
+            // SAFETY: a used entry above the last level points to a table.
+            unsafe { free_below(entry, level) };
+            entry.set_unused();
+            changed = true;
+        } else {
+            // SAFETY: as above.
+            changed |= unsafe { unmap_in(entry.addr(), level - 1, &part) };
+        }
+    });
+    changed
+}
+
+/// Frees the table that `entry`, of level `level`, points to, and those below it.
+///
+/// # Safety
+/// Nobody uses them any more.
+unsafe fn free_below(entry: &PageTableEntry, level: u32) {
+    if level == 1 {
+        return;
     }
+    if level > 2 {
+        // SAFETY: by the caller; a used entry above the last level points to a table.
+        let entries = unsafe { table(entry.addr()) };
+        // SAFETY: by the caller.
+        each_used(entries, 0..=511, |_, below| unsafe { free_below(below, level - 1) });
+    }
+    // SAFETY: by the caller; tables come from the frame allocator.
+    unsafe { frames::free(entry.addr()) };
 }
 
 /// The last-level entry for `address`, its tables made where they are missing.
@@ -218,27 +291,6 @@ unsafe fn entry_for<'a>(
     }
     // SAFETY: by the caller.
     Ok(unsafe { &mut table(at)[((address / span(1)) & 511) as usize] })
-}
-
-/// Frees the tables below the table at `at`, of level `level`, entries `0..entries`.
-///
-/// # Safety
-/// Nobody uses them any more.
-unsafe fn free_tables(at: PhysAddr, level: u32, entries: usize) {
-    if level == 1 {
-        return;
-    }
-    for index in 0..entries {
-        // SAFETY: by the caller.
-        let entry = unsafe { &table(at)[index] };
-        if !entry.is_unused() {
-            // SAFETY: by the caller; tables come from the frame allocator.
-            unsafe {
-                free_tables(entry.addr(), level - 1, 512);
-                frames::free(entry.addr());
-            }
-        }
-    }
 }
 
 impl Space for PageTables {
@@ -274,12 +326,9 @@ impl Space for PageTables {
         if range.is_empty() {
             return;
         }
-        let mut changed = false;
-        self.each(&range, |entry| {
-            entry.set_unused();
-            changed = true;
-        });
-        if changed {
+        let root = self.root.lock();
+        // SAFETY: the lock makes the tables ours, and the cache is flushed below.
+        if unsafe { unmap_in(*root, ROOT_LEVEL, &range) } {
             self.flush(&range);
         }
     }
@@ -338,7 +387,7 @@ impl Drop for PageTables {
         let root = *self.root.lock();
         // SAFETY: the last handle: no thread uses these tables, and none is current.
         unsafe {
-            free_tables(root, 4, LOWER_HALF);
+            unmap_in(root, ROOT_LEVEL, &(0..LOWER_HALF as u64 * span(ROOT_LEVEL)));
             frames::free(root);
         }
     }
