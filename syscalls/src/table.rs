@@ -228,6 +228,8 @@ pub static TABLE: &[Row] = rows! {
     clone = calls::fork::clone, partial("no threads, no namespaces, no descriptors of processes");
     clone3 = calls::fork::clone3,
         partial("no threads, no namespaces, no descriptors of processes, no chosen numbers");
+    execve = calls::execute::execve, partial("capabilities of files do not count");
+    execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
     waitid = calls::wait::waitid, partial("no P_PIDFD; of the usage, only CPU time and peak memory");
     futex = calls::futex::futex, partial("no priority inheritance, no FUTEX_WAKE_OP");

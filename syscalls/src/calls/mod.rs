@@ -5,6 +5,7 @@ pub(crate) mod attributes;
 pub(crate) mod capability;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
+pub(crate) mod execute;
 #[cfg(test)]
 mod file_argument_tests;
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub(crate) fn wait4(
         i32::MIN => return Err(Errno::ESRCH.because("no such process group")),
         -1 => Whom::Any,
         0 => Whom::Group(cx.process.group()),
-        ..0 => Whom::Group(pid.unsigned_abs()),
-        1.. => Whom::Process(pid.unsigned_abs()),
+        _ if pid < 0 => Whom::Group(pid.unsigned_abs()),
+        _ => Whom::Process(pid.unsigned_abs()),
     };
     let Some(waited) = cx.wait_for_child(whom, options | WaitOptions::EXITED)? else {
         return Ok(0);

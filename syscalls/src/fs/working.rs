@@ -79,9 +79,4 @@ impl FsContext {
         let old = self.state.leave(State { working: root.clone(), root, umask });
         drop(old);
     }
-
-    /// Makes it this process's alone: execve(2), unshare(2).
-    pub(crate) fn separate(&self) {
-        self.state.separate();
-    }
 }

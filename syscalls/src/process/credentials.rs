@@ -185,6 +185,15 @@ fn not_permitted() -> crate::Error {
     Errno::EPERM.because("without privilege, only the process's own IDs")
 }
 
+/// The IDs that a file gives to who executes it: set-user-ID and set-group-ID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SetIds {
+    /// The effective user ID.
+    pub(crate) user: Option<u32>,
+    /// The effective group ID.
+    pub(crate) group: Option<u32>,
+}
+
 /// Who a process is and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
@@ -226,6 +235,43 @@ impl Credentials {
             keep_capabilities: false,
             no_new_privileges: false,
         }
+    }
+
+    /// Who executes a file that gives these IDs: execve(2), and capabilities(7),
+    /// "Transformation of capabilities during execve()".
+    #[must_use]
+    pub(crate) fn of_program(&self, file: SetIds) -> Self {
+        let mut new = self.clone();
+        new.users.effective = file.user.unwrap_or(self.users.effective);
+        new.groups.effective = file.group.unwrap_or(self.groups.effective);
+        for ids in [&mut new.users, &mut new.groups] {
+            ids.saved = ids.effective;
+            ids.file_system = ids.effective;
+        }
+        new.keep_capabilities = false;
+        if new.users.effective != self.users.effective
+            || new.groups.effective != self.groups.effective
+        {
+            new.ambient = CapabilitySet::EMPTY;
+        }
+        let is_root = new.users.effective == 0 || new.users.real == 0;
+        new.permitted = match is_root {
+            true => CapabilitySet(self.inheritable.0 | self.bounding.0),
+            false => new.ambient,
+        };
+        new.effective = if new.users.effective == 0 { new.permitted } else { new.ambient };
+        new
+    }
+
+    /// Whether these credentials of a new program have what the caller, `old`, did not have
+    /// (`AT_SECURE`).
+    #[must_use]
+    pub(crate) fn is_secure_after(&self, old: &Self) -> bool {
+        let gets_ids =
+            self.users.effective != old.users.real || self.groups.effective != old.groups.real;
+        let is_real_root = self.users.real == 0;
+        let gets_more = !self.permitted.is_subset_of(self.ambient);
+        gets_ids || (!is_real_root && (self.users.effective == 0 || gets_more))
     }
 
     /// Whether `capability` holds.
@@ -290,6 +336,21 @@ mod tests {
         credentials.set_users(Ids::all(1000));
         assert_eq!(credentials.permitted, CapabilitySet::EMPTY);
         assert!(!credentials.has(Capability::Kill));
+    }
+
+    #[test]
+    fn set_user_id_programs_get_their_owner_and_its_privileges() {
+        let mut user = Credentials::root();
+        user.set_users(Ids::all(1000));
+        let file = SetIds { user: Some(0), group: None };
+        let new = user.of_program(file);
+        assert_eq!((new.users.real, new.users.effective, new.users.saved), (1000, 0, 0));
+        assert!(new.has(Capability::Chown) && new.is_secure_after(&user));
+        let plain = user.of_program(SetIds::default());
+        assert!(!plain.has(Capability::Chown) && !plain.is_secure_after(&user));
+        let root = Credentials::root();
+        let new = root.of_program(SetIds::default());
+        assert!(new.has(Capability::Chown) && !new.is_secure_after(&root));
     }
 
     #[test]

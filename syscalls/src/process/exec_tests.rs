@@ -23,10 +23,10 @@ const READ_EXECUTE: u32 = 5;
 const READ_WRITE: u32 = 6;
 
 /// One program header: type, flags, offset, address, length in the file and in memory.
-type Header = (u32, u32, u64, u64, u64, u64);
+pub(super) type Header = (u32, u32, u64, u64, u64, u64);
 
 /// An ELF file of this type with these program headers, padded to three pages.
-fn elf(kind: u16, entry: u64, headers: &[Header]) -> Vec<u8> {
+pub(super) fn elf(kind: u16, entry: u64, headers: &[Header]) -> Vec<u8> {
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     file.extend(kind.to_le_bytes());
     file.extend(62_u16.to_le_bytes());
@@ -57,7 +57,7 @@ const SEGMENTS: [Header; 2] = [
 ];
 
 /// The same at a fixed address.
-fn fixed() -> [Header; 2] {
+pub(super) fn fixed() -> [Header; 2] {
     SEGMENTS.map(|mut header| {
         header.3 += 0x40_0000;
         header

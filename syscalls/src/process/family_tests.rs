@@ -23,16 +23,19 @@ const MAIN: u64 = 0x10_0000;
 const WNOHANG: u64 = 1;
 const WUNTRACED: u64 = 2;
 const WCONTINUED: u64 = 8;
-const ANY: u64 = u64::MAX;
+pub(super) const ANY: u64 = u64::MAX;
 
 /// Memory for what calls write.
-const ROOM: u64 = AREA + 0x1000;
+pub(super) const ROOM: u64 = AREA + 0x1000;
 
 /// What a test notes of its processes.
-type Notes = Arc<Mutex<Vec<u64>>>;
+pub(super) type Notes = Arc<Mutex<Vec<u64>>>;
 
 /// Runs `main` as the program of a machine, process 3, to its end.
-fn run(kit: &Kit, main: impl Fn(&mut Application) + Send + Sync + 'static) -> Option<ExitStatus> {
+pub(super) fn run(
+    kit: &Kit,
+    main: impl Fn(&mut Application) + Send + Sync + 'static,
+) -> Option<ExitStatus> {
     kit.machine.set_program(MAIN, main);
     assert_eq!(kit.system.processes.allocate_id(), 2);
     let id = kit.system.processes.allocate_id();
@@ -61,15 +64,15 @@ fn notes(main: impl Fn(&mut Application, &Notes) + Send + Sync + 'static) -> Vec
     seen.clone()
 }
 
-fn note(notes: &Notes, value: u64) {
+pub(super) fn note(notes: &Notes, value: u64) {
     notes.lock().unwrap().push(value);
 }
 
-fn exit(application: &mut Application, status: u64) {
+pub(super) fn exit(application: &mut Application, status: u64) {
     application.call("exit_group", &[status]);
 }
 
-fn load<T: FromBytes + IntoBytes>(application: &mut Application, address: u64) -> T {
+pub(super) fn load<T: FromBytes + IntoBytes>(application: &mut Application, address: u64) -> T {
     let mut value = T::new_zeroed();
     application.load(address, value.as_mut_bytes());
     value
@@ -81,7 +84,7 @@ fn wait(application: &mut Application, options: u64) -> (u64, u32) {
     (id, load(application, ROOM))
 }
 
-fn errno(errno: Errno) -> u64 {
+pub(super) fn errno(errno: Errno) -> u64 {
     errno.as_return_value()
 }
 

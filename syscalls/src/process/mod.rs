@@ -11,6 +11,9 @@ pub mod credentials;
 pub mod exec;
 #[cfg(test)]
 mod exec_tests;
+mod execute;
+#[cfg(test)]
+mod execute_tests;
 mod exhaustion;
 mod exit;
 #[cfg(test)]

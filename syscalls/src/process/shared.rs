@@ -254,6 +254,11 @@ impl Process {
         Ok(value)
     }
 
+    /// Replaces who it is and what it may do.
+    pub(super) fn set_credentials(&self, new: Credentials) {
+        *self.credentials.lock() = Arc::new(new);
+    }
+
     /// Its nice value, -20 to 19.
     #[must_use]
     pub fn nice(&self) -> i32 {
