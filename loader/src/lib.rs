@@ -7,6 +7,7 @@
 //! - [`elf`]: an ELF file as a list of mappings, with entry point and interpreter
 //! - [`stack`]: the bytes of a new process's stack: arguments, environment, auxiliary vector
 //! - [`script`]: the first line of a script
+//! - [`symbols`] and [`unwind`]: function names and callers, for reports of dead programs
 //! - [`archive`]: the cpio archive that carries the root file system, read and written
 #![no_std]
 #![forbid(unsafe_code)]
@@ -21,6 +22,8 @@ pub mod elf;
 pub mod fuzz;
 pub mod script;
 pub mod stack;
+pub mod symbols;
+pub mod unwind;
 
 /// Longest path name, in bytes, with its terminating NUL (`PATH_MAX` of limits.h).
 pub const PATH_MAX: usize = 4096;
