@@ -37,6 +37,9 @@ pub trait Call: Sync {
     /// Those of the handler's manual page.
     fn call(&self, cx: &Context<'_>, raw: &[u64; 6]) -> Result<Outcome>;
 
+    /// How many arguments it takes.
+    fn count(&self) -> usize;
+
     /// Writes the arguments, separated by commas, as strace(1) does.
     ///
     /// # Errors
@@ -71,6 +74,10 @@ macro_rules! call_with {
             fn call(&self, cx: &Context<'_>, raw: &[u64; 6]) -> Result<Outcome> {
                 let _ = raw;
                 (self.handler)(cx, $($name::from_register(raw[$at])?),*).map(Into::into)
+            }
+
+            fn count(&self) -> usize {
+                <[usize]>::len(&[$($at),*])
             }
 
             #[allow(unused_mut, unused_variables)]

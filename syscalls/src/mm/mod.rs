@@ -23,6 +23,7 @@ mod advise;
 mod area;
 mod areas;
 mod arguments;
+mod around;
 #[cfg(test)]
 mod call_tests;
 mod copy;

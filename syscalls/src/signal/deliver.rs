@@ -71,7 +71,10 @@ impl Thread {
             match delivery.disposition {
                 Disposition::Ignore => {}
                 Disposition::Stop => self.stop(delivery.signal),
-                Disposition::Terminate => self.die(delivery.signal),
+                Disposition::Terminate => {
+                    report::of_end(self, delivery.signal, &delivery.info);
+                    self.die(delivery.signal);
+                }
                 Disposition::Core => {
                     report::of_death(self, delivery.signal, &delivery.info, registers);
                     self.die(delivery.signal);
