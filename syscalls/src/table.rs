@@ -96,8 +96,13 @@ pub static TABLE: &[Row] = rows! {
     fadvise64 = calls::storage::fadvise64, full;
     readahead = calls::storage::readahead, full;
     sync_file_range = calls::storage::sync_file_range, full;
-    sendfile = calls::storage::sendfile, full;
-    copy_file_range = calls::storage::copy_file_range, full;
+    sendfile = calls::copy::sendfile, full;
+    copy_file_range = calls::copy::copy_file_range, full;
+    splice = calls::copy::splice, full;
+    tee = calls::copy::tee,
+        partial("standard streams of the host are no pipes");
+    vmsplice = calls::copy::vmsplice,
+        partial("memory is copied, and later changes of it are not seen");
 
     // Paths and directories
     getdents = calls::directory::getdents, full;

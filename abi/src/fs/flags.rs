@@ -306,6 +306,19 @@ bitflags! {
         const APPEND = raw::RWF_APPEND;
     }
 
+    /// Flags of splice(2), tee(2) and vmsplice(2).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SpliceFlags: u32 {
+        /// Hand over pages rather than copy; a hint.
+        const MOVE = 1;
+        /// Do not wait for pipes.
+        const NONBLOCK = 2;
+        /// More will follow; a hint.
+        const MORE = 4;
+        /// The pages are a gift to the kernel; a hint.
+        const GIFT = 8;
+    }
+
     /// Flags of close_range(2).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct CloseRangeFlags: u32 {

@@ -11,7 +11,8 @@ pub mod records;
 
 pub use flags::{
     AccessMode, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, FileType, LockOperation,
-    MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, Seals, StatxMask, TransferFlags,
+    MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, Seals, SpliceFlags, StatxMask,
+    TransferFlags,
 };
 pub use mount::{MountFlags, UnmountFlags};
 pub use records::{

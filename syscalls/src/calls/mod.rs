@@ -3,6 +3,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod capability;
+pub(crate) mod copy;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
 pub(crate) mod execute;

@@ -1,14 +1,14 @@
-//! How much is stored: truncate(2), fallocate(2), fsync(2), and copies between files.
+//! How much is stored: truncate(2), fallocate(2), fsync(2).
 
 use abi::Errno;
-use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType, OpenFlags};
+use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::path::{self, Follow};
 use crate::fs::write_access::WriteAccess;
-use crate::fs::{Fd, OpenFile, copy, permission};
-use crate::user::{UserPath, UserPtr};
+use crate::fs::{Fd, OpenFile, permission};
+use crate::user::UserPath;
 
 /// truncate(2).
 ///
@@ -192,95 +192,4 @@ pub(crate) fn sync_file_range(
         | FileType::SymbolicLink => Ok(()),
         _ => Err(Errno::ESPIPE.because("a file without a range to write")),
     }
-}
-
-/// sendfile(2).
-///
-/// # Differences from Linux
-/// The input may be anything that can be read at an offset, or be read to its end.
-pub(crate) fn sendfile(
-    cx: &Context<'_>,
-    to: Fd,
-    from: Fd,
-    offset: UserPtr<i64>,
-    count: usize,
-) -> Result<usize> {
-    let start = offset.non_null().map(|offset| offset.read(cx)).transpose()?;
-    let start = start.map(checked_offset).transpose()?;
-    let from = cx.process.files.get(from)?;
-    from.check_readable()?;
-    if start.is_some() {
-        from.check_positions()?;
-    }
-    if from.file.inode().kind() == FileType::Directory {
-        return Err(Errno::EINVAL.because("the input is a directory"));
-    }
-    let to = cx.process.files.get(to)?;
-    to.check_writable()?;
-    if to.flags().contains(OpenFlags::APPEND) {
-        return Err(Errno::EINVAL.because("the output is open for appending"));
-    }
-    let (done, end) = copy::transfer(cx, &from, start, &to, None, count)?;
-    if let (Some(pointer), Some(end)) = (offset.non_null(), end) {
-        pointer.write(cx, &(end as i64))?;
-    }
-    Ok(done)
-}
-
-/// copy_file_range(2).
-///
-/// # Differences from Linux
-/// None.
-pub(crate) fn copy_file_range(
-    cx: &Context<'_>,
-    from: Fd,
-    from_offset: UserPtr<i64>,
-    to: Fd,
-    to_offset: UserPtr<i64>,
-    len: usize,
-    flags: u32,
-) -> Result<usize> {
-    let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
-    let read = |pointer: UserPtr<i64>| -> Result<Option<u64>> {
-        let offset = pointer.non_null().map(|pointer| pointer.read(cx)).transpose()?;
-        offset.map(checked_offset).transpose()
-    };
-    let (from_start, to_start) = (read(from_offset)?, read(to_offset)?);
-    if flags != 0 {
-        return Err(Errno::EINVAL.because("flags are not zero"));
-    }
-    check_copy(&from, &to)?;
-    let at = from_start.unwrap_or(from.position());
-    let target = to_start.unwrap_or(to.position());
-    let same = alloc::sync::Arc::ptr_eq(from.file.inode(), to.file.inode());
-    if same && at < target.saturating_add(len as u64) && target < at.saturating_add(len as u64) {
-        return Err(Errno::EINVAL.because("the ranges overlap"));
-    }
-    let (done, _) = copy::transfer(cx, &from, from_start, &to, to_start, len)?;
-    for (pointer, start) in [(from_offset, from_start), (to_offset, to_start)] {
-        if let (Some(pointer), Some(start)) = (pointer.non_null(), start) {
-            pointer.write(cx, &((start + done as u64) as i64))?;
-        }
-    }
-    Ok(done)
-}
-
-fn check_copy(from: &OpenFile, to: &OpenFile) -> Result<()> {
-    for open in [from, to] {
-        match open.file.inode().kind() {
-            FileType::Regular => {}
-            FileType::Directory => return Err(Errno::EISDIR.because("a directory")),
-            _ => return Err(Errno::EINVAL.because("not a regular file")),
-        }
-    }
-    from.check_readable()?;
-    to.check_writable()?;
-    if to.flags().contains(OpenFlags::APPEND) {
-        return Err(Errno::EBADF.because("the output is open for appending"));
-    }
-    Ok(())
-}
-
-fn checked_offset(offset: i64) -> Result<u64> {
-    u64::try_from(offset).map_err(|_| Errno::EINVAL.because("the offset is negative"))
 }

@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use abi::fs::{
     AT_FDCWD, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, LockOperation, MemfdFlags,
-    Mode, MountFlags, OpenFlags, RenameFlags, StatxMask, TransferFlags, UnmountFlags,
+    Mode, MountFlags, OpenFlags, RenameFlags, SpliceFlags, StatxMask, TransferFlags, UnmountFlags,
 };
 
 use crate::args::Argument;
@@ -104,6 +104,7 @@ macro_rules! flag_arguments {
 flag_arguments! {
     MountFlags, "MS_";
     UnmountFlags, "MNT_";
+    SpliceFlags, "SPLICE_F_";
     AtFlags, "AT_";
     AccessRequest, "MAY_";
     RenameFlags, "RENAME_";

@@ -12,6 +12,7 @@ use crate::wait::WaitQueue;
 
 use super::inode::Inode;
 use super::open_file::OpenFile;
+use super::pipe::PipeFile;
 
 bitflags! {
     /// What poll(2) can find: the values of `POLLIN` and its family.
@@ -168,6 +169,11 @@ pub trait File: Send + Sync {
     /// `ENOTTY` where that means nothing.
     fn readable_bytes(&self) -> Result<usize> {
         Err(Errno::ENOTTY.because("the file does not know this request"))
+    }
+
+    /// The end of a pipe that it is.
+    fn pipe(&self) -> Option<&PipeFile> {
+        None
     }
 
     /// How many bytes a pipe can hold: `F_GETPIPE_SZ`.

@@ -46,6 +46,9 @@ mod pipe_tests;
 pub mod procfs;
 pub mod pseudo;
 pub(crate) mod seal;
+pub(crate) mod splice;
+#[cfg(test)]
+mod splice_tests;
 pub mod stream;
 pub mod tmpfs;
 pub(crate) mod tree;

@@ -4,6 +4,8 @@
 //! as a whole, and otherwise takes new pages; so a write of up to `PIPE_BUF` bytes, one page,
 //! is never torn.
 
+pub(super) mod transfer;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
@@ -71,6 +73,8 @@ struct Slot {
     /// The bytes are one packet (`O_DIRECT`): a read takes it alone, and loses what it has no
     /// room for.
     is_packet: bool,
+    /// Another pipe may have the page, too: nothing is added to it, and it is not used again.
+    is_shared: bool,
 }
 
 impl Pipe {
@@ -192,7 +196,7 @@ impl Pipe {
     fn fill_up(&self, from: &mut dyn Source) -> Result<usize> {
         let len = from.remaining() % PAGE_SIZE;
         let last = self.state.lock().slots.back().cloned();
-        let Some(last) = last.filter(|last| !last.is_packet && len <= PAGE_SIZE - last.end) else {
+        let Some(last) = last.filter(|last| last.has_room_for(len)) else {
             return Ok(0);
         };
         let taken = from.take_to_page(&*last.page, last.end, len)?;
@@ -215,7 +219,7 @@ impl Pipe {
         match taken {
             Ok(end) if end > 0 => {
                 state.slots.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-                state.slots.push_back(Slot { page, start: 0, end, is_packet });
+                state.slots.push_back(Slot { page, start: 0, end, is_packet, is_shared: false });
             }
             _ => state.spare = Some(page),
         }
@@ -284,6 +288,12 @@ impl Conduit for Pipe {
     }
 }
 
+impl Slot {
+    fn has_room_for(&self, len: usize) -> bool {
+        !self.is_packet && !self.is_shared && len <= PAGE_SIZE - self.end
+    }
+}
+
 impl State {
     /// Removes `len` bytes from the first slot, or all of it.
     fn consume(&mut self, len: usize, all: bool) {
@@ -292,7 +302,8 @@ impl State {
         };
         first.start += len;
         if all || first.start == first.end {
-            self.spare = self.slots.pop_front().map(|slot| slot.page);
+            let emptied = self.slots.pop_front().filter(|slot| !slot.is_shared);
+            self.spare = emptied.map(|slot| slot.page);
         }
     }
 }
@@ -326,7 +337,7 @@ pub(super) fn broken(cx: &Context<'_>) -> Error {
 }
 
 /// One end of a pipe, or a FIFO that has been opened.
-pub(super) struct PipeFile {
+pub struct PipeFile {
     pipe: Arc<Pipe>,
     inode: Arc<dyn Inode>,
     access: AccessMode,
@@ -405,6 +416,10 @@ impl File for PipeFile {
             }
         }
         if done > 0 { Ok(done) } else { result.map(|()| 0) }
+    }
+
+    fn pipe(&self) -> Option<&PipeFile> {
+        Some(self)
     }
 
     fn readable_bytes(&self) -> Result<usize> {
