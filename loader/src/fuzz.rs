@@ -10,15 +10,16 @@ use alloc::vec::Vec;
 use abi::TASK_SIZE;
 
 use crate::archive::{self, Entry, FILLER, WriteError, Writer};
-use crate::elf::{Content, ElfError, Image, Mapping};
+use crate::elf::{Content, Dynamic, ElfError, Image, Mapping, ReadError};
 use crate::stack::{Auxiliary, Contents, InitialStack};
-use crate::{MMAP_MIN_ADDR, PAGE};
+use crate::{MMAP_MIN_ADDR, PAGE, PATH_MAX};
 
 /// Reads `input` as an ELF file.
 ///
 /// # Panics
 /// When a mapping of an accepted image is not what [`crate::elf`] promises.
 pub fn elf(input: &[u8]) {
+    check_dynamic(input);
     let image = match Image::parse(input) {
         Ok(image) => image,
         Err(error) => return check_line(&error.to_string()),
@@ -38,6 +39,24 @@ pub fn elf(input: &[u8]) {
             Ok(mappings) => mappings.for_each(|mapping| check_mapping(&mapping)),
             Err(error) => assert_eq!(error, ElfError::BadBias { bias }),
         }
+    }
+}
+
+fn check_dynamic(input: &[u8]) {
+    let read = Dynamic::read::<u64>(input.len() as u64, &mut |offset, to: &mut [u8]| {
+        let start = usize::try_from(offset).map_err(|_| offset)?;
+        let bytes = input.get(start..).and_then(|rest| rest.get(..to.len())).ok_or(offset)?;
+        to.copy_from_slice(bytes);
+        Ok(())
+    });
+    match read {
+        Ok(None) => {}
+        Ok(Some(found)) => {
+            let strings = found.needed.iter().chain(&found.soname).chain(&found.rpath);
+            strings.for_each(|string| assert!(string.len() < PATH_MAX && !string.contains(&0)));
+        }
+        Err(ReadError::Elf(error)) => check_line(&error.to_string()),
+        Err(ReadError::Io(offset)) => panic!("read outside of the file at {offset}"),
     }
 }
 

@@ -9,11 +9,12 @@
 //! segments that end beyond the end of the file, and an entry point outside executable
 //! memory. Segments that claim the same bytes are refused as well, because the ELF
 //! specification gives them no meaning; segments out of order are taken, as packers
-//! write them. The contents of PT_TLS, PT_GNU_RELRO and PT_DYNAMIC are the program's own
-//! business.
+//! write them. The contents of PT_TLS and PT_GNU_RELRO are the program's own business, and so
+//! are those of PT_DYNAMIC, which [`Dynamic`] reads for those who bring libraries along.
 //!
 //! Neighbours: [`crate::stack`] puts the facts of an image into the auxiliary vector.
 
+mod dynamic;
 mod error;
 mod mapping;
 mod read;
@@ -24,6 +25,7 @@ mod tests;
 
 use alloc::vec::Vec;
 
+pub use dynamic::{Dynamic, MAX_DYNAMIC_LEN};
 pub use error::{ElfError, Machine, ReadError};
 pub use mapping::{Content, Mapping};
 pub use read::ReadAt;

@@ -33,15 +33,7 @@ impl Image {
     /// [`ReadError::Elf`] when the file is not a program that can be started,
     /// [`ReadError::Io`] when `read_at` fails.
     pub fn read<E>(file_len: u64, read_at: &mut ReadAt<'_, E>) -> Result<Self, ReadError<E>> {
-        let mut bytes = [0; SIZEOF_EHDR];
-        let present = bytes.len().min(usize::try_from(file_len).unwrap_or(usize::MAX));
-        read_at(0, &mut bytes[..present]).map_err(ReadError::Io)?;
-        let header = parse_header(bytes, file_len)?;
-
-        let len = usize::from(header.e_phnum) * usize::from(PROGRAM_HEADER_SIZE);
-        let table = read_table(header.e_phoff, len, read_at)?;
-        let table = parse_table(&table)?;
-
+        let (header, table) = read_headers(file_len, read_at)?;
         let mut image = plan(&header, &table, file_len)?;
         image.interpreter = read_interpreter(&table, file_len, read_at)?;
         Ok(image)
@@ -64,6 +56,20 @@ impl Image {
             ReadError::Io(OutOfRange) => ElfError::TooShort { file_len },
         })
     }
+}
+
+/// Reads the ELF header and the program headers.
+pub(super) fn read_headers<E>(
+    file_len: u64,
+    read_at: &mut ReadAt<'_, E>,
+) -> Result<(Header, Vec<ProgramHeader>), ReadError<E>> {
+    let mut bytes = [0; SIZEOF_EHDR];
+    let present = bytes.len().min(usize::try_from(file_len).unwrap_or(usize::MAX));
+    read_at(0, &mut bytes[..present]).map_err(ReadError::Io)?;
+    let header = parse_header(bytes, file_len)?;
+    let len = usize::from(header.e_phnum) * usize::from(PROGRAM_HEADER_SIZE);
+    let table = read_bytes(header.e_phoff, len, read_at)?;
+    Ok((header, parse_table(&table)?))
 }
 
 /// Checks everything the ELF header says except the entry point.
@@ -118,12 +124,12 @@ fn check_table_place(header: &Header, file_len: u64) -> Result<(), ElfError> {
     Ok(())
 }
 
-fn is_inside(offset: u64, len: u64, file_len: u64) -> bool {
+pub(super) fn is_inside(offset: u64, len: u64, file_len: u64) -> bool {
     offset.checked_add(len).is_some_and(|end| end <= file_len)
 }
 
 /// Reads `len` bytes at `offset`; the caller has bounded both.
-fn read_table<E>(
+pub(super) fn read_bytes<E>(
     offset: u64,
     len: usize,
     read_at: &mut ReadAt<'_, E>,
@@ -180,7 +186,9 @@ fn plan(header: &Header, table: &[ProgramHeader], file_len: u64) -> Result<Image
     Ok(image)
 }
 
-fn loads(table: &[ProgramHeader]) -> impl Iterator<Item = (usize, &ProgramHeader)> + Clone {
+pub(super) fn loads(
+    table: &[ProgramHeader],
+) -> impl Iterator<Item = (usize, &ProgramHeader)> + Clone {
     table.iter().enumerate().filter(|(_, entry)| entry.p_type == PT_LOAD)
 }
 
@@ -319,7 +327,7 @@ fn read_interpreter<E>(
     if !is_inside(offset, len, file_len) {
         return Err(ElfError::InterpreterOutsideFile { offset, len, file_len }.into());
     }
-    let mut path = read_table(offset, bounded, read_at)?;
+    let mut path = read_bytes(offset, bounded, read_at)?;
     if path.last() != Some(&0) {
         return Err(ElfError::InterpreterNotTerminated.into());
     }

@@ -36,8 +36,7 @@ impl ExecError {
         match self {
             Self::File(error) => error.errno(),
             Self::Interpreter(_, error) => error.errno,
-            Self::InterpreterFile(_, ElfError::OutOfMemory) => Errno::ENOMEM,
-            Self::InterpreterFile(..) => Errno::ELIBBAD,
+            Self::InterpreterFile(_, error) => error.interpreter_errno(),
             Self::Script(error) => error.errno(),
             Self::TooManyScripts => Errno::ELOOP,
             Self::Stack(error) => error.errno(),
