@@ -4,6 +4,8 @@
 //! - [`copy`]: directories of the host, copied into it (`--rootfs`, `-v`)
 //! - [`bring`]: files of the host at the paths they have there
 //! - [`program`]: finding and checking the program
+//! - [`needs`]: its interpreter and its libraries
+//! - [`locale`]: the locale it asks for
 //! - [`defaults`]: what every program finds (`/etc`, `/tmp` …)
 //! - [`unseen`]: what the program might miss
 //! - [`config`]: the configuration of the run
@@ -17,6 +19,8 @@ mod bring;
 mod config;
 mod copy;
 mod defaults;
+mod locale;
+mod needs;
 mod program;
 mod tree;
 mod unseen;
@@ -27,6 +31,7 @@ pub use tree::{Body, Node, Source, Tree};
 use crate::Error;
 use crate::command::options::RunOptions;
 use crate::session::Terminals;
+use needs::{Host, Needs};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -57,15 +62,23 @@ pub struct View {
 /// [`Error::NotFound`] and [`Error::NotExecutable`] for the program, [`Error::Failed`] for
 /// other files that cannot be read.
 pub fn build(options: &RunOptions, view: View) -> Result<Archive, Error> {
-    let (tree, config) = describe(options, view)?;
+    let Description { tree, config, missing } = describe(options, view)?;
     let directory = config.working_directory.as_deref().unwrap_or(Path::new("/"));
-    let hint = unseen::hint(&tree, &options.arguments, directory);
+    let hint = missing.or_else(|| unseen::hint(&tree, &options.arguments, directory));
     let (file, len) = archive::write(&tree, &config)?;
     Ok(Archive { file, len, hint })
 }
 
+/// What an archive holds.
+struct Description {
+    tree: Tree,
+    config: RunConfig,
+    /// What the program needs and was not found.
+    missing: Option<String>,
+}
+
 /// The root file system and the run configuration.
-fn describe(options: &RunOptions, view: View) -> Result<(Tree, RunConfig), Error> {
+fn describe(options: &RunOptions, view: View) -> Result<Description, Error> {
     let mut tree = Tree::default();
     if let Some(root) = &options.root {
         copy::root(&mut tree, root)?;
@@ -74,8 +87,10 @@ fn describe(options: &RunOptions, view: View) -> Result<(Tree, RunConfig), Error
         copy::volume(&mut tree, volume)?;
     }
     let environment = environment(options, view);
-    let program = program::provide(&mut tree, options, value_of(&environment, "PATH"))?;
+    let program = program::find(&tree, options, value_of(&environment, "PATH"))?;
+    let missing = bring_needs(&mut tree, options, &environment, &program)?;
     if options.root.is_none() {
+        locale::bring_all(&mut tree, &environment);
         defaults::fill(&mut tree);
     }
     defaults::fill_any_root(&mut tree);
@@ -95,7 +110,26 @@ fn describe(options: &RunOptions, view: View) -> Result<(Tree, RunConfig), Error
         window: view.window,
         trace: options.trace != crate::command::options::TraceTo::Off,
     };
-    Ok((tree, config))
+    Ok(Description { tree, config, missing })
+}
+
+/// Brings what the program at a path of the guest needs, and what the programs need that were
+/// brought as files; what of it was not found.
+fn bring_needs(
+    tree: &mut Tree,
+    options: &RunOptions,
+    environment: &[(OsString, OsString)],
+    program: &Path,
+) -> Result<Option<String>, Error> {
+    let host = if options.root.is_some() { Host::Hidden } else { Host::Shared };
+    let directory = options.working_directory.as_deref().unwrap_or(Path::new("/"));
+    let mut needs = Needs::new(tree, host, environment, directory);
+    program::provide(&mut needs, &options.program, program)?;
+    for volume in options.volumes.iter().filter(|volume| volume.host.is_file()) {
+        // Most files are no programs.
+        let _ = needs.program(&volume.guest);
+    }
+    Ok(needs.missing())
 }
 
 /// The program's environment: `HOME`, `PATH`, `TERM` where there is a terminal, and what the

@@ -1,27 +1,24 @@
 //! Finding the program, and refusing what cannot run before a machine is started for it.
 
-use super::bring::bring;
-use super::tree::{Body, Node, Source, Tree};
+use super::needs::{Needs, Refusal};
+use super::tree::{Node, Tree};
 use crate::Error;
 use crate::command::options::RunOptions;
 use crate::error::reason;
-use crate::escape::{escaped, escaped_os};
-use loader::elf::{Image, ReadError};
+use crate::escape::escaped_os;
 use rustix::fs::Access;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Finds the program, brings it into the guest if it is not there already, and checks that it
-/// can run. Returns its path in the guest. `guest_path` is the program's `PATH`.
+/// Finds the program; returns its path in the guest. `guest_path` is the program's `PATH`.
 ///
 /// With `--rootfs` the program is a file of the guest. Without, it is one of the host, unless
 /// a volume has brought a file at the same absolute path.
-pub(super) fn provide(
-    tree: &mut Tree,
+pub(super) fn find(
+    tree: &Tree,
     options: &RunOptions,
     guest_path: Option<&OsStr>,
 ) -> Result<PathBuf, Error> {
@@ -35,8 +32,16 @@ pub(super) fn provide(
     }
     let path = find_on_host(name, std::env::var_os("PATH").as_deref())?;
     check(&path, name)?;
-    bring(tree, &path).map_err(|error| not_executable(name, &reason(&error)))?;
     Ok(path)
+}
+
+/// Brings the program `name` at a path, with all that it needs, if the guest has it not
+/// already.
+pub(super) fn provide(needs: &mut Needs<'_>, name: &OsStr, path: &Path) -> Result<(), Error> {
+    needs.program(path).map_err(|refusal| match refusal {
+        Refusal::NotFound(reason) => Error::NotFound(format!("{}: {reason}", escaped_os(name))),
+        Refusal::NotExecutable(reason) => not_executable(name, &reason),
+    })
 }
 
 fn find_in_guest(
@@ -58,15 +63,12 @@ fn find_in_guest(
             .unwrap_or_default()
     };
     let found = candidates.into_iter().find_map(|path| Some((tree.find(&path)?.1, path)));
-    let Some((node, path)) = found else { return Ok(None) };
-    match node {
-        Node { mode, .. } if mode & 0o111 == 0 => Err(not_executable(name, "Permission denied")),
-        Node { body: Body::File(Source::Host(file, _)), .. } => {
-            check_contents(file, name)?;
-            Ok(Some(path))
+    match found {
+        None => Ok(None),
+        Some((Node { mode, .. }, _)) if mode & 0o111 == 0 => {
+            Err(not_executable(name, "Permission denied"))
         }
-        Node { body: Body::Directory, .. } => Err(not_executable(name, "Is a directory")),
-        _ => Err(not_executable(name, "it is not a regular file")),
+        Some((_, path)) => Ok(Some(path)),
     }
 }
 
@@ -105,7 +107,7 @@ fn has_slash(name: &OsStr) -> bool {
     name.as_bytes().contains(&b'/')
 }
 
-/// Whether the host would let the user execute the file, and the kernel can.
+/// Whether the host would let the user execute the file.
 fn check(path: &Path, name: &OsStr) -> Result<(), Error> {
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -120,32 +122,7 @@ fn check(path: &Path, name: &OsStr) -> Result<(), Error> {
         return Err(not_executable(name, "it is not a regular file"));
     }
     rustix::fs::access(path, Access::EXEC_OK)
-        .map_err(|error| not_executable(name, &reason(&error.into())))?;
-    check_contents(path, name)
-}
-
-/// Whether the file is a program that the kernel can run.
-fn check_contents(path: &Path, name: &OsStr) -> Result<(), Error> {
-    let unreadable = |error: &io::Error| not_executable(name, &reason(error));
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    let len = file.metadata().map_err(|error| unreadable(&error))?.len();
-    let mut start = [0; 2];
-    if len >= 2 && file.read_exact_at(&mut start, 0).is_ok() && start == *b"#!" {
-        return Err(not_executable(name, "it is a script, which is not supported yet"));
-    }
-    let mut read_at = |offset: u64, buffer: &mut [u8]| file.read_exact_at(buffer, offset);
-    let image = Image::read(len, &mut read_at).map_err(|error| match error {
-        ReadError::Elf(error) => not_executable(name, &error.to_string()),
-        ReadError::Io(error) => unreadable(&error),
-    })?;
-    match image.interpreter() {
-        None => Ok(()),
-        Some(interpreter) => {
-            let interpreter = escaped(interpreter);
-            let text = format!("dynamic programs are not supported yet (it wants {interpreter})");
-            Err(not_executable(name, &text))
-        }
-    }
+        .map_err(|error| not_executable(name, &reason(&error.into())))
 }
 
 fn not_executable(name: &OsStr, reason: &str) -> Error {

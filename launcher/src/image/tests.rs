@@ -113,7 +113,7 @@ fn a_program_behind_symbolic_links_is_at_the_path_that_was_named() {
     symlink("usr/bin", folder.0.join("bin")).unwrap();
     symlink("../bin/prog", folder.0.join("usr/link")).unwrap();
     let named = folder.0.join("usr/../usr/link");
-    let (tree, config) = describe(&options(&named), View::default()).unwrap();
+    let Description { tree, config, .. } = describe(&options(&named), View::default()).unwrap();
     assert_eq!(config.program, named);
     let (path, node) = tree.find(&named).unwrap();
     assert_eq!(path, folder.0.join("usr/bin/prog"));
@@ -138,7 +138,7 @@ fn a_root_directory_keeps_modes_links_and_hard_links_and_has_the_program() {
     assert_eq!(find("prog").unwrap().3, b"/bin/prog");
     assert!(find("dev").is_some());
     assert!(find("etc/passwd").is_none());
-    let (_, config) = describe(&options, View::default()).unwrap();
+    let config = describe(&options, View::default()).unwrap().config;
     assert_eq!(config.program, Path::new("/bin/prog"));
 }
 
@@ -191,4 +191,70 @@ fn a_programs_conflicts_with_volumes_are_told() {
     let mut options = options(&program);
     options.volumes = vec![Volume { host: file, guest: folder.0.join("dir") }];
     assert_eq!(build(&options, View::default()).unwrap_err().status(), 126);
+}
+
+/// The interpreter of this test, a dynamic program of the host.
+const INTERPRETER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+#[test]
+fn a_dynamic_program_comes_with_its_interpreter_and_libraries() {
+    let program = std::env::current_exe().unwrap();
+    let description = describe(&options(&program), View::default()).unwrap();
+    assert_eq!(description.missing, None);
+    let tree = description.tree;
+    assert!(tree.find(Path::new(INTERPRETER)).is_some());
+    for library in ["libc.so.6", "libgcc_s.so.1"] {
+        let name = format!("/{library}");
+        let is_it = |path: &[u8]| path.ends_with(name.as_bytes());
+        assert!(tree.nodes().any(|(path, _)| is_it(path)), "{library}");
+    }
+}
+
+#[test]
+fn what_a_dynamic_program_needs_and_a_root_directory_lacks_is_told() {
+    let folder = Folder::new("lacks");
+    let root = folder.0.join("root");
+    fs::create_dir_all(root.join("lib64")).unwrap();
+    fs::copy("/proc/self/exe", root.join("prog")).unwrap();
+    let mut options = options("/prog");
+    options.root = Some(root.clone());
+    let Err(error) = build(&options, View::default()) else { panic!("it has no interpreter") };
+    assert_eq!(error.status(), 127);
+    assert!(error.to_string().contains(INTERPRETER), "{error}");
+    fs::copy(INTERPRETER, root.join(&INTERPRETER[1..])).unwrap();
+    let missing = describe(&options, View::default()).unwrap().missing.unwrap();
+    assert!(missing.contains(".so.") && missing.contains("which /prog needs"), "{missing}");
+}
+
+#[test]
+fn a_script_comes_with_what_executes_it() {
+    let folder = Folder::new("script");
+    let program = folder.program("bin/prog");
+    let inner = folder.file("inner", &format!("#! {} -x\n", program.display()), 0o755);
+    let outer = folder.file("outer", &format!("#!{}", inner.display()), 0o755);
+    let description = describe(&options(&outer), View::default()).unwrap();
+    assert_eq!(description.config.program, outer);
+    for path in [&program, &inner, &outer] {
+        assert!(description.tree.find(path).is_some());
+    }
+    let status = |text: &str| {
+        let script = folder.file("bad", text, 0o755);
+        build(&options(&script), View::default()).unwrap_err().status()
+    };
+    assert_eq!(status("#!/nothing/here\n"), 127);
+    assert_eq!(status("#!\n"), 126);
+    assert_eq!(status(&format!("#!{}\n", folder.0.join("bad").display())), 126);
+}
+
+#[test]
+fn env_in_a_script_brings_the_program_it_starts() {
+    let folder = Folder::new("env");
+    let env = folder.program("bin/env");
+    folder.program("path/prog");
+    let script = folder.file("script", &format!("#!{} prog\n", env.display()), 0o755);
+    let mut options = options(&script);
+    let path = folder.0.join("path");
+    options.environment = vec![("PATH".into(), Some(path.clone().into()))];
+    let tree = describe(&options, View::default()).unwrap().tree;
+    assert!(tree.find(&path.join("prog")).is_some());
 }
