@@ -1,15 +1,16 @@
 //! The machine as the personality sees it: [`syscalls::machine::Machine`] on real hardware.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use syscalls::machine::{
-    ExitStatus, Machine, Memory, OutOfMemory, Page, Processor, Space, Stream, Task, Thread,
-    ThreadStart,
+    ExitStatus, Machine, Memory, MessageChannel, OutOfMemory, Page, Processor, Space, Stream, Task,
+    Thread, ThreadStart,
 };
 
 use crate::cpu::registers::features;
-use crate::drivers::{host, random};
+use crate::drivers::{host, ninep, random};
 use crate::memory::space::PageTables;
 use crate::memory::{frames, page};
 use crate::{power, sched, time};
@@ -106,6 +107,10 @@ impl Machine for Hardware {
 
     fn close(&self, stream: Stream) {
         host::close(stream);
+    }
+
+    fn message_channels(&self) -> Vec<Arc<dyn MessageChannel>> {
+        ninep::channels()
     }
 
     fn trace(&self, line: &str) {

@@ -4,6 +4,7 @@
 //! `command_line`). The program becomes process 2; process 1 is the kernel itself.
 
 mod command_line;
+mod mounts;
 mod run;
 
 use alloc::string::{String, ToString};
@@ -46,7 +47,10 @@ pub fn boot(machine: Arc<dyn Machine>, archive: &'static [u8], command_line: &st
                 Some(configuration) => Run::from_configuration(configuration),
                 None => Run::from_command_line(command_line),
             };
-            (booted.vfs, run.map_err(NotStarted::from))
+            match run.map_err(NotStarted::from).and_then(|run| Ok((root(&machine, &run)?, run))) {
+                Ok((vfs, run)) => (vfs.unwrap_or(booted.vfs), Ok(run)),
+                Err(reason) => (booted.vfs, Err(reason)),
+            }
         }
         Err(reason) => {
             let empty = Vfs::boot(&machine, &[]).map(|booted| booted.vfs);
@@ -94,6 +98,11 @@ impl From<BadRun> for NotStarted {
     }
 }
 
+/// The tree of the host's directory that is the root, where `run` wants one.
+fn root(machine: &Arc<dyn Machine>, run: &Run) -> Result<Option<Vfs>, NotStarted> {
+    run.root.as_ref().map(|root| mounts::root(machine, root, run.owner)).transpose()
+}
+
 /// Starts the program of `run`.
 fn start(system: &Arc<System>, run: Run) -> Result<(), NotStarted> {
     let failed = |error: Error| NotStarted::at(&run.program, error);
@@ -112,6 +121,7 @@ fn start(system: &Arc<System>, run: Run) -> Result<(), NotStarted> {
     let registers = Cell::default();
     let cx = Context::new(system, &process, &thread, &registers);
 
+    run.mounts.iter().try_for_each(|mount| mounts::mount(&cx, mount, run.owner))?;
     enter_directory(&cx, &run)?;
     let registers = execute(&cx, &run)?;
     open_streams(&cx, &run).map_err(failed)?;

@@ -9,6 +9,7 @@
 //! - out of it: [`Machine`], [`Page`], [`Space`], [`Thread`]
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 pub use abi::boot::channel::{ExitStatus, Stream};
@@ -87,6 +88,9 @@ pub trait Machine: Send + Sync {
     /// its writer. Bytes sent before still arrive.
     fn close(&self, stream: Stream);
 
+    /// The channels over which the host answers messages; empty where there are none.
+    fn message_channels(&self) -> Vec<Arc<dyn MessageChannel>>;
+
     /// Sends one line of the system call trace.
     fn trace(&self, line: &str);
 
@@ -96,6 +100,57 @@ pub trait Machine: Send + Sync {
     /// Ends the machine once all sent bytes are on their way. Threads may still run for a
     /// moment after it returns.
     fn power_off(&self, status: ExitStatus);
+}
+
+/// A message to the host, and room for its answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The sender's name for it, which the answer carries. No two that are under way have the
+    /// same.
+    pub token: u16,
+    /// What is sent; not empty.
+    pub request: Vec<u8>,
+    /// What the answer is written to, as long as it may be; not empty.
+    pub reply: Vec<u8>,
+}
+
+/// An answer of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The [`Message::token`] of what it answers.
+    pub token: u16,
+    /// The answer: [`Message::reply`], cut to what the host wrote.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// As many are under way as there can be: the message comes back. There is room when
+    /// [`MessageChannel::receive`] has given an answer.
+    Full(Message),
+    /// The channel does not work any more, or never did.
+    Dead,
+}
+
+/// A counted channel over which the host answers messages, each one once and in any order:
+/// virtio-9p. It does not look into them. [`News::Answers`] tells when it should be looked at
+/// again; an answer can also be received earlier.
+pub trait MessageChannel: Send + Sync {
+    /// Its name: who answers.
+    fn name(&self) -> &[u8];
+
+    /// Sends a message. Does not wait.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    fn send(&self, message: Message) -> Result<(), Refused>;
+
+    /// The next answer that has arrived, if there is one.
+    fn receive(&self) -> Option<Answer>;
+
+    /// Whether it works. Where it does not, messages under way are never answered.
+    fn is_alive(&self) -> bool;
 }
 
 /// How much memory there is, in pages.
@@ -374,6 +429,8 @@ pub enum News {
     },
     /// The host sent a signal to the program.
     Signal(u8),
+    /// A [`MessageChannel`] has answers, or does not work any more.
+    Answers,
 }
 
 /// The application's general registers, as they are at a system call, a trap or an

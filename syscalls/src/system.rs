@@ -235,6 +235,7 @@ impl Service for System {
                     self.signal_group(program.group(), signal);
                 }
             }
+            News::Answers => self.vfs.shares.news(),
             news => stream::news(self, news),
         }
     }

@@ -27,6 +27,14 @@ pub const KEY_WINDOW: &str = "window";
 pub const KEY_TRACE: &str = "trace";
 /// Host name of the guest; `birgus` when missing.
 pub const KEY_HOST_NAME: &str = "hostname";
+/// A directory of the host (9P2000.L) in the tree: `TAG:MODE:PATH`, where the tag is the name
+/// of the device that serves it, the mode `ro` or `rw`, and the path absolute; repeats, in the
+/// order in which they are mounted. The path `/` replaces the root directory, before all
+/// others.
+pub const KEY_MOUNT: &str = "mount";
+/// User and group of the host as whom directories of the host are served, decimal:
+/// `1000:1000`. They are 0 in the guest, and 0 there is them here; nobody when missing.
+pub const KEY_OWNER: &str = "owner";
 
 /// One record of a run configuration.
 pub type Record<'a> = (&'a [u8], &'a [u8]);

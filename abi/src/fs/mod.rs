@@ -56,7 +56,7 @@ pub mod seek {
 /// Identities of file systems: statfs(2).
 pub mod magic {
     pub use linux_raw_sys::general::{
-        PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC,
+        PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC, V9FS_MAGIC,
     };
 
     /// Anonymous inodes (`linux/magic.h`).

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::boot::channel::{ExitStatus, Kind, LogLevel, Stream};
 use spin::{Mutex, Once};
@@ -14,7 +15,7 @@ use virtio_drivers::transport::{DeviceType, Transport as _};
 
 use super::channel::Channel;
 use super::virtio::{self, Transport};
-use super::{random, serial};
+use super::{ninep, random, serial};
 use crate::boot::CommandLine;
 use crate::sched;
 
@@ -33,10 +34,12 @@ pub(crate) fn init(command_line: CommandLine) {
     SERVICE.call_once(sched::current);
     let mut console = None;
     let mut entropy = None;
+    let mut directories = Vec::new();
     for device in virtio::devices(command_line) {
         match device.device_type() {
             DeviceType::Console if console.is_none() => console = Some(device),
             DeviceType::EntropySource if entropy.is_none() => entropy = Some(device),
+            DeviceType::_9P => directories.push(device),
             _ => {}
         }
     }
@@ -45,6 +48,7 @@ pub(crate) fn init(command_line: CommandLine) {
         None => serial::enable_input(),
     }
     random::init(entropy);
+    ninep::init(directories);
 }
 
 fn open_channel(device: Transport) {
@@ -62,6 +66,7 @@ pub(crate) fn interrupted() {
         }
         Host::Serial { input } => input.extend(core::iter::from_fn(serial::read)),
     }
+    ninep::acknowledge();
     if let Some(service) = SERVICE.get() {
         sched::unpark(service);
     }
@@ -87,6 +92,9 @@ pub(crate) fn news() -> VecDeque<News> {
         Host::Serial { .. } => {
             news.extend([News::Readable(Stream::Terminal), News::Readable(Stream::Stdin)]);
         }
+    }
+    if ninep::take_news() {
+        news.push_back(News::Answers);
     }
     news
 }

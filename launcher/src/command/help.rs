@@ -41,8 +41,9 @@ them included.
 What the program sees:
   -e, --env NAME[=VALUE]      Set an environment variable, or pass the host's on
   -w, --workdir DIR           Begin in this directory of the guest [default: /]
-  -v, --volume HOST:GUEST:ro  Show a file or directory of the host, as a copy
-      --rootfs DIR            Use a copy of DIR as the root; PROGRAM is a file in it
+  -v, --volume HOST:GUEST[:ro]
+                              Share a directory of the host, or show a copy of a file (:ro)
+      --rootfs DIR[:ro]       Share DIR as the root; PROGRAM is a file in it
 
 The machine:
   -m, --memory SIZE           Its memory, such as 64M or 1G

@@ -1,7 +1,7 @@
 //! The command line, parsed.
 
 use super::values::{
-    choice, environment, memory, text, timeout, usage, value, volume, working_directory,
+    choice, environment, memory, root, text, timeout, usage, value, volume, working_directory,
 };
 use crate::Error;
 use crate::escape::escaped_os;
@@ -75,13 +75,24 @@ pub enum TraceTo {
     File(PathBuf),
 }
 
-/// A file or directory of the host that the program sees (`-v HOST:GUEST:ro`).
+/// A file or directory of the host that the program sees (`-v HOST:GUEST[:ro]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
     /// Its path on the host.
     pub host: PathBuf,
     /// Its path in the guest, absolute.
     pub guest: PathBuf,
+    /// Whether the program can only read it.
+    pub read_only: bool,
+}
+
+/// A directory of the host that becomes the root (`--rootfs DIR[:ro]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Its path on the host.
+    pub host: PathBuf,
+    /// Whether the program can only read it.
+    pub read_only: bool,
 }
 
 /// Options of `birgus run`.
@@ -100,7 +111,7 @@ pub struct RunOptions {
     /// Files and directories of the host.
     pub volumes: Vec<Volume>,
     /// A directory of the host that becomes the root.
-    pub root: Option<PathBuf>,
+    pub root: Option<Root>,
     /// How long the program may run.
     pub timeout: Option<Duration>,
     /// Tell more.
@@ -191,7 +202,7 @@ fn parse_run_option(
         "-e" | "--env" => options.environment.push(environment(&value(parser)?)?),
         "-w" | "--workdir" => options.working_directory = Some(working_directory(parser)?),
         "-v" | "--volume" => options.volumes.push(volume(&value(parser)?)?),
-        "--rootfs" => options.root = Some(value(parser)?.into()),
+        "--rootfs" => options.root = Some(root(&value(parser)?)?),
         "--timeout" => options.timeout = Some(timeout(parser)?),
         "--verbose" => options.verbose = true,
         "--trace" => {
@@ -270,14 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_read_only() {
-        let volume = Volume { host: "data".into(), guest: "/data".into() };
-        assert_eq!(run(&["-v", "data:/data:ro", "p"]).volumes, [volume]);
-        assert!(refusal(&["-v", "data:/data", "p"]).contains("say `data:/data:ro`"));
-        assert!(refusal(&["-v", "data:/data:rw", "p"]).contains("not supported yet"));
+    fn volumes_can_be_read_only() {
+        let volume = |read_only| Volume { host: "data".into(), guest: "/data".into(), read_only };
+        let volumes = run(&["-v", "data:/data:ro", "-v", "data:/data", "-vdata:/data:rw", "p"]);
+        assert_eq!(volumes.volumes, [volume(true), volume(false), volume(false)]);
+        let root = |word| run(&["--rootfs", word, "p"]).root;
+        assert_eq!(root("a:b"), Some(Root { host: "a:b".into(), read_only: false }));
+        assert_eq!(root("dir:ro"), Some(Root { host: "dir".into(), read_only: true }));
         for bad in ["data", ":/data:ro", "data:", "data:/x:zz", "data:x:ro", "a:/b:ro:ro", ""] {
             refusal(&["-v", bad, "p"]);
         }
+        refusal(&["--rootfs", "", "p"]);
     }
 
     #[test]

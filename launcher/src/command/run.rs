@@ -59,6 +59,7 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
         memory,
         kernel: kernel_file(options)?,
         archive: archive.file,
+        mounts: archive.mounts,
         command_line: command_line(options),
     };
     // From here on there is something to be tidied up.

@@ -1,6 +1,6 @@
 //! Values of options: words to what they mean.
 
-use super::options::Volume;
+use super::options::{Root, Volume};
 use crate::Error;
 use crate::escape::escaped_os;
 use crate::units;
@@ -76,32 +76,34 @@ pub(super) fn volume(word: &OsStr) -> Result<Volume, Error> {
     let parts: Vec<&OsStr> =
         word.as_bytes().split(|&byte| byte == b':').map(OsStr::from_bytes).collect();
     let shown = escaped_os(word);
-    match parts[..] {
-        [host, guest, mode] if mode == "ro" && !host.is_empty() => {
-            let guest = PathBuf::from(guest);
-            if !guest.is_absolute() {
-                return Err(Error::Usage(format!(
-                    "--volume: `{shown}` names no absolute path in the guest"
-                )));
-            }
-            Ok(Volume { host: host.into(), guest })
-        }
-        [host, guest] | [host, guest, _] if !host.is_empty() && !guest.is_empty() => {
-            if parts.get(2).is_none_or(|mode| *mode == "rw") {
-                return Err(Error::Usage(format!(
-                    "--volume: writable volumes are not supported yet: say `{}:ro`",
-                    escaped_os(&host_and_guest(host, guest))
-                )));
-            }
-            Err(Error::Usage(format!("--volume: the mode of `{shown}` is not `ro`")))
-        }
-        _ => Err(Error::Usage(format!("--volume wants HOST:GUEST:ro, not `{shown}`"))),
+    let (host, guest, mode) = match parts[..] {
+        [host, guest] => (host, guest, OsStr::new("rw")),
+        [host, guest, mode] => (host, guest, mode),
+        _ => (OsStr::new(""), OsStr::new(""), OsStr::new("")),
+    };
+    if host.is_empty() || guest.is_empty() {
+        return Err(Error::Usage(format!("--volume wants HOST:GUEST[:ro], not `{shown}`")));
     }
+    if mode != "ro" && mode != "rw" {
+        return Err(Error::Usage(format!("--volume: the mode of `{shown}` is not `ro` or `rw`")));
+    }
+    let guest = PathBuf::from(guest);
+    if !guest.is_absolute() {
+        return Err(Error::Usage(format!(
+            "--volume: `{shown}` names no absolute path in the guest"
+        )));
+    }
+    Ok(Volume { host: host.into(), guest, read_only: mode == "ro" })
 }
 
-fn host_and_guest(host: &OsStr, guest: &OsStr) -> OsString {
-    let mut both = host.to_owned();
-    both.push(":");
-    both.push(guest);
-    both
+pub(super) fn root(word: &OsStr) -> Result<Root, Error> {
+    let (host, read_only) = match word.as_bytes().strip_suffix(b":ro") {
+        Some(host) => (OsStr::from_bytes(host), true),
+        None => (word, false),
+    };
+    if host.is_empty() {
+        let shown = escaped_os(word);
+        return Err(Error::Usage(format!("--rootfs wants a directory, not `{shown}`")));
+    }
+    Ok(Root { host: host.into(), read_only })
 }

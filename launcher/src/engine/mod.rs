@@ -7,6 +7,7 @@
 pub mod qemu;
 
 use crate::command::options::MachineKind;
+use crate::image::Mount;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -22,6 +23,8 @@ pub struct Machine {
     pub kernel: OwnedFd,
     /// The boot archive.
     pub archive: OwnedFd,
+    /// The directories of the host that the guest mounts.
+    pub mounts: Vec<Mount>,
     /// The kernel's command line. Other users of this host can read it: it holds nothing of
     /// the program's.
     pub command_line: String,

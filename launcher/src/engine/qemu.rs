@@ -8,12 +8,15 @@ use super::{Machine, PostMortem, Vm};
 use crate::Error;
 use crate::command::options::MachineKind;
 use crate::error::reason;
+use crate::image::Mount;
 use crate::units::MIB;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::FdFlags;
 use rustix::process::{self, Pid, Signal};
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -107,6 +110,7 @@ fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
         .args(["-device", &format!("virtio-serial-{bus},max_ports=1")])
         .args(["-device", "virtconsole,chardev=control"])
         .args(["-device", &format!("virtio-rng-{bus}")])
+        .args(machine.mounts.iter().flat_map(|mount| serve(mount, bus)))
         .args(["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"])
         .current_dir("/")
         .env_clear()
@@ -114,6 +118,22 @@ fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The words that make QEMU serve a directory of the host. It does so as the user who started
+/// it; symbolic links are the guest's business: QEMU follows none.
+fn serve(mount: &Mount, bus: &str) -> [OsString; 4] {
+    let tag = &mount.tag;
+    let mut server = OsString::from(format!(
+        "local,id={tag},security_model=none,multidevs=remap,readonly={},path=",
+        if mount.read_only { "on" } else { "off" }
+    ));
+    // A comma ends a value, and two of them are one.
+    let path = mount.host.as_os_str().as_bytes();
+    let parts: Vec<&[u8]> = path.split(|&byte| byte == b',').collect();
+    server.push(OsStr::from_bytes(&parts.join(&b",,"[..])));
+    let device = format!("virtio-9p-{bus},fsdev={tag},mount_tag={tag}");
+    ["-fsdev".into(), server, "-device".into(), device.into()]
 }
 
 /// Makes the child a session of its own (so that the terminal's signals do not reach it) that

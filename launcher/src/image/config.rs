@@ -1,10 +1,11 @@
 //! The configuration of a run, as the kernel reads it ([`abi::boot::config`]).
 
+use super::shared::Mount;
 use crate::session::Terminals;
 use abi::boot::VERSION;
 use abi::boot::config::{
-    KEY_ARGUMENT, KEY_ENVIRONMENT, KEY_PROGRAM, KEY_TERMINAL, KEY_TRACE, KEY_VERSION, KEY_WINDOW,
-    KEY_WORKING_DIRECTORY,
+    KEY_ARGUMENT, KEY_ENVIRONMENT, KEY_MOUNT, KEY_OWNER, KEY_PROGRAM, KEY_TERMINAL, KEY_TRACE,
+    KEY_VERSION, KEY_WINDOW, KEY_WORKING_DIRECTORY,
 };
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -27,6 +28,8 @@ pub struct RunConfig {
     pub window: Option<(u16, u16)>,
     /// Send a trace.
     pub trace: bool,
+    /// Directories of the host, in the order in which they are mounted.
+    pub mounts: Vec<Mount>,
 }
 
 impl RunConfig {
@@ -54,6 +57,16 @@ impl RunConfig {
         }
         if self.trace {
             record(&mut out, KEY_TRACE, b"1");
+        }
+        for Mount { tag, guest, read_only, .. } in &self.mounts {
+            let mode = if *read_only { "ro" } else { "rw" };
+            let text = [tag.as_bytes(), mode.as_bytes(), guest.as_os_str().as_bytes()];
+            record(&mut out, KEY_MOUNT, &text.join(&b':'));
+        }
+        if !self.mounts.is_empty() {
+            let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+            let text = format!("{}:{}", user.as_raw(), group.as_raw());
+            record(&mut out, KEY_OWNER, text.as_bytes());
         }
         out
     }
@@ -83,6 +96,12 @@ mod tests {
             terminals: [true, false, true],
             window: Some((50, 132)),
             trace: true,
+            mounts: vec![Mount {
+                tag: "v0".into(),
+                host: "/home".into(),
+                guest: "/a:b".into(),
+                read_only: true,
+            }],
         };
         let bytes = config.to_bytes();
         let found: Vec<_> = records(&bytes)
@@ -91,6 +110,8 @@ mod tests {
                 format!("{} {}", key.escape_ascii(), value.escape_ascii())
             })
             .collect();
+        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        let owner = format!("owner {}:{}", user.as_raw(), group.as_raw());
         let expected = [
             "version 1",
             "program /bin/prog",
@@ -102,6 +123,8 @@ mod tests {
             "terminal 02",
             "window 50x132",
             "trace 1",
+            "mount v0:ro:/a:b",
+            &owner,
         ];
         assert_eq!(found, expected);
     }

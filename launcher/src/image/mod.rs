@@ -1,7 +1,8 @@
 //! What the guest finds when it starts: the boot archive.
 //!
 //! - [`tree`]: the guest's root file system as a description, without the contents of files
-//! - [`copy`]: directories of the host, copied into it (`--rootfs`, `-v`)
+//! - [`shared`]: directories of the host that are mounted in it (`--rootfs`, `-v`)
+//! - [`copy`]: files of the host, copied into it (`-v FILE:GUEST:ro`)
 //! - [`bring`]: files of the host at the paths they have there
 //! - [`program`]: finding and checking the program
 //! - [`needs`]: its interpreter and its libraries
@@ -22,14 +23,17 @@ mod defaults;
 mod locale;
 mod needs;
 mod program;
+mod shared;
 mod tree;
 mod unseen;
 
 pub use config::RunConfig;
+pub use shared::Mount;
 pub use tree::{Body, Node, Source, Tree};
 
 use crate::Error;
-use crate::command::options::RunOptions;
+use crate::command::options::{Root, RunOptions};
+use crate::escape::escaped_os;
 use crate::session::Terminals;
 use needs::{Host, Needs};
 use std::ffi::{OsStr, OsString};
@@ -43,6 +47,8 @@ pub struct Archive {
     pub file: OwnedFd,
     /// Its length in bytes.
     pub len: u64,
+    /// The directories of the host that it mounts.
+    pub mounts: Vec<Mount>,
     /// What to tell the user when the program fails.
     pub hint: Option<String>,
 }
@@ -66,7 +72,7 @@ pub fn build(options: &RunOptions, view: View) -> Result<Archive, Error> {
     let directory = config.working_directory.as_deref().unwrap_or(Path::new("/"));
     let hint = missing.or_else(|| unseen::hint(&tree, &options.arguments, directory));
     let (file, len) = archive::write(&tree, &config)?;
-    Ok(Archive { file, len, hint })
+    Ok(Archive { file, len, mounts: config.mounts, hint })
 }
 
 /// What an archive holds.
@@ -80,12 +86,7 @@ struct Description {
 /// The root file system and the run configuration.
 fn describe(options: &RunOptions, view: View) -> Result<Description, Error> {
     let mut tree = Tree::default();
-    if let Some(root) = &options.root {
-        copy::root(&mut tree, root)?;
-    }
-    for volume in &options.volumes {
-        copy::volume(&mut tree, volume)?;
-    }
+    share(&mut tree, options)?;
     let environment = environment(options, view);
     let program = program::find(&tree, options, value_of(&environment, "PATH"))?;
     let missing = bring_needs(&mut tree, options, &environment, &program)?;
@@ -108,6 +109,7 @@ fn describe(options: &RunOptions, view: View) -> Result<Description, Error> {
         working_directory: options.working_directory.clone(),
         terminals: view.terminals,
         window: view.window,
+        mounts: tree.mounts().to_vec(),
         trace: options.trace != crate::command::options::TraceTo::Off,
     };
     Ok(Description { tree, config, missing })
@@ -130,6 +132,33 @@ fn bring_needs(
         let _ = needs.program(&volume.guest);
     }
     Ok(needs.missing())
+}
+
+/// Mounts the user's directories, and brings the user's files.
+fn share(tree: &mut Tree, options: &RunOptions) -> Result<(), Error> {
+    if let Some(Root { host, read_only }) = &options.root {
+        let mount = Mount::new("--rootfs", "root".into(), host, "/".into(), *read_only)?;
+        tree.mount(mount).map_err(|error| error.at("--rootfs", Path::new("/")))?;
+    }
+    for (number, volume) in options.volumes.iter().enumerate() {
+        let host = &volume.host;
+        let found = std::fs::metadata(host).map_err(|error| copy::cannot_read(host, &error))?;
+        if found.is_dir() {
+            let (tag, guest) = (format!("v{number}"), volume.guest.clone());
+            let mount = Mount::new("--volume", tag, host, guest, volume.read_only)?;
+            tree.mount(mount).map_err(|error| error.at("--volume", &volume.guest))?;
+        } else if volume.read_only {
+            copy::volume(tree, volume, &found)?;
+        } else {
+            return Err(Error::Failed(format!(
+                "--volume {0}: a file can only be shown as a copy: say `{0}:{1}:ro`, or share \
+                 the directory it is in",
+                escaped_os(host),
+                escaped_os(&volume.guest)
+            )));
+        }
+    }
+    shared::check_number(tree.mounts(), options)
 }
 
 /// The program's environment: `HOME`, `PATH`, `TERM` where there is a terminal, and what the

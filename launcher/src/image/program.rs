@@ -27,7 +27,7 @@ pub(super) fn find(
         return Ok(path);
     }
     if let Some(root) = &options.root {
-        let (name, root) = (escaped_os(name), escaped_os(root));
+        let (name, root) = (escaped_os(name), escaped_os(&root.host));
         return Err(Error::NotFound(format!("{name}: no such program in {root}")));
     }
     let path = find_on_host(name, std::env::var_os("PATH").as_deref())?;

@@ -1,7 +1,7 @@
 //! What ends up in an archive.
 
 use super::*;
-use crate::command::options::Volume;
+use crate::command::options::{Root, Volume};
 use loader::archive::{DIRECTORY, REGULAR, SYMLINK, entries};
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -122,24 +122,27 @@ fn a_program_behind_symbolic_links_is_at_the_path_that_was_named() {
 }
 
 #[test]
-fn a_root_directory_keeps_modes_links_and_hard_links_and_has_the_program() {
+fn a_root_directory_is_mounted_and_has_the_program() {
     let folder = Folder::new("root");
     folder.program("root/bin/prog");
-    let secret = folder.file("root/etc/secret", "shh", 0o4600);
-    fs::hard_link(&secret, folder.0.join("root/etc/same")).unwrap();
     symlink("/bin/prog", folder.0.join("root/prog")).unwrap();
+    symlink(folder.0.join("root/bin"), folder.0.join("root/out")).unwrap();
     let mut options = options("prog");
-    options.root = Some(folder.0.join("root"));
-    let entries = archive(&options);
-    let find = |name: &str| entries.iter().find(|(known, ..)| known == name);
-    let (first, second) = (find("etc/same").unwrap(), find("etc/secret").unwrap());
-    assert_eq!((first.1, first.2), (REGULAR | 0o4600, second.2));
-    assert_eq!([&first.3[..], &second.3].concat(), b"shh");
-    assert_eq!(find("prog").unwrap().3, b"/bin/prog");
-    assert!(find("dev").is_some());
-    assert!(find("etc/passwd").is_none());
-    let config = describe(&options, View::default()).unwrap().config;
+    options.root = Some(Root { host: folder.0.join("root"), read_only: true });
+    let Description { tree, config, .. } = describe(&options, View::default()).unwrap();
     assert_eq!(config.program, Path::new("/bin/prog"));
+    let mount = Mount {
+        tag: "root".into(),
+        host: folder.0.join("root"),
+        guest: "/".into(),
+        read_only: true,
+    };
+    assert_eq!(config.mounts, [mount]);
+    assert_eq!(tree.find(Path::new("/prog")).unwrap().0, Path::new("/bin/prog"));
+    // Links lead where they lead in the guest.
+    assert!(tree.find(Path::new("/out/prog")).is_none());
+    let names: Vec<_> = archive(&options).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, [".birgus/config", "."]);
 }
 
 #[test]
@@ -148,29 +151,39 @@ fn with_a_root_directory_the_host_has_no_programs() {
     let program = folder.program("prog");
     fs::create_dir(folder.0.join("root")).unwrap();
     let mut options = options(&program);
-    options.root = Some(folder.0.join("root"));
+    options.root = Some(Root { host: folder.0.join("root"), read_only: false });
     assert_eq!(build(&options, View::default()).unwrap_err().status(), 127);
 }
 
 #[test]
-fn a_volume_takes_the_place_of_what_was_there() {
+fn a_directory_is_mounted_and_a_file_is_copied() {
     let folder = Folder::new("volume");
-    folder.program("root/bin/prog");
-    folder.file("root/data/old", "old", 0o644);
-    folder.file("new/sub/file", "new", 0o640);
-    let mut options = options("/bin/prog");
-    options.root = Some(folder.0.join("root"));
-    options.volumes = vec![
-        Volume { host: folder.0.join("new"), guest: "/data".into() },
-        Volume { host: folder.0.join("new/sub/file"), guest: "/etc/one".into() },
-    ];
+    let program = folder.program("new/sub/prog");
+    let file = folder.file("file", "text", 0o640);
+    let volume = |host: &Path, guest: &str, read_only| Volume {
+        host: host.into(),
+        guest: guest.into(),
+        read_only,
+    };
+    let mut options = options("/data/sub/prog");
+    options.volumes =
+        vec![volume(&folder.0.join("new"), "/data", false), volume(&file, "/etc/one", true)];
     let entries = archive(&options);
     let find = |name: &str| entries.iter().find(|(known, ..)| known == name);
-    assert!(find("data/old").is_none());
-    assert_eq!(find("data/sub/file").unwrap().1, REGULAR | 0o640);
-    assert_eq!(find("etc/one").unwrap().3, b"new");
-    options.volumes[0].host = folder.0.join("nothing");
-    assert_eq!(build(&options, View::default()).unwrap_err().status(), 125);
+    assert_eq!(find("data").unwrap().1, DIRECTORY | 0o755);
+    assert!(find("data/sub").is_none());
+    assert_eq!(find("etc/one").unwrap().3, b"text");
+    let failure = |options: &RunOptions| build(options, View::default()).unwrap_err();
+    for wrong in [
+        volume(&file, "/etc/one", false),
+        volume(&file, "/data/one", true),
+        volume(&folder.0.join("nothing"), "/x", true),
+    ] {
+        options.volumes[1] = wrong;
+        assert_eq!(failure(&options).status(), 125);
+    }
+    options.volumes = vec![volume(program.parent().unwrap(), "/data/sub", true); 7];
+    assert!(failure(&options).to_string().contains("--machine q35"));
 }
 
 #[test]
@@ -189,7 +202,7 @@ fn a_programs_conflicts_with_volumes_are_told() {
     let program = folder.program("dir/prog");
     let file = folder.file("file", "", 0o644);
     let mut options = options(&program);
-    options.volumes = vec![Volume { host: file, guest: folder.0.join("dir") }];
+    options.volumes = vec![Volume { host: file, guest: folder.0.join("dir"), read_only: true }];
     assert_eq!(build(&options, View::default()).unwrap_err().status(), 126);
 }
 
@@ -217,7 +230,7 @@ fn what_a_dynamic_program_needs_and_a_root_directory_lacks_is_told() {
     fs::create_dir_all(root.join("lib64")).unwrap();
     fs::copy("/proc/self/exe", root.join("prog")).unwrap();
     let mut options = options("/prog");
-    options.root = Some(root.clone());
+    options.root = Some(Root { host: root.clone(), read_only: false });
     let Err(error) = build(&options, View::default()) else { panic!("it has no interpreter") };
     assert_eq!(error.status(), 127);
     assert!(error.to_string().contains(INTERPRETER), "{error}");

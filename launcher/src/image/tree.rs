@@ -1,5 +1,6 @@
 //! The guest's root file system as a description.
 
+use super::shared::{self, Mount, Seen};
 use crate::Error;
 use crate::escape::escaped_os;
 use loader::archive::{DIRECTORY, REGULAR, SYMLINK};
@@ -109,12 +110,19 @@ impl fmt::Display for PathError {
 #[derive(Clone, Debug)]
 pub struct Tree {
     nodes: BTreeMap<Vec<u8>, Node>,
+    /// Directories of the host that are mounted. What is below them is not in `nodes`.
+    mounts: Vec<Mount>,
+    seen: Seen,
 }
 
 impl Default for Tree {
     /// A root directory with nothing in it.
     fn default() -> Self {
-        Self { nodes: BTreeMap::from([(Vec::new(), Node::directory(0o755))]) }
+        Self {
+            nodes: BTreeMap::from([(Vec::new(), Node::directory(0o755))]),
+            mounts: Vec::new(),
+            seen: Seen::default(),
+        }
     }
 }
 
@@ -129,26 +137,67 @@ impl Tree {
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<(PathBuf, &Node)> {
         let key = self.walk(path, Last::Follow).ok()?;
-        let node = self.nodes.get(&key)?;
+        let node = self.node(&key)?;
         Some((Path::new("/").join(OsStr::from_bytes(&key)), node))
     }
 
     /// The node that is exactly here: `path` has no symbolic links on the way.
     pub(super) fn at(&self, path: &Path) -> Option<&Node> {
-        self.nodes.get(key(path))
+        self.node(key(path))
     }
 
-    /// Puts a node exactly here. Its directory is there, and nothing is at its place.
+    /// The node at `key`, which has no symbolic links on the way.
+    fn node(&self, key: &[u8]) -> Option<&Node> {
+        match shared::host_path(&self.mounts, key) {
+            Some(host) => self.seen.node(key, &host),
+            None => self.nodes.get(key),
+        }
+    }
+
+    /// Whether it is in a mounted directory, of which nothing is changed here.
+    fn is_mounted(&self, key: &[u8]) -> bool {
+        shared::host_path(&self.mounts, key).is_some()
+    }
+
+    /// Whether a path without symbolic links on the way is in a mounted directory.
+    pub(super) fn is_shared(&self, path: &Path) -> bool {
+        self.is_mounted(key(path))
+    }
+
+    /// Mounts a directory of the host in the place of whatever is there.
+    ///
+    /// # Errors
+    /// The way leads through something that is not a directory.
+    pub(super) fn mount(&mut self, mut mount: Mount) -> Result<(), PathError> {
+        mount.guest = self.clear(&mount.guest)?;
+        self.put(&mount.guest, Node::directory(0o755));
+        self.mounts.push(mount);
+        Ok(())
+    }
+
+    /// The directories of the host that are mounted, in their order.
+    pub(super) fn mounts(&self) -> &[Mount] {
+        &self.mounts
+    }
+
+    /// Puts a node exactly here. Its directory is there, and nothing is at its place. A
+    /// directory of the host that is mounted stays as it is.
     pub(super) fn put(&mut self, path: &Path, node: Node) {
-        self.nodes.insert(key(path).to_vec(), node);
+        if !self.is_mounted(key(path)) {
+            self.nodes.insert(key(path).to_vec(), node);
+        }
     }
 
-    /// Adds a node, and the directories on the way to it, unless something is at its place.
+    /// Adds a node, and the directories on the way to it, unless something is at its place,
+    /// or that is in a directory of the host that is mounted.
     ///
     /// # Errors
     /// The way leads through something that is not a directory.
     pub fn add(&mut self, path: impl AsRef<Path>, node: Node) -> Result<(), PathError> {
         let key = self.walk(path.as_ref(), Last::Keep)?;
+        if self.is_mounted(&key) {
+            return Ok(());
+        }
         self.make_way(&key)?;
         self.nodes.entry(key).or_insert(node);
         Ok(())
@@ -160,6 +209,9 @@ impl Tree {
     /// There is something else in its place or on the way.
     pub fn make_directory(&mut self, path: &Path, permissions: u32) -> Result<(), PathError> {
         let key = self.walk(path, Last::Follow)?;
+        if self.is_mounted(&key) {
+            return Ok(());
+        }
         self.make_way(&key)?;
         let node = self.nodes.entry(key).or_insert_with(|| Node::directory(permissions));
         if node.body == Body::Directory { Ok(()) } else { Err(PathError::NotDirectory) }
@@ -169,7 +221,9 @@ impl Tree {
     /// it, and returns the path without symbolic links: the place for something else.
     pub(super) fn clear(&mut self, path: &Path) -> Result<PathBuf, PathError> {
         let key = self.walk(path, Last::Follow)?;
-        self.make_way(&key)?;
+        if !self.is_mounted(&key) {
+            self.make_way(&key)?;
+        }
         let inside = |other: &[u8]| {
             key.is_empty()
                 || other == key
@@ -207,7 +261,7 @@ impl Tree {
                 next.push(b'/');
             }
             next.extend_from_slice(component.as_bytes());
-            match self.nodes.get(&next).map(|node| &node.body) {
+            match self.node(&next).map(|node| &node.body) {
                 Some(Body::Link(target)) if last == Last::Follow || !pending.is_empty() => {
                     links += 1;
                     if links > MAX_LINKS {

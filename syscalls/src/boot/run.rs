@@ -5,9 +5,13 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use abi::boot::config::{self, Malformed};
+use abi::fs::mount_flags;
 use abi::process::UTSNAME_LEN;
 
+use crate::fs::ninep::Owner;
 use crate::user::PATH_MAX;
+
+use super::mounts::HostMount;
 
 /// What to run, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,12 @@ pub(super) struct Run {
     pub(super) is_traced: bool,
     /// The host name, where one is given.
     pub(super) host_name: Option<Vec<u8>>,
+    /// The directory of the host that is the root, where one is.
+    pub(super) root: Option<HostMount>,
+    /// Directories of the host, in the order in which they are mounted.
+    pub(super) mounts: Vec<HostMount>,
+    /// Who is user 0 on the host.
+    pub(super) owner: Owner,
 }
 
 /// Why there is nothing to run.
@@ -85,6 +95,9 @@ impl Run {
             window: None,
             is_traced: false,
             host_name: None,
+            root: None,
+            mounts: Vec::new(),
+            owner: Owner::default(),
         }
     }
 
@@ -128,10 +141,44 @@ impl Run {
                 }
                 self.host_name = Some(value.to_vec());
             }
+            config::KEY_MOUNT => self.add_mount(value)?,
+            config::KEY_OWNER => self.owner = owner(value)?,
             _ => return Err(BadRun::UnknownKey(key.escape_debug().to_string())),
         }
         Ok(())
     }
+}
+
+impl Run {
+    fn add_mount(&mut self, value: &[u8]) -> Result<(), BadRun> {
+        let bad = || bad_value(config::KEY_MOUNT, value);
+        let mut parts = value.splitn(3, |&byte| byte == b':');
+        let (Some(tag), Some(mode), Some(at)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(bad());
+        };
+        let flags = match mode {
+            b"rw" => 0,
+            b"ro" => mount_flags::ST_RDONLY,
+            _ => return Err(bad()),
+        };
+        let mount = HostMount { tag: tag.to_vec(), flags, path: path(config::KEY_MOUNT, at)? };
+        match at {
+            b"/" if self.root.is_some() => return Err(bad()),
+            b"/" => self.root = Some(mount),
+            _ => self.mounts.push(mount),
+        }
+        Ok(())
+    }
+}
+
+fn owner(value: &[u8]) -> Result<Owner, BadRun> {
+    let text = core::str::from_utf8(value).unwrap_or("");
+    let numbers = text.split_once(':');
+    numbers
+        .and_then(|(user, group)| {
+            Some(Owner { user: user.parse().ok()?, group: group.parse().ok()? })
+        })
+        .ok_or_else(|| bad_value(config::KEY_OWNER, value))
 }
 
 fn bad_value(key: &'static str, value: &[u8]) -> BadRun {
@@ -181,7 +228,8 @@ mod tests {
     fn a_run_configuration_is_read_completely() {
         let run = Run::from_configuration(
             b"version=1\0program=/bin/x\0arg=x\0arg=-a b\0env=A=1\0cwd=/tmp\0terminal=02\0\
-              window=24x80\0trace=1\0hostname=crab\0",
+              window=24x80\0trace=1\0hostname=crab\0\
+              mount=v0:ro:/data:x\0mount=root:rw:/\0owner=1000:100\0",
         )
         .unwrap();
         assert_eq!(run.program, b"/bin/x");
@@ -191,6 +239,14 @@ mod tests {
         assert_eq!(run.terminal, [true, false, true]);
         assert_eq!(run.window, Some((24, 80)));
         assert!(run.is_traced);
+        let mount = |tag: &[u8], flags, path: &[u8]| HostMount {
+            tag: tag.to_vec(),
+            flags,
+            path: path.to_vec(),
+        };
+        assert_eq!(run.mounts, [mount(b"v0", mount_flags::ST_RDONLY, b"/data:x")]);
+        assert_eq!(run.root, Some(mount(b"root", 0, b"/")));
+        assert_eq!(run.owner, Owner { user: 1000, group: 100 });
         assert_eq!(run.host_name.as_deref(), Some(&b"crab"[..]));
     }
 
@@ -205,6 +261,11 @@ mod tests {
         assert!(matches!(error(b"version=1\0terminal=3\0"), BadRun::BadValue { .. }));
         assert!(matches!(error(b"version=1\0window=24\0"), BadRun::BadValue { .. }));
         assert!(matches!(error(b"version=1\0window=1x70000\0"), BadRun::BadValue { .. }));
+        for bad in [&b"x"[..], b"x:/", b"x:rx:/", b"x:rw:data"] {
+            let bytes = [b"version=1\0mount=", bad, b"\0"].concat();
+            assert!(matches!(error(&bytes), BadRun::BadValue { .. }));
+        }
+        assert!(matches!(error(b"version=1\0owner=0\0"), BadRun::BadValue { .. }));
         assert!(matches!(error(b"version=1\0torn"), BadRun::Malformed(_)));
         let mut long = b"version=1\0program=/".to_vec();
         long.resize(long.len() + PATH_MAX, b'a');

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use crate::machine::{
-    ExitStatus, Machine, Memory, OutOfMemory, Page, Processor, Registers, Service, Space, Stream,
-    Task, Thread, ThreadStart,
+    ExitStatus, Machine, Memory, MessageChannel, OutOfMemory, Page, Processor, Service, Space,
+    Stream, Task, Thread, ThreadStart,
 };
 
 use super::application::{Application, Program};
@@ -38,6 +38,7 @@ pub struct FakeMachine {
     frames: Arc<Frames>,
     scheduler: Arc<Scheduler>,
     programs: Arc<Mutex<HashMap<u64, Program>>>,
+    channels: Mutex<Vec<Arc<dyn MessageChannel>>>,
 }
 
 impl FakeMachine {
@@ -48,6 +49,7 @@ impl FakeMachine {
             frames: Frames::new(PAGES),
             scheduler: Scheduler::new(),
             programs: Arc::default(),
+            channels: Mutex::default(),
         })
     }
 
@@ -95,6 +97,11 @@ impl FakeMachine {
     /// at the start.
     pub fn set_credit(&self, stream: Stream, bytes: Option<usize>) {
         self.scheduler.state().host.stream(stream).set_credit(bytes);
+    }
+
+    /// Adds a channel over which the host answers messages.
+    pub fn add_channel(&self, channel: Arc<dyn MessageChannel>) {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
     }
 
     /// Whether the guest has closed its side of a stream.
@@ -245,6 +252,10 @@ impl Machine for FakeMachine {
         self.scheduler.state().host.stream(stream).close();
     }
 
+    fn message_channels(&self) -> Vec<Arc<dyn MessageChannel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn trace(&self, line: &str) {
         self.scheduler.state().trace.push(line.into());
     }
@@ -261,7 +272,7 @@ impl Machine for FakeMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{Flow, Trap};
+    use crate::machine::{Flow, Registers, Trap};
     use core::sync::atomic::{AtomicU64, Ordering};
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`FakeMachine`]: counted pages with a limit, software page tables with permissions,
 //!   virtual time, the host side of the streams; everything it does is deterministic
 //! - [`Application`]: what a test program, a closure, does on a thread of the machine
+//! - [`ninep`]: a server for a directory of the host
 //! - [`kit`]: a process on a fresh machine, to call system calls with
 //!
 //! Threads are threads of the host of which only one runs at a time: it hands the machine on
@@ -17,6 +18,7 @@ pub mod kit;
 mod machine;
 #[cfg(test)]
 mod news;
+pub mod ninep;
 mod schedule;
 mod space;
 mod thread;

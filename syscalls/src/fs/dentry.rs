@@ -87,7 +87,7 @@ impl Dentry {
     }
 
     /// The entry `name` of this directory, which the file system says is `inode`.
-    pub(super) fn child(self: &Arc<Self>, name: &[u8], inode: Arc<dyn Inode>) -> Arc<Self> {
+    pub(crate) fn child(self: &Arc<Self>, name: &[u8], inode: Arc<dyn Inode>) -> Arc<Self> {
         let mut children = self.children.lock();
         if let Some(child) = children.get(name).and_then(Weak::upgrade) {
             drop(children);

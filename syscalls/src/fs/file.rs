@@ -97,6 +97,12 @@ pub trait File: Send + Sync {
         Err(Errno::ENODEV.because("the file cannot be mapped"))
     }
 
+    /// Whether what is written to shared memory that maps it gets into the file; where it
+    /// does not, such memory cannot be written.
+    fn shares_writes(&self) -> bool {
+        true
+    }
+
     /// Reads at `offset`, where the file keeps positions, and returns how many bytes.
     /// Waits for the first byte where there is none, unless `open` is nonblocking.
     ///

@@ -215,6 +215,12 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::ENOTDIR.because("not a directory"))
     }
 
+    /// Whether others than this machine may change it, so that a name of it that is in use
+    /// need not lead to what it led to before.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Of a directory: shows its entries, without `.` and `..`, starting at `from` (0 or a
     /// [`DirectoryEntry::next`]), until `each` returns false. Entries keep their positions
     /// while others come and go. `each` does not block and calls no file system.

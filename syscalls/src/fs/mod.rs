@@ -6,6 +6,7 @@
 //! - [`FdTable`]: a process's descriptors
 //! - [`Location`]: a place in the tree: a [`Dentry`] (a name in use) seen through a [`Mount`]
 //! - [`FsContext`]: from where a process sees the tree
+//! - [`ninep`]: directories of the host
 //! - [`tmpfs`]: the file system in memory, whose files lie in the boot archive until written
 
 use alloc::sync::Arc;
@@ -35,6 +36,7 @@ pub mod mount_table;
 #[cfg(test)]
 mod mount_tests;
 pub mod mount_type;
+pub mod ninep;
 pub mod open;
 pub mod open_file;
 pub mod path;

@@ -327,7 +327,7 @@ impl Location {
     }
 
     /// The same name through the same mount, with another inode's dentry.
-    pub(super) fn with(&self, dentry: Arc<Dentry>) -> Self {
+    pub(crate) fn with(&self, dentry: Arc<Dentry>) -> Self {
         Self { mount: self.mount.clone(), dentry }
     }
 

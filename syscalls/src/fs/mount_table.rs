@@ -40,12 +40,14 @@ pub enum Unmount {
 }
 
 impl MountTable {
-    /// A table in which `inode` is the root directory.
+    /// A table in which `inode` is the root directory, mounted with these [`mount_flags`] and
+    /// relative times of access; /proc/mounts shows it as `source`.
     #[must_use]
-    pub fn new(inode: Arc<dyn Inode>) -> Self {
-        let super_block = SuperBlock::new(inode, b"rootfs");
+    pub fn new(inode: Arc<dyn Inode>, source: &[u8], flags: u64) -> Self {
+        let super_block = SuperBlock::new(inode, source);
         let dentry = super_block.root().clone();
-        let mount = Mount::new(1, dentry.clone(), super_block, mount_flags::ST_RELATIME);
+        let flags = flags | mount_flags::ST_RELATIME;
+        let mount = Mount::new(1, dentry.clone(), super_block, flags);
         let root = Location { mount: mount.clone(), dentry };
         Self { root, mounts: Mutex::new(alloc::vec![mount]) }
     }

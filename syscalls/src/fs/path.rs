@@ -14,7 +14,7 @@ use crate::error::{Because, Error, Result};
 use crate::process::Credentials;
 
 use super::fd_table::Fd;
-use super::inode::Link;
+use super::inode::{Inode, Link};
 use super::mount::Location;
 use super::permission;
 
@@ -244,11 +244,14 @@ pub(super) fn child(cx: &Context<'_>, directory: &Location, name: &[u8]) -> Resu
     if name.len() > NAME_MAX {
         return Err(name_too_long());
     }
-    let dentry = match directory.dentry.child_in_use(name) {
-        Some(dentry) => dentry,
-        None => directory.dentry.child(name, directory.inode().lookup(cx, name)?),
-    };
-    Ok(directory.with(dentry))
+    if let Some(dentry) = directory.dentry.child_in_use(name)
+        && (!may_have_changed(directory, dentry.inode())
+            || leads_to(cx, directory, name, dentry.inode())?)
+    {
+        return Ok(directory.with(dentry));
+    }
+    let inode = directory.inode().lookup(cx, name)?;
+    Ok(directory.with(directory.dentry.child(name, inode)))
 }
 
 /// The place that `path` names, seen from `directory`.
@@ -307,6 +310,31 @@ pub(crate) fn base(cx: &Context<'_>, directory: Fd) -> Result<Location> {
         return Ok(cx.process.paths.working_directory());
     }
     Ok(cx.process.files.get(directory)?.location().clone())
+}
+
+/// Whether somebody else may have changed an entry of `directory` that leads to `inode`. What
+/// is mounted on a directory that others can change is not theirs, nor is what it is mounted
+/// on.
+fn may_have_changed(directory: &Location, inode: &Arc<dyn Inode>) -> bool {
+    let directory = directory.inode();
+    directory.is_shared() && directory.file_system().device() == inode.file_system().device()
+}
+
+/// Whether the name in use still leads to `inode` in a directory that others can change. Where
+/// it does not, it is in use no longer.
+fn leads_to(
+    cx: &Context<'_>,
+    directory: &Location,
+    name: &[u8],
+    inode: &Arc<dyn Inode>,
+) -> Result<bool> {
+    match directory.inode().lookup(cx, name) {
+        Ok(found) if Arc::ptr_eq(&found, inode) => return Ok(true),
+        Err(error) if error.errno != Errno::ENOENT => return Err(error),
+        _ => {}
+    }
+    directory.dentry.remove_child(name);
+    Ok(false)
 }
 
 fn no_entry() -> Error {

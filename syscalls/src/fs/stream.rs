@@ -80,7 +80,7 @@ pub fn news(system: &System, news: News) {
                 end.changed.wake_all();
             }
         }
-        News::Signal(_) => {}
+        News::Signal(_) | News::Answers => {}
     }
 }
 

@@ -16,6 +16,7 @@ use super::lock::LockTable;
 use super::memory_device;
 use super::mount::{Location, SuperBlock};
 use super::mount_table::MountTable;
+use super::ninep::{Share, Shares};
 use super::tmpfs::{Tmpfs, UnpackError, unpack};
 
 /// Device numbers of file systems start after those of the pseudo file systems.
@@ -27,6 +28,8 @@ pub struct Vfs {
     pub mounts: MountTable,
     /// What is behind device nodes and FIFOs.
     pub devices: DeviceTable,
+    /// Directories of the host.
+    pub shares: Shares,
     /// Locks of files.
     pub locks: Arc<LockTable>,
     /// What is mounted on /dev.
@@ -45,25 +48,81 @@ pub struct Booted {
 }
 
 impl Vfs {
+    /// The numbers of the root, /dev, files without a name, and /dev/shm.
+    const ROOT_DEVICES: [Device; 4] = [
+        Device::new(0, FIRST_FILE_SYSTEM),
+        Device::new(0, FIRST_FILE_SYSTEM + 1),
+        Device::new(0, FIRST_FILE_SYSTEM + 2),
+        Device::new(0, FIRST_FILE_SYSTEM + 3),
+    ];
+
+    /// The number of the root's file system.
+    pub(crate) const ROOT_DEVICE: Device = Self::ROOT_DEVICES[0];
+
     /// The tree of the boot archive, with /dev and its memory devices, /dev/shm and /tmp.
     ///
     /// # Errors
     /// [`UnpackError`] says what is wrong with the archive.
     pub fn boot(machine: &Arc<dyn Machine>, archive: &'static [u8]) -> Result<Booted, UnpackError> {
-        let [root, dev, unnamed, shm] =
-            [0, 1, 2, 3].map(|at| Device::new(0, FIRST_FILE_SYSTEM + at));
+        let [root, _, _, shm] = Self::ROOT_DEVICES;
         let unpacked = unpack(machine, [root, shm], archive)?;
+        let mounts = MountTable::new(unpacked.root, b"rootfs", 0);
+        let vfs = Self::with_root(machine, mounts, unpacked.shared_memory)
+            .map_err(|error| UnpackError::Entry { name: b"dev".to_vec(), error })?;
+        Ok(Booted { vfs, configuration: unpacked.configuration })
+    }
+
+    /// The tree of a directory of the host, whose root directory is `root`; /dev, /tmp and
+    /// /run are not the host's. `flags` are [`mount_flags`].
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn on_share(
+        machine: &Arc<dyn Machine>,
+        (share, root): (Arc<Share>, Arc<dyn Inode>),
+        source: &[u8],
+        flags: u64,
+    ) -> Result<Self> {
+        let vfs = Self::with_root(
+            machine,
+            MountTable::new(root, source, flags),
+            Tmpfs::create(machine, "tmpfs", Self::ROOT_DEVICES[3]),
+        )?;
+        vfs.shares.add(share);
+        for (name, mode) in [("tmp", 0o1777), ("run", 0o755)] {
+            let mode = Some(Mode::from_bits_retain(mode));
+            let directory = Tmpfs::create(machine, "tmpfs", vfs.new_device());
+            directory.change(&Change { mode, ..Change::default() })?;
+            let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV;
+            vfs.mount_in_root(name, directory, "tmpfs", flags)?;
+        }
+        Ok(vfs)
+    }
+
+    fn with_root(
+        machine: &Arc<dyn Machine>,
+        mounts: MountTable,
+        shared_memory: Arc<dyn Inode>,
+    ) -> Result<Self> {
+        let [_, dev, unnamed, _] = Self::ROOT_DEVICES;
         let vfs = Self {
-            mounts: MountTable::new(unpacked.root),
+            mounts,
             devices: DeviceTable::new(),
+            shares: Shares::default(),
             locks: Arc::new(LockTable::new()),
             dev: SuperBlock::new(Tmpfs::create(machine, "devtmpfs", dev), b"devtmpfs"),
             unnamed: Location::without_path(Tmpfs::create(machine, "tmpfs", unnamed)),
             next_device: AtomicU32::new(FIRST_FILE_SYSTEM + 4),
         };
-        vfs.fill_root(unpacked.shared_memory)
-            .map_err(|error| UnpackError::Entry { name: b"dev".to_vec(), error })?;
-        Ok(Booted { vfs, configuration: unpacked.configuration })
+        vfs.fill_root(shared_memory)?;
+        Ok(vfs)
+    }
+
+    /// A new directory that can be mounted on where the directory it is to be in cannot be
+    /// changed for that.
+    pub(crate) fn mount_point(&self) -> Result<Arc<dyn Inode>> {
+        let mode = Mode::from_bits_retain(0o755);
+        self.unnamed.inode().create_unnamed(&owned_by_root(NewKind::Directory, mode))
     }
 
     /// The root directory.
@@ -119,10 +178,15 @@ impl Vfs {
         self.mounts.mount(self.directory_in_root(name)?, inode, source, flags)
     }
 
-    /// The directory `name` of the root, which is made if it is not there.
+    /// The directory `name` of the root, which is made if it is not there; a directory of the
+    /// host stays as it is.
     fn directory_in_root(&self, name: &str) -> Result<Location> {
         let name = name.as_bytes();
-        let directory = make_directory(self.root().inode(), name, 0o755)?;
+        let root = self.root().inode();
+        let directory = match root.is_shared() {
+            true => self.mount_point()?,
+            false => make_directory(root, name, 0o755)?,
+        };
         Ok(self.root().with(Dentry::child(&self.root().dentry, name, directory)))
     }
 
@@ -151,6 +215,9 @@ impl Vfs {
         let point = dev.with(Dentry::child(&dev.dentry, b"shm", shm));
         let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV;
         self.mounts.mount(point, shared_memory, "tmpfs", flags)?;
+        if self.root().inode().is_shared() {
+            return Ok(());
+        }
         make_directory(self.root().inode(), b"tmp", 0o1777).map(drop)
     }
 }

@@ -345,6 +345,12 @@ fn allowed_for(open: &OpenFile, share: Share, protection: Protection) -> Result<
         }
         allowed.remove(Protection::WRITE);
     }
+    if share == Share::Shared && !open.file.shares_writes() {
+        if protection.contains(Protection::WRITE) {
+            return Err(Errno::ENODEV.because("the file cannot be written through memory"));
+        }
+        allowed.remove(Protection::WRITE);
+    }
     if !mode.can_read() {
         return Err(Errno::EACCES.because("the file is not open for reading"));
     }
