@@ -219,8 +219,9 @@ pub static TABLE: &[Row] = rows! {
     getrlimit = calls::limits::getrlimit, full;
     setrlimit = calls::limits::setrlimit, partial("limits of CPU time and real-time are kept only");
     prlimit64 = calls::limits::prlimit64, partial("limits of CPU time and real-time are kept only");
-    getrusage = calls::limits::getrusage, partial("only CPU time, all of it as user time");
-    getpriority = calls::limits::getpriority, partial("only the calling process");
+    getrusage = calls::limits::getrusage,
+        partial("only CPU time, all of it as user time, and peak memory");
+    getpriority = calls::limits::getpriority, full;
     setpriority = calls::limits::setpriority, partial("the nice value is kept only");
     prctl = calls::prctl::prctl, partial("names, signals, dumpability and capabilities only");
     arch_prctl = calls::process::arch_prctl, partial("only the bases of FS and GS");
@@ -233,6 +234,7 @@ pub static TABLE: &[Row] = rows! {
     clone = calls::fork::clone, partial("no threads, no namespaces, no descriptors of processes");
     clone3 = calls::fork::clone3,
         partial("no threads, no namespaces, no descriptors of processes, no chosen numbers");
+    unshare = calls::fork::unshare, partial("only files, directories and semaphores");
     execve = calls::execute::execve, partial("capabilities of files do not count");
     execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");

@@ -26,8 +26,19 @@ pub(crate) fn call(
     let _ = show_call(cx, number, &mut line);
     let result = dispatch();
     let _ = show_result(number, &result, &mut line);
-    cx.system.machine.trace(&line);
+    send(cx.thread, line);
     result
+}
+
+/// Sends a line, with the number of the process in front unless it is the program itself.
+fn send(thread: &Thread, line: String) {
+    let system = thread.system();
+    let id = thread.process().id();
+    if id == system.program() {
+        system.machine.trace(&line);
+    } else {
+        system.machine.trace(&alloc::format!("[pid {id}] {line}"));
+    }
 }
 
 fn show_call(cx: &Context<'_>, number: u64, line: &mut String) -> core::fmt::Result {
@@ -77,13 +88,18 @@ pub(crate) fn signal(thread: &Thread, info: &SigInfo) {
     let name = info::signal(info).map_or("SIG?", Signal::name);
     let mut line = String::new();
     let _ = show_signal(name, info, &mut line);
-    thread.system().machine.trace(&line);
+    send(thread, line);
 }
 
 fn show_signal(name: &str, info: &SigInfo, line: &mut String) -> core::fmt::Result {
     write!(line, "--- {name} {{si_signo={}, si_code={}", info.signo, info.code)?;
+    let child = Signal::SIGCHLD.number();
     match info.code {
         si::KERNEL => {}
+        1.. if info.signo == i32::from(child) => {
+            let (pid, uid) = (info.fields[0] as u32, info.fields[0] >> 32);
+            write!(line, ", si_pid={pid}, si_uid={uid}, si_status={}", info.fields[1] as i32)?;
+        }
         1.. => write!(line, ", si_addr={:#x}", info.fields[0])?,
         _ => write!(line, ", si_pid={}, si_uid={}", info.fields[0] as u32, info.fields[0] >> 32)?,
     }
@@ -95,14 +111,13 @@ pub(crate) fn exit(thread: &Thread, status: ExitStatus) {
     if !thread.attention.has(Attention::TRACE) {
         return;
     }
-    let machine = &thread.system().machine;
     match status {
         ExitStatus::Exited(code) => {
-            machine.trace(&alloc::format!("+++ exited with {} +++", code & 0xff));
+            send(thread, alloc::format!("+++ exited with {} +++", code & 0xff));
         }
         ExitStatus::Killed(signal) => {
             let name = Signal::new(signal).map_or("SIG?", Signal::name);
-            machine.trace(&alloc::format!("+++ killed by {name} +++"));
+            send(thread, alloc::format!("+++ killed by {name} +++"));
         }
         ExitStatus::NotStarted(_) | ExitStatus::KernelFailure => {}
     }

@@ -1,5 +1,7 @@
 //! New processes.
 
+use alloc::sync::Arc;
+
 use abi::process::{CLONE_ARGS_SIZE_VER0, CloneArgs, CloneFlags};
 use abi::signal::Signal;
 use abi::{Errno, PAGE_SIZE, TASK_SIZE};
@@ -136,4 +138,30 @@ fn check_thread_pointer(flags: CloneFlags, thread_pointer: u64) -> Result<u64> {
         return Err(Errno::EPERM.because("not an address of the application"));
     }
     Ok(thread_pointer)
+}
+
+/// unshare(2): makes what the caller shares with other processes its own.
+///
+/// # Differences from Linux
+/// Namespaces are `EINVAL`. Memory and signal actions can only be unshared where they are not
+/// shared.
+pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
+    let flags = CloneFlags::from_bits_retain(flags);
+    let shared = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM;
+    let alone = CloneFlags::THREAD | CloneFlags::SIGHAND | CloneFlags::VM;
+    if !(shared | alone).contains(flags) {
+        return Err(Errno::EINVAL.because("unknown flags, or a namespace"));
+    }
+    // The process and this call hold its memory.
+    let has_own_memory = Arc::strong_count(cx.memory()) <= 2;
+    if flags.intersects(alone) && !(has_own_memory && cx.process.threads().len() == 1) {
+        return Err(Errno::EINVAL.because("memory that is shared cannot be unshared"));
+    }
+    if flags.contains(CloneFlags::FILES) {
+        cx.process.files.separate();
+    }
+    if flags.contains(CloneFlags::FS) {
+        cx.process.paths.separate();
+    }
+    Ok(())
 }

@@ -1,14 +1,17 @@
 //! Limits of resources, their use, and priorities.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
 use abi::Errno;
 use abi::process::{Resource, Rlimit, Rusage};
-use abi::time::Timeval;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::mm::MemoryLimits;
 use crate::named::ResourceNumber;
-use crate::process::Capability;
+use crate::process::credentials::Ids;
+use crate::process::{Capability, Process, Usage};
 use crate::user::UserPtr;
 
 /// `who` of getrusage(2).
@@ -44,21 +47,21 @@ pub(crate) fn setrlimit(
     from: UserPtr<Rlimit>,
 ) -> Result<()> {
     let new = from.read(cx)?;
-    set(cx, resource(number)?, new).map(drop)
+    set(cx, cx.process, resource(number)?, new).map(drop)
 }
 
-fn set(cx: &Context<'_>, resource: Resource, new: Rlimit) -> Result<Rlimit> {
-    let limits = cx.process.limits();
+fn set(cx: &Context<'_>, process: &Process, resource: Resource, new: Rlimit) -> Result<Rlimit> {
+    let limits = process.limits();
     let old = limits.set(resource, new, &cx.process.credentials())?;
     // The stack also grows where there is no process to ask: in the middle of a copy.
-    cx.memory().set_limits(MemoryLimits::of(limits));
+    process.memory().set_limits(MemoryLimits::of(limits));
     Ok(old)
 }
 
 /// prlimit64(2): the limits of a resource of a process, and new ones.
 ///
 /// # Differences from Linux
-/// As setrlimit(2); only the calling process can be changed.
+/// As setrlimit(2).
 pub(crate) fn prlimit64(
     cx: &Context<'_>,
     pid: i32,
@@ -69,73 +72,103 @@ pub(crate) fn prlimit64(
     let resource = resource(number)?;
     let new = new.non_null().map(|new| new.read(cx)).transpose()?;
     let process = cx.system.process(cx, pid)?;
+    check_access(cx, &process)?;
     let before = match new {
         None => process.limits().get(resource),
-        Some(_) if process.id() != cx.process.id() => {
-            return Err(Errno::EPERM.because("the limits of another process"));
-        }
-        Some(new) => set(cx, resource, new)?,
+        Some(new) => set(cx, &process, resource, new)?,
     };
     old.non_null().map_or(Ok(()), |old| old.write(cx, &before))
+}
+
+/// Whether the caller may look at and change the limits of `process`: all its IDs are the
+/// caller's real ones, or the caller has `CAP_SYS_RESOURCE`.
+fn check_access(cx: &Context<'_>, process: &Process) -> Result<()> {
+    let (own, other) = (cx.process.credentials(), process.credentials());
+    let are_all = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
+    let is_same = are_all(&other.users, own.users.real) && are_all(&other.groups, own.groups.real);
+    if process.id() == cx.process.id() || is_same || own.has(Capability::SysResource) {
+        return Ok(());
+    }
+    Err(Errno::EPERM.because("the process belongs to another user"))
 }
 
 /// getrusage(2): what was used.
 ///
 /// # Differences from Linux
-/// Only the CPU time is counted, all of it as time in the application.
+/// Only the CPU time, all of it as time in the application, and the peak of memory are
+/// counted.
 pub(crate) fn getrusage(cx: &Context<'_>, who: i32, to: UserPtr<Rusage>) -> Result<()> {
-    let cpu_ns = match who {
-        RUSAGE_SELF => cx.process.cpu_time_ns(),
-        RUSAGE_THREAD => cx.thread.cpu_time_ns(),
-        RUSAGE_CHILDREN => 0,
+    let usage = match who {
+        RUSAGE_SELF => cx.process.usage(),
+        RUSAGE_THREAD => Usage { cpu_ns: cx.thread.cpu_time_ns(), ..cx.process.usage() },
+        RUSAGE_CHILDREN => cx.process.children_usage(),
         _ => return Err(Errno::EINVAL.because("neither a process nor a thread nor children")),
     };
-    to.write(cx, &Rusage { user: Timeval::from_ns(cpu_ns), ..Rusage::default() })
+    to.write(cx, &usage.describe())
 }
 
-/// `which` of getpriority(2).
+/// Whose priority getpriority(2) and setpriority(2) mean.
 const PRIO_PROCESS: i32 = 0;
+const PRIO_PGRP: i32 = 1;
 const PRIO_USER: i32 = 2;
 
-/// Checks whose priority is meant: the calling process, its group or its user.
-fn check_whom(cx: &Context<'_>, which: i32, who: i32) -> Result<()> {
-    let own = match which {
-        PRIO_PROCESS => cx.process.id(),
-        1 => cx.process.group(),
-        PRIO_USER => cx.process.credentials().users.real,
+/// The processes that are meant: one, a group or a user's, where 0 is the caller's.
+fn processes_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Process>>> {
+    let id = who.cast_unsigned();
+    let found = match which {
+        PRIO_PROCESS => cx.system.process(cx, who).into_iter().collect(),
+        PRIO_PGRP if who == 0 => cx.system.processes.group(cx.process.group()),
+        PRIO_PGRP => cx.system.processes.group(id),
+        PRIO_USER => {
+            let user = if who == 0 { cx.process.credentials().users.real } else { id };
+            let mut all = cx.system.processes.all();
+            all.retain(|process| process.credentials().users.real == user);
+            all
+        }
         _ => return Err(Errno::EINVAL.because("neither a process nor a group nor a user")),
     };
-    if who == 0 || who == own.cast_signed() {
-        Ok(())
-    } else {
-        Err(Errno::ESRCH.because("no such process"))
-    }
+    if found.is_empty() { Err(Errno::ESRCH.because("no such process")) } else { Ok(found) }
 }
 
-/// getpriority(2): 20 less the nice value.
+/// getpriority(2): 20 less the nice value, of several processes the highest.
 ///
 /// # Differences from Linux
-/// Only the calling process can be asked for.
+/// None.
 pub(crate) fn getpriority(cx: &Context<'_>, which: i32, who: i32) -> Result<i32> {
-    check_whom(cx, which, who)?;
-    Ok(20 - cx.process.nice())
+    let processes = processes_of(cx, which, who)?;
+    Ok(processes.iter().map(|process| 20 - process.nice()).max().unwrap_or(20))
 }
 
 /// setpriority(2): sets the nice value.
 ///
 /// # Differences from Linux
-/// The nice value is kept and told, and does not change how threads are scheduled; only the
-/// calling process can be changed.
+/// The nice value is kept and told, and does not change how threads are scheduled.
 pub(crate) fn setpriority(cx: &Context<'_>, which: i32, who: i32, nice: i32) -> Result<()> {
-    check_whom(cx, which, who)?;
     let nice = nice.clamp(-20, 19);
-    let floor = 20 - cx.process.limits().current(Resource::Nice).min(40) as i32;
-    let may =
-        nice >= cx.process.nice().min(floor) || cx.process.credentials().has(Capability::SysNice);
-    if !may {
+    let mut outcome = Ok(());
+    for process in processes_of(cx, which, who)? {
+        match check_nice(cx, &process, nice) {
+            Ok(()) => process.set_nice(nice),
+            refused => outcome = refused,
+        }
+    }
+    outcome
+}
+
+/// Whether the caller may give `process` this nice value.
+fn check_nice(cx: &Context<'_>, process: &Process, nice: i32) -> Result<()> {
+    let own = cx.process.credentials();
+    if own.has(Capability::SysNice) {
+        return Ok(());
+    }
+    let other = process.credentials().users;
+    if ![other.real, other.effective].contains(&own.users.effective) {
+        return Err(Errno::EPERM.because("the process belongs to another user"));
+    }
+    let floor = 20 - process.limits().current(Resource::Nice).min(40) as i32;
+    if nice < process.nice().min(floor) {
         return Err(Errno::EACCES.because("raising the priority needs CAP_SYS_NICE"));
     }
-    cx.process.set_nice(nice);
     Ok(())
 }
 

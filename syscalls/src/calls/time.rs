@@ -122,7 +122,7 @@ pub(crate) fn time(cx: &Context<'_>, to: UserPtr<i64>) -> Result<u64> {
     Ok(seconds)
 }
 
-/// times(2): the CPU time of the process, and ticks since boot.
+/// times(2): the CPU time of the process and its children, and ticks since boot.
 ///
 /// # Differences from Linux
 /// The time in the kernel counts as time in the application.
@@ -130,7 +130,8 @@ pub(crate) fn times(cx: &Context<'_>, to: UserPtr<Tms>) -> Result<u64> {
     let ticks = |ns: u64| ns / (NS_PER_SECOND / TICKS_PER_SECOND);
     if let Some(to) = to.non_null() {
         let user = ticks(cx.process.cpu_time_ns()).cast_signed();
-        to.write(cx, &Tms { user, ..Tms::default() })?;
+        let children_user = ticks(cx.process.children_usage().cpu_ns).cast_signed();
+        to.write(cx, &Tms { user, children_user, ..Tms::default() })?;
     }
     Ok(ticks(cx.system.machine.monotonic_ns()))
 }

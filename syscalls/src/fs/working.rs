@@ -73,6 +73,11 @@ impl FsContext {
         Self { state: self.state.share() }
     }
 
+    /// Makes it this process's alone: unshare(2).
+    pub(crate) fn separate(&self) {
+        self.state.separate();
+    }
+
     /// Ends the use of both directories, and leaves `root`: the end of a process.
     pub(crate) fn leave(&self, root: Location) {
         let umask = self.umask();

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use std::sync::Mutex;
 
 use abi::Errno;
-use abi::process::{CloneArgs, CloneFlags};
+use abi::process::{CloneArgs, CloneFlags, Rusage};
 use abi::signal::{SIG_IGN, SigAction, SigInfo, Signal, sa, si};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -413,4 +413,53 @@ fn a_descriptor_set_on_the_program_is_closed_with_its_last_user() {
     assert!(count.upgrade().is_some());
     drop(child.leave());
     assert!(count.upgrade().is_none());
+}
+
+#[test]
+fn what_unshare_parts_is_the_callers_own() {
+    let seen = notes(|application, notes| {
+        let child = application.fork("clone", &[CloneFlags::FILES.bits() | 17], |child| {
+            assert_eq!(child.call("unshare", &[CloneFlags::FILES.bits()]), 0);
+            child.call("pipe2", &[ROOM, 0]);
+            exit(child, 0);
+        });
+        application.call("wait4", &[child, 0, 0, 0]);
+        note(notes, application.call("fcntl", &[0, 1, 0]));
+        note(notes, application.call("unshare", &[CloneFlags::NEWNS.bits()]));
+    });
+    assert_eq!(seen, [errno(Errno::EBADF), errno(Errno::EINVAL)]);
+}
+
+#[test]
+fn the_time_of_children_counts_once_they_were_waited_for() {
+    let seen = notes(|application, notes| {
+        let usage = |application: &mut Application| {
+            application.call("getrusage", &[ANY, ROOM]);
+            load::<Rusage>(application, ROOM)
+        };
+        let child = application.fork("fork", &[], |child| {
+            child.store(ROOM, &[1]);
+            exit(child, 0);
+        });
+        note(notes, usage(application).max_resident.cast_unsigned());
+        application.call("wait4", &[child, 0, 0, ROOM + 256]);
+        let told: Rusage = load(application, ROOM + 256);
+        assert_eq!(usage(application), told);
+        note(notes, u64::from(told.max_resident > 0));
+    });
+    assert_eq!(seen, [0, 1]);
+}
+
+#[test]
+fn priorities_of_others_are_told_and_set() {
+    let seen = notes(|application, notes| {
+        let child = application.fork("fork", &[], |child| {
+            child.call("pause", &[]);
+        });
+        assert_eq!(application.call("setpriority", &[0, child, 5]), 0);
+        note(notes, application.call("getpriority", &[0, child]));
+        note(notes, application.call("getpriority", &[1, 0]));
+        note(notes, application.call("getpriority", &[0, 999]));
+    });
+    assert_eq!(seen, [15, 20, errno(Errno::ESRCH)]);
 }

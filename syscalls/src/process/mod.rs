@@ -34,3 +34,4 @@ pub use limits::Limits;
 pub use shared::Process;
 pub use table::ProcessTable;
 pub use thread::Thread;
+pub(crate) use usage::Usage;

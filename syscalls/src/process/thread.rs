@@ -3,7 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::process::{CloneFlags, TASK_COMM_LEN};
 use spin::Mutex;
@@ -45,6 +45,8 @@ pub struct Thread {
     start_ns: u64,
     /// For how long it has waited.
     waited_ns: AtomicU64,
+    /// Whether it waits now.
+    is_waiting: AtomicBool,
 }
 
 impl Thread {
@@ -68,6 +70,7 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             start_ns,
             waited_ns: AtomicU64::new(0),
+            is_waiting: AtomicBool::new(false),
         });
         if thread.system.is_traced() {
             thread.attention.set(Attention::TRACE);
@@ -180,6 +183,16 @@ impl Thread {
         age.saturating_sub(self.waited_ns.load(Ordering::Relaxed))
     }
 
+    /// Its state as /proc tells it: a letter and a word of proc_pid_status(5).
+    #[must_use]
+    pub(crate) fn state(&self) -> &'static str {
+        match (self.process.signals.is_stopped(), self.is_waiting.load(Ordering::Relaxed)) {
+            (true, _) => "T (stopped)",
+            (false, true) => "S (sleeping)",
+            (false, false) => "R (running)",
+        }
+    }
+
     /// When it was made, in nanoseconds since boot.
     #[must_use]
     pub fn start_ns(&self) -> u64 {
@@ -222,7 +235,9 @@ impl Thread {
     pub(crate) fn park(&self, deadline_ns: Option<u64>) {
         let machine = &self.system.machine;
         let from = machine.monotonic_ns();
+        self.is_waiting.store(true, Ordering::Relaxed);
         self.machine().park(deadline_ns);
+        self.is_waiting.store(false, Ordering::Relaxed);
         self.waited_ns.fetch_add(machine.monotonic_ns().saturating_sub(from), Ordering::Relaxed);
     }
 

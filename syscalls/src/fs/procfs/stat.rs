@@ -29,10 +29,14 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let (terminal, foreground) = controlling_terminal(subject);
     put!(text, "{} (", subject.thread.id());
     text.put(&thread.name());
-    put!(text, ") R {} {} {}", process.parent(), process.group(), process.session());
+    let state = &thread.state()[..1];
+    put!(text, ") {state} {} {} {}", process.parent(), process.group(), process.session());
     // flags, page faults of the process and its children
     put!(text, " {terminal} {foreground} 0 0 0 0 0");
-    put!(text, " {} 0 0 0 {PRIORITY} 0", process.cpu_time_ns() / NS_PER_TICK);
+    let children_ns = process.children_usage().cpu_ns;
+    let (own, children) = (process.cpu_time_ns() / NS_PER_TICK, children_ns / NS_PER_TICK);
+    let nice = process.nice();
+    put!(text, " {own} 0 {children} 0 {} {nice}", PRIORITY + nice);
     put!(text, " {} 0 {}", process.threads().len().max(1), thread.start_ns() / NS_PER_TICK);
     let memory = process.memory();
     let usage = memory.usage();

@@ -26,7 +26,8 @@ pub(super) fn status(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 fn identity(subject: &Subject<'_>, text: &mut Text) {
     let (process, thread) = (&subject.process, subject.thread.id());
     let who = process.credentials();
-    put!(text, "State:\tR (running)\nTgid:\t{}\nNgid:\t0\n", process.id());
+    let state = subject.thread.state();
+    put!(text, "State:\t{state}\nTgid:\t{}\nNgid:\t0\n", process.id());
     put!(text, "Pid:\t{thread}\nPPid:\t{}\nTracerPid:\t0\n", process.parent());
     for (name, ids) in [("Uid", who.users), ("Gid", who.groups)] {
         let (real, effective) = (ids.real, ids.effective);
