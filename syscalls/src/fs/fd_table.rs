@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 
+use spin::Mutex;
+
 use crate::error::{Because, Result};
 use crate::joint::Joint;
 
@@ -34,6 +36,8 @@ struct Slot {
 #[derive(Default)]
 pub struct FdTable {
     slots: Joint<Slots>,
+    /// By its address: who owns the record locks that are taken with these descriptors.
+    lock_owner: Mutex<Arc<()>>,
 }
 
 #[derive(Default, Clone)]
@@ -194,18 +198,29 @@ impl FdTable {
     /// A copy that refers to the same open files: fork(2).
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        Self { slots: self.slots.copy() }
+        Self { slots: self.slots.copy(), lock_owner: Mutex::default() }
     }
 
     /// The same table for one more process: `CLONE_FILES`.
     #[must_use]
     pub(crate) fn share(&self) -> Self {
-        Self { slots: self.slots.share() }
+        let lock_owner = Mutex::new(self.lock_owner.lock().clone());
+        Self { slots: self.slots.share(), lock_owner }
     }
 
     /// Makes the table this process's alone: execve(2), unshare(2).
     pub(crate) fn separate(&self) {
         self.slots.separate();
+        let mut owner = self.lock_owner.lock();
+        if Arc::strong_count(&owner) > 1 {
+            *owner = Arc::default();
+        }
+    }
+
+    /// What names who owns the record locks that are taken with these descriptors: processes
+    /// that share them share the locks.
+    pub(super) fn lock_owner(&self) -> usize {
+        Arc::as_ptr(&self.lock_owner.lock()).addr()
     }
 }
 

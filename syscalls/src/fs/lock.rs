@@ -19,7 +19,7 @@ use super::open_file::OpenFile;
 /// Who has a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A table of descriptors, by its address: `F_SETLK`. As on Linux, processes that share
+    /// A table of descriptors, by [`FdTable::lock_owner`]: `F_SETLK`. As on Linux, processes that share
     /// their descriptors share their locks.
     Files(usize),
     /// An open file description, by its address: `F_OFD_SETLK`.
@@ -32,7 +32,7 @@ impl Owner {
     /// The owner of the record locks that a process with these descriptors takes.
     #[must_use]
     pub fn of_files(files: &FdTable) -> Self {
-        Self::Files(core::ptr::from_ref(files).addr())
+        Self::Files(files.lock_owner())
     }
 
     /// Whether locks of `other` can be in the way of locks of this owner.
