@@ -54,14 +54,11 @@ pub static TABLE: &[Row] = rows! {
         partial("RWF_NOWAIT is refused");
     pwritev2 = calls::transfer::pwritev2,
         partial("RWF_NOWAIT is refused");
-    open = calls::open::open,
-        partial("a running program can be opened for writing");
-    openat = calls::open::openat,
-        partial("a running program can be opened for writing");
-    creat = calls::open::creat,
-        partial("a running program can be opened for writing");
+    open = calls::open::open, full;
+    openat = calls::open::openat, full;
+    creat = calls::open::creat, full;
     openat2 = calls::open::openat2,
-        partial("a running program can be opened for writing; RESOLVE_CACHED always gives EAGAIN");
+        partial("RESOLVE_CACHED always gives EAGAIN");
     close = calls::open::close, full;
     close_range = calls::open::close_range, full;
     memfd_create = calls::open::memfd_create,

@@ -1,5 +1,6 @@
 //! Memory mappings.
 
+use abi::fs::mount_flags;
 use abi::memory::{Advice, LockAllFlags, LockFlags, MapFlags, Protection, RemapFlags, SyncFlags};
 use abi::process::{RLIM_INFINITY, Resource};
 use abi::{Errno, PAGE_SIZE, TASK_SIZE};
@@ -42,6 +43,10 @@ pub(crate) fn mmap(
         let file = cx.process.files.get(fd)?;
         if file.is_path() {
             return Err(Errno::EBADF.because("the descriptor only names a place"));
+        }
+        let executes = protection.contains(Protection::EXEC);
+        if executes && file.location().mount.has(mount_flags::ST_NOEXEC) {
+            return Err(Errno::EPERM.because("the file system is mounted without execution"));
         }
         if !file.file.maps_as_anonymous() {
             MapSource::File(file, offset.value())

@@ -33,7 +33,7 @@ pub(crate) fn creat(cx: &Context<'_>, path: UserPath, mode: Mode) -> Result<i32>
 /// openat(2).
 ///
 /// # Differences from Linux
-/// A running program can be opened for writing (no `ETXTBSY`).
+/// None.
 pub(crate) fn openat(
     cx: &Context<'_>,
     directory: Fd,
@@ -50,7 +50,7 @@ pub(crate) fn openat(
 /// openat2(2).
 ///
 /// # Differences from Linux
-/// As [`openat`]. `RESOLVE_CACHED` always gives `EAGAIN`.
+/// `RESOLVE_CACHED` always gives `EAGAIN`.
 pub(crate) fn openat2(
     cx: &Context<'_>,
     directory: Fd,

@@ -74,7 +74,7 @@ pub use open_file::OpenFile;
 pub use pseudo::PseudoFileSystem;
 pub use vfs::Vfs;
 pub use working::FsContext;
-pub use write_access::{Executing, Writers};
+pub use write_access::Writers;
 
 /// Ends the use of a descriptor of `process` that referred to `open`: close(2), exit, execve(2).
 /// Record locks of the process on the file go, whichever descriptor they were made with.

@@ -16,7 +16,7 @@ use super::file::{Extent, File, Positions};
 use super::lock::LockTable;
 use super::mount::{AccessTimes, Location};
 use super::turn::Turn;
-use super::write_access::WriteAccess;
+use super::write_access::{Executing, WriteAccess};
 
 /// An open file description: what descriptors refer to and share after dup(2) and fork(2).
 pub struct OpenFile {
@@ -33,6 +33,8 @@ pub struct OpenFile {
     locks: Once<Arc<LockTable>>,
     /// What a file that is open for writing keeps others from.
     _writing: Option<WriteAccess>,
+    /// Set while it is a program that is executed: what is mapped keeps it.
+    executing: Once<Executing>,
 }
 
 impl OpenFile {
@@ -67,12 +69,24 @@ impl OpenFile {
             turn: Turn::new(),
             locks: Once::new(),
             _writing: access,
+            executing: Once::new(),
         }
     }
 
     /// Lets the locks that it will have in `table` go when the last descriptor is closed.
     pub(super) fn will_lock(&self, table: &Arc<LockTable>) {
         self.locks.call_once(|| table.clone());
+    }
+
+    /// Begins to execute it: nobody opens the file for writing as long as this description
+    /// exists.
+    ///
+    /// # Errors
+    /// `ETXTBSY` while the file is open for writing.
+    pub fn execute(&self) -> Result<()> {
+        let executing = Executing::begin(self.file.inode())?;
+        self.executing.call_once(|| executing);
+        Ok(())
     }
 
     /// Access mode and status flags.

@@ -72,7 +72,7 @@ impl Drop for WriteAccess {
 }
 
 /// The right to execute a file: while it exists, nobody opens the file for writing.
-pub struct Executing {
+pub(crate) struct Executing {
     inode: Arc<dyn Inode>,
 }
 
@@ -81,7 +81,7 @@ impl Executing {
     ///
     /// # Errors
     /// `ETXTBSY` while the file is open for writing.
-    pub fn begin(inode: &Arc<dyn Inode>) -> Result<Self> {
+    pub(crate) fn begin(inode: &Arc<dyn Inode>) -> Result<Self> {
         if let Some(writers) = inode.writers() {
             writers.add(-1).map_err(|_| {
                 Errno::ETXTBSY.because("a program cannot be executed while it is written")

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::auxv::{AT_NULL, AT_SECURE};
+use abi::fs::MountFlags;
 use abi::signal::{SIG_IGN, SigAction, sa};
 use zerocopy::IntoBytes;
 
@@ -175,4 +176,39 @@ fn what_cannot_be_executed_leaves_the_caller_as_it_is() {
     let long = kit.put(&[b'a'; 128 * 1024]);
     let arguments = kit.put_value(&[long, 0]);
     assert_eq!(kit.call("execve", [path, arguments, 0, 0, 0, 0]), Err(Errno::E2BIG));
+}
+
+#[test]
+fn a_program_is_never_executed_and_written_at_once() {
+    const O_WRONLY: u64 = 1;
+    let notes = Notes::default();
+    let seen = notes.clone();
+    let kit = kit_with(move |program| {
+        let path = string(program, program.registers.rsp - 0x100, "/program");
+        note(&notes, program.call("open", &[path, O_WRONLY]));
+        note(&notes, program.call("truncate", &[path, 0]));
+        note(&notes, program.call("open", &[path, 0]));
+        exit(program, 0);
+    });
+    run(&kit, move |application| {
+        let path = string(application, ROOM, "/program");
+        let fd = application.call("open", &[path, O_WRONLY]);
+        assert_eq!(execute(application, "/program"), errno(Errno::ETXTBSY));
+        application.call("close", &[fd]);
+        execute(application, "/script");
+    });
+    assert_eq!(*seen.lock().unwrap(), [errno(Errno::ETXTBSY), errno(Errno::ETXTBSY), 0]);
+}
+
+#[test]
+fn a_mount_can_forbid_to_execute() {
+    let kit = kit_with(|_| {});
+    let (path, root, tmpfs) = (kit.string("/program"), kit.string("/"), kit.string("tmpfs"));
+    let flags = u64::from((MountFlags::REMOUNT | MountFlags::NOEXEC).bits());
+    assert_eq!(kit.call("mount", [0, root, tmpfs, flags, 0, 0]), Ok(0));
+    assert_eq!(kit.call("execve", [path, 0, 0, 0, 0, 0]), Err(Errno::EACCES));
+    let fd = kit.call("open", [path, 0, 0, 0, 0, 0]).unwrap();
+    let map = |protection: u64| kit.call("mmap", [0, 4096, protection, 2, fd, 0]);
+    assert_eq!(map(5), Err(Errno::EPERM));
+    assert!(map(1).is_ok());
 }

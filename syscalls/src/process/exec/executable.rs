@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::fs::{AT_FDCWD, AccessRequest, FileType, OpenFlags};
+use abi::fs::{AT_FDCWD, AccessRequest, FileType, OpenFlags, mount_flags};
 use abi::memory::{MapFlags, Protection};
 use abi::{Errno, PAGE_SIZE};
 use loader::elf::{Content, Image, Mapping};
@@ -59,6 +59,8 @@ impl Executable {
             file = open_interpreter(cx, script.interpreter)?;
             interpreted = Some(script.interpreter.to_vec());
         }
+        // As on Linux, the interpreter of a program can be written all the time.
+        file.execute()?;
         let program = ProgramFile::read(file)?;
         let interpreter = match program.image.interpreter() {
             Some(path) => {
@@ -143,6 +145,9 @@ fn open(cx: &Context<'_>, location: Location) -> Result<Arc<OpenFile>> {
         FileType::Regular => {}
         FileType::SymbolicLink => return Err(Errno::ELOOP.because("a symbolic link")),
         _ => return Err(Errno::EACCES.because("not a regular file")),
+    }
+    if location.mount.has(mount_flags::ST_NOEXEC) {
+        return Err(Errno::EACCES.because("the file system is mounted without execution"));
     }
     permission::check_inode(cx, &inode, AccessRequest::EXECUTE)?;
     let flags = OpenFlags::empty();
