@@ -34,6 +34,16 @@ struct Frame {
     symbol: Option<Symbol>,
 }
 
+impl Frame {
+    /// Takes its address for the one of the instruction, as there was no call.
+    fn start_at_address(&mut self) {
+        if let Some((_, address)) = &mut self.place.in_file {
+            *address = address.wrapping_add(self.after_call);
+        }
+        self.after_call = 0;
+    }
+}
+
 /// Where the instruction is that makes the call, or the one at which the thread stopped.
 #[derive(Default)]
 struct Place {
@@ -48,13 +58,17 @@ pub(super) fn lines(memory: &AddressSpace, registers: &Registers) -> Vec<String>
     let mut stack = Stack { memory, files: ObjectFiles::default() };
     let mut frames = stack.frames(registers);
     stack.name(&mut frames);
-    let hidden = frames.len().saturating_sub(SHOWN.0 + SHOWN.1);
+    let numbered: Vec<(usize, &Frame)> = frames.iter().enumerate().collect();
+    // What calls itself over and over again is shown once.
+    let groups: Vec<_> =
+        numbered.chunk_by(|(_, one), (_, next)| one.address == next.address).collect();
+    let hidden = groups.len().saturating_sub(SHOWN.0 + SHOWN.1);
     let mut lines = Vec::new();
-    for (number, frame) in frames.iter().enumerate() {
-        if hidden == 0 || number < SHOWN.0 || number >= SHOWN.0 + hidden {
-            lines.push(line(number, frame));
-        } else if number == SHOWN.0 {
-            lines.push(alloc::format!("  … {hidden} more"));
+    for (at, group) in groups.iter().enumerate() {
+        if hidden == 0 || at < SHOWN.0 || at >= SHOWN.0 + hidden {
+            lines.push(line(group));
+        } else if at == SHOWN.0 {
+            lines.push(String::from("  …"));
         }
     }
     if frames.len() == MAX_FRAMES {
@@ -63,7 +77,11 @@ pub(super) fn lines(memory: &AddressSpace, registers: &Registers) -> Vec<String>
     lines
 }
 
-fn line(number: usize, frame: &Frame) -> String {
+/// The line of a frame that is there once or several times.
+fn line(frames: &[(usize, &Frame)]) -> String {
+    let [(number, frame), others @ ..] = frames else {
+        return String::new();
+    };
     let Frame { address, after_call, place, symbol } = frame;
     let mut line = alloc::format!("  #{number} {address:#x}");
     if let Some(Symbol { name, offset }) = symbol {
@@ -77,6 +95,9 @@ fn line(number: usize, frame: &Frame) -> String {
         Some(at) => line.push_str(&alloc::format!(" ({}+{at:#x})", place.name)),
         None if place.name.is_empty() => {}
         None => line.push_str(&alloc::format!(" ({})", place.name)),
+    }
+    if !others.is_empty() {
+        line.push_str(&alloc::format!(" ({} times)", frames.len()));
     }
     line
 }
@@ -108,6 +129,10 @@ impl Stack<'_> {
             // A stack that does not shrink would never end; an interrupted one may be another.
             if next == 0 || !(interrupted || registers.stack_pointer() > current.stack_pointer()) {
                 break;
+            }
+            if interrupted && let Some(frame) = frames.last_mut() {
+                // Nobody called it: what a handler returns to begins exactly there.
+                frame.start_at_address();
             }
             after_call = u64::from(!interrupted);
             (address, current) = (next, registers);

@@ -113,7 +113,16 @@ fn deep_stacks_and_bad_registers_give_short_reports() {
     let deep = kit.put_value(&[INNER + 8; 4096]);
     let registers = Registers { rip: INNER, rsp: deep, ..Registers::default() };
     let lines = fault_lines(&kit, &registers);
-    assert!(lines.iter().any(|line| line == "  … 36 more"));
+    let frame = |line: &&String| line.starts_with("  #");
+    let frames: Vec<_> = lines.iter().filter(frame).collect();
+    assert_eq!(
+        frames,
+        ["  #0 0x401020 inner+0x0 (crab)", "  #1 0x401028 inner+0x8 (crab) (63 times)"]
+    );
+    let alternating = [[INNER + 8, INNER + 9]; 64];
+    let rsp = kit.put_value(&alternating);
+    let lines = fault_lines(&kit, &Registers { rsp, ..registers });
+    assert_eq!(lines.iter().filter(frame).count(), 28);
     assert!(lines.len() < 60);
     for value in [0, 7, u64::MAX, 1 << 47, OUTER, kit::AREA] {
         let registers = Registers {
