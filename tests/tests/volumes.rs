@@ -68,13 +68,14 @@ fn a_large_file_arrives_whole() {
     let scratch = shared();
     let data = scratch.path().join("shared");
     let bytes: Vec<u8> =
-        (0..100 << 18_u32).flat_map(|at| at.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+        (0..100_u32 << 18).flat_map(|at| at.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
     fs::write(data.join("large"), &bytes).unwrap();
     says(&guest(&scratch, "cp /data/large /data/copy"), "");
     assert!(fs::read(data.join("copy")).unwrap() == bytes, "the copy differs");
-    let outcome = guest(&scratch, "cksum /data/large /data/copy");
-    let sums: Vec<_> = outcome.text().lines().map(|line| line[..20].to_owned()).collect();
-    assert_eq!(sums[0], sums[1]);
+    let sums = guest(&scratch, "sha256sum /data/large /data/copy").text();
+    let sums: Vec<_> = sums.lines().filter_map(|line| line.split_once(' ')).collect();
+    assert_eq!(sums.len(), 2);
+    assert_eq!(sums[0].0, sums[1].0);
 }
 
 #[test]
@@ -154,12 +155,12 @@ fn a_directory_of_the_host_is_the_root() {
 }
 
 #[test]
-fn what_was_synchronized_survives_the_end_of_the_machine() {
+fn what_was_written_survives_a_machine_that_is_killed() {
     let scratch = shared();
     let target = scratch.path().join("shared/out");
     let mut machine = Command::new(path())
         .args(["run", "-v", "shared:/data", BUSYBOX, "dd", "if=/dev/zero", "of=/data/out"])
-        .args(["bs=65536", "count=100000", "oflag=sync"])
+        .args(["bs=65536", "count=100000"])
         .current_dir(scratch.path())
         .stderr(Stdio::null())
         .spawn()
