@@ -218,13 +218,15 @@ impl Dentry {
         path
     }
 
-    /// Leaves the tree, and returns the directory it was in.
+    /// Leaves the tree, which nobody uses this name of any more, and returns the directory it
+    /// was in.
     fn leave(&mut self) -> Option<Arc<Self>> {
-        let this: *const Self = self;
         let place = self.place.get_mut();
         let parent = place.parent.take()?;
         let mut children = parent.children.lock();
-        if children.get(&place.name).is_some_and(|child| core::ptr::eq(child.as_ptr(), this)) {
+        // Another may have the name by now; that one is in use. Addresses say nothing here: who
+        // is dropped may have been moved.
+        if children.get(&place.name).is_some_and(|child| child.strong_count() == 0) {
             children.remove(&place.name);
         }
         drop(children);
@@ -239,5 +241,26 @@ impl Drop for Dentry {
         while let Some(mut last) = parent.and_then(Arc::into_inner) {
             parent = last.leave();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::kit;
+
+    #[test]
+    fn names_that_nobody_uses_are_forgotten_with_the_directories_they_were_in() {
+        let kit = kit::process();
+        let inode = kit.system.vfs.root().inode().clone();
+        let root = Dentry::root(inode.clone());
+        let file = root.child(b"directory", inode.clone()).child(b"file", inode.clone());
+        assert_eq!(file.path(), b"/directory/file");
+        drop(file);
+        assert!(root.children.lock().is_empty());
+        let (old, new) = (root.child(b"name", inode.clone()), root.child(b"other", inode));
+        Dentry::move_child(&root, b"other", &root, b"name");
+        drop(old);
+        assert!(Arc::ptr_eq(&root.child_in_use(b"name").unwrap(), &new));
     }
 }
