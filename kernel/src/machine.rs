@@ -39,6 +39,10 @@ impl Machine for Hardware {
         page::allocate()
     }
 
+    fn copy_page(&self, page: &dyn Page) -> Result<Arc<dyn Page>, OutOfMemory> {
+        page::copy(page)
+    }
+
     fn archive_page(&self, bytes: &'static [u8]) -> Option<Arc<dyn Page>> {
         page::of_archive(bytes)
     }

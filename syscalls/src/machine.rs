@@ -26,6 +26,12 @@ pub trait Machine: Send + Sync {
     /// [`OutOfMemory`] when no frame is free.
     fn allocate_page(&self) -> Result<Arc<dyn Page>, OutOfMemory>;
 
+    /// A new page with the content of `page`.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when no frame is free.
+    fn copy_page(&self, page: &dyn Page) -> Result<Arc<dyn Page>, OutOfMemory>;
+
     /// The page that `bytes` lie in, so that the boot archive can be mapped where it is.
     /// `bytes` is one whole page of the boot archive, page-aligned; `None` when it is not.
     /// Nobody may write to that page.
@@ -187,9 +193,6 @@ pub trait Page: Send + Sync {
 
     /// Copies in at `offset`; offset and length lie inside the page.
     fn write(&self, offset: usize, from: &[u8]);
-
-    /// Makes this page a copy of `other`.
-    fn copy_from(&self, other: &dyn Page);
 }
 
 /// What the application may do with a mapped page; nothing at all is not mapping it.

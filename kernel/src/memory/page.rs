@@ -26,6 +26,20 @@ pub(crate) fn allocate() -> Result<Arc<dyn Page>, OutOfMemory> {
     Ok(Arc::new(FramePage { frame, owned: true }))
 }
 
+/// A new page for the application with the content of `page`.
+///
+/// # Errors
+/// As [`allocate`].
+pub(crate) fn copy(page: &dyn Page) -> Result<Arc<dyn Page>, OutOfMemory> {
+    let frame = frames::allocate_for_application().ok_or(OutOfMemory)?;
+    let from = PhysAddr::new_truncate(page.frame() * PAGE_SIZE as u64);
+    // SAFETY: the new frame is ours, and a page's frame lies in the direct map. The application
+    // may change it at the same time; a copy by instructions that do not care reads one or the
+    // other byte.
+    unsafe { super::copy::plain(direct_map(frame), direct_map(from), PAGE_SIZE) };
+    Ok(Arc::new(FramePage { frame, owned: true }))
+}
+
 /// The page that `bytes` of the boot archive lie in; `None` unless they are one whole page.
 pub(crate) fn of_archive(bytes: &'static [u8]) -> Option<Arc<dyn Page>> {
     let start = NonNull::from(bytes).cast::<u8>();
@@ -72,12 +86,6 @@ impl Page for FramePage {
         assert!(offset <= PAGE_SIZE && from.len() <= PAGE_SIZE - offset, "write beyond a page");
         // SAFETY: as in `read`.
         unsafe { super::copy::plain(self.bytes().add(offset), from.as_ptr(), from.len()) };
-    }
-
-    fn copy_from(&self, other: &dyn Page) {
-        let other = PhysAddr::new_truncate(other.frame() * PAGE_SIZE as u64);
-        // SAFETY: a page's frame lies in the direct map; as in `read`.
-        unsafe { super::copy::plain(self.bytes(), direct_map(other), PAGE_SIZE) };
     }
 }
 

@@ -166,12 +166,6 @@ impl Page for FakePage {
     fn write(&self, offset: usize, from: &[u8]) {
         self.frame.write(offset, from);
     }
-
-    fn copy_from(&self, other: &dyn Page) {
-        let mut bytes = [0; PAGE_SIZE];
-        other.read(0, &mut bytes);
-        self.write(0, &bytes);
-    }
 }
 
 impl Drop for FakePage {

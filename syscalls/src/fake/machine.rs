@@ -158,6 +158,14 @@ impl Machine for FakeMachine {
         Ok(self.frames.allocate()?)
     }
 
+    fn copy_page(&self, page: &dyn Page) -> Result<Arc<dyn Page>, OutOfMemory> {
+        let copy = self.frames.allocate()?;
+        let mut bytes = [0; abi::PAGE_SIZE];
+        page.read(0, &mut bytes);
+        copy.write(0, &bytes);
+        Ok(copy)
+    }
+
     fn archive_page(&self, bytes: &'static [u8]) -> Option<Arc<dyn Page>> {
         Some(self.frames.archive_page(bytes)?)
     }

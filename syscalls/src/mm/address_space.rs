@@ -26,6 +26,7 @@ pub struct AddressSpace {
     /// For the files that are mapped.
     pub(super) this: Weak<Self>,
     pub(super) machine: Arc<dyn Machine>,
+    /// Dropped before the pages in the state.
     pub(super) space: Arc<dyn Space>,
     pub(super) layout: Layout,
     pub(super) state: Mutex<State>,
@@ -272,8 +273,10 @@ pub(super) fn check_commit(machine: &dyn Machine, pages: u64) -> Result<()> {
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        // Somebody may still hold the space; no page may be mapped when it is freed.
-        let state = self.state.get_mut();
-        state.pages.unmap(&*self.space, &(0..abi::TASK_SIZE));
+        // No page may be mapped when it is freed; but a space that nobody else holds goes first.
+        if Arc::strong_count(&self.space) > 1 {
+            let state = self.state.get_mut();
+            state.pages.unmap(&*self.space, &(0..abi::TASK_SIZE));
+        }
     }
 }

@@ -162,9 +162,8 @@ impl State {
         at: u64,
         page: &dyn Page,
     ) -> Result<(), FaultSignal> {
-        let copy = memory.machine.allocate_page()?;
-        copy.copy_from(page);
-        self.put(memory, at, Resident { page: copy, own: true })
+        let page = memory.machine.copy_page(page)?;
+        self.put(memory, at, Resident { page, own: true })
     }
 
     /// Makes `resident` the page at `at`.

@@ -67,30 +67,21 @@ impl Pages {
         self.by_address.range(range).map(|(&address, resident)| (address, resident))
     }
 
-    /// The part of `range` from its first resident page to its last.
-    pub(super) fn extent(&self, range: &Range<u64>) -> Option<Range<u64>> {
-        let mut within = self.by_address.range(range.clone());
-        let (&first, _) = within.next()?;
-        let last = within.next_back().map_or(first, |(&last, _)| last);
-        Some(first..last + PAGE)
-    }
-
     /// Unmaps what is in `range`, and keeps the pages.
     pub(super) fn unmap(&self, space: &dyn Space, range: &Range<u64>) {
-        if let Some(extent) = self.extent(range) {
-            space.unmap(extent);
+        // All of the range, so that tables can go which map nothing else.
+        if self.by_address.range(range.clone()).next().is_some() {
+            space.unmap(range.clone());
         }
     }
 
     /// Unmaps and frees what is in `range`.
     pub(super) fn release(&mut self, space: &dyn Space, range: &Range<u64>) {
-        if let Some(extent) = self.extent(range) {
-            space.unmap(extent.clone());
-            self.by_address.extract_if(extent, |_, _| true).for_each(drop);
-        }
+        self.unmap(space, range);
+        self.forget(range);
     }
 
-    /// Frees what is in `range` and was never mapped.
+    /// Frees what is in `range` and is not mapped.
     pub(super) fn forget(&mut self, range: &Range<u64>) {
         self.by_address.extract_if(range.clone(), |_, _| true).for_each(drop);
     }
@@ -123,33 +114,44 @@ impl Pages {
         let Some(access) = access else {
             return self.unmap(space, range);
         };
-        let mut run: Option<(Range<u64>, Access)> = None;
-        for (address, resident) in self.within(range.clone()) {
-            let wanted = resident.access(access, share);
-            match &mut run {
-                Some((run, same)) if *same == wanted => run.end = address + PAGE,
-                _ => {
-                    if let Some((run, access)) = run.take() {
-                        space.protect(run, access);
-                    }
-                    run = Some((address..address + PAGE, wanted));
-                }
-            }
-        }
-        if let Some((run, access)) = run {
-            space.protect(run, access);
-        }
+        let within = self.within(range.clone());
+        let wanted = within.map(|(address, resident)| (address, resident.access(access, share)));
+        each_run(wanted, |run, access| space.protect(run, access));
     }
 
     /// Moves what is in `range` to where it begins at `to`, mapped nowhere at first.
     pub(super) fn move_to(&mut self, space: &dyn Space, range: &Range<u64>, to: u64) {
-        let Some(extent) = self.extent(range) else {
-            return;
-        };
-        space.unmap(extent.clone());
-        let moved: alloc::vec::Vec<_> = self.by_address.extract_if(extent, |_, _| true).collect();
+        self.unmap(space, range);
+        let moved: alloc::vec::Vec<_> =
+            self.by_address.extract_if(range.clone(), |_, _| true).collect();
         for (address, resident) in moved {
             self.by_address.insert(address - range.start + to, resident);
         }
+    }
+}
+
+/// Calls `act` with ranges that have the same property and contain all `pages`, which ascend,
+/// and otherwise only gaps so short that passing over them costs less than beginning again.
+fn each_run<T: PartialEq>(
+    pages: impl Iterator<Item = (u64, T)>,
+    mut act: impl FnMut(Range<u64>, T),
+) {
+    /// Longest gap, in bytes.
+    const GAP: u64 = 16 * PAGE;
+    let mut run: Option<(Range<u64>, T)> = None;
+    for (address, property) in pages {
+        match &mut run {
+            Some((run, same)) if *same == property && address - run.end <= GAP => {
+                run.end = address + PAGE;
+            }
+            _ => {
+                if let Some((run, property)) = run.replace((address..address + PAGE, property)) {
+                    act(run, property);
+                }
+            }
+        }
+    }
+    if let Some((run, property)) = run {
+        act(run, property);
     }
 }
