@@ -7,7 +7,7 @@ use abi::{Errno, TASK_SIZE};
 use loader::MMAP_MIN_ADDR;
 
 use crate::error::{Because, Result};
-use crate::machine::{OutOfMemory, Page};
+use crate::machine::{Access, OutOfMemory, Page};
 
 use super::address_space::{AddressSpace, State};
 use super::area::{Area, AreaFlags, Backing, PAGE, STACK_GUARD_GAP, Share, access_of, page_start};
@@ -51,6 +51,28 @@ struct Fetch {
     index: u64,
     share: Share,
     generation: u64,
+}
+
+/// A page of an area.
+#[derive(Clone, Copy)]
+struct Place {
+    at: u64,
+    /// What the area allows.
+    access: Access,
+    share: Share,
+}
+
+impl Place {
+    fn in_area(area: &Area, address: u64) -> Result<Self, FaultSignal> {
+        let access = access_of(area.protection).ok_or(FaultSignal::NotAllowed)?;
+        Ok(Self { at: page_start(address), access, share: area.share })
+    }
+
+    /// Maps the page that is resident there again, with all that is allowed now.
+    fn map(self, memory: &AddressSpace, resident: &Resident) -> Result<(), FaultSignal> {
+        let access = resident.access(self.access, self.share);
+        Ok(memory.space.map(self.at, &*resident.page, access)?)
+    }
 }
 
 impl AddressSpace {
@@ -101,35 +123,38 @@ impl State {
         address: u64,
         wanted: Wanted,
     ) -> Result<Option<Fetch>, FaultSignal> {
-        if self.areas.at(address).is_none() {
-            self.grow_stack(address)?;
-        }
-        let area = self.areas.at(address).ok_or(FaultSignal::NotMapped)?;
+        let area = match self.areas.at(address) {
+            Some(area) => area,
+            None => {
+                self.grow_stack(address)?;
+                self.areas.at(address).ok_or(FaultSignal::NotMapped)?
+            }
+        };
         if !allows(area, wanted) {
             return Err(FaultSignal::NotAllowed);
         }
-        let at = page_start(address);
-        if let Some(resident) = self.pages.get(at) {
-            if wanted == Wanted::Write && !resident.is_writable(area.share) {
-                let page = resident.page.clone();
-                return self.copy_on_write(memory, at, &*page).map(|()| None);
+        let place = Place::in_area(area, address)?;
+        if let Some(resident) = self.pages.get(place.at) {
+            if wanted != Wanted::Write || resident.is_writable(place.share) {
+                return place.map(memory, resident).map(|()| None);
             }
-            return self.refresh(memory, at).map(|()| None);
+            let page = resident.page.clone();
+            return self.copy_on_write(memory, place, &*page).map(|()| None);
         }
         match &area.backing {
             Backing::Object(object, _) => Ok(Some(Fetch {
                 object: object.clone(),
-                index: area.object_offset(at) / PAGE,
+                index: area.object_offset(place.at) / PAGE,
                 share: area.share,
                 generation: self.generation,
             })),
             Backing::Anonymous if wanted == Wanted::Write => {
                 let page = memory.machine.allocate_page()?;
-                self.put(memory, at, Resident { page, own: true }).map(|()| None)
+                self.put(memory, place, Resident { page, own: true }).map(|()| None)
             }
             Backing::Anonymous => {
                 let page = self.zeros(&*memory.machine)?;
-                self.put(memory, at, Resident { page, own: false }).map(|()| None)
+                self.put(memory, place, Resident { page, own: false }).map(|()| None)
             }
         }
     }
@@ -142,53 +167,40 @@ impl State {
         wanted: Wanted,
         page: Arc<dyn Page>,
     ) -> Result<(), FaultSignal> {
-        let at = page_start(address);
+        let area = self.areas.at(address).ok_or(FaultSignal::NotMapped)?;
+        let place = Place::in_area(area, address)?;
         // Another thread may have been faster.
-        if self.pages.get(at).is_some() {
+        if self.pages.get(place.at).is_some() {
             return Ok(());
         }
-        let share = self.areas.at(address).ok_or(FaultSignal::NotMapped)?.share;
-        match (share, wanted) {
-            (Share::Private, Wanted::Write) => self.copy_on_write(memory, at, &*page),
-            (Share::Private, _) => self.put(memory, at, Resident { page, own: false }),
-            (Share::Shared, _) => self.put(memory, at, Resident { page, own: true }),
+        match (place.share, wanted) {
+            (Share::Private, Wanted::Write) => self.copy_on_write(memory, place, &*page),
+            (Share::Private, _) => self.put(memory, place, Resident { page, own: false }),
+            (Share::Shared, _) => self.put(memory, place, Resident { page, own: true }),
         }
     }
 
-    /// Puts a copy of `page` at `at`.
+    /// Puts a copy of `page` there.
     fn copy_on_write(
         &mut self,
         memory: &AddressSpace,
-        at: u64,
+        place: Place,
         page: &dyn Page,
     ) -> Result<(), FaultSignal> {
         let page = memory.machine.copy_page(page)?;
-        self.put(memory, at, Resident { page, own: true })
+        self.put(memory, place, Resident { page, own: true })
     }
 
-    /// Makes `resident` the page at `at`.
+    /// Makes `resident` the page there.
     fn put(
         &mut self,
         memory: &AddressSpace,
-        at: u64,
+        place: Place,
         resident: Resident,
     ) -> Result<(), FaultSignal> {
-        let area = self.areas.at(at).ok_or(FaultSignal::NotMapped)?;
-        let access = access_of(area.protection).ok_or(FaultSignal::NotAllowed)?;
-        let access = resident.access(access, area.share);
-        self.pages.map(&*memory.space, at, resident, access)?;
+        let access = resident.access(place.access, place.share);
+        self.pages.map(&*memory.space, place.at, resident, access)?;
         self.resident_peak = self.resident_peak.max(self.pages.len());
-        Ok(())
-    }
-
-    /// Maps the resident page at `at` again, with all that is allowed now.
-    fn refresh(&self, memory: &AddressSpace, at: u64) -> Result<(), FaultSignal> {
-        let area = self.areas.at(at).ok_or(FaultSignal::NotMapped)?;
-        let access = access_of(area.protection).ok_or(FaultSignal::NotAllowed)?;
-        if let Some(resident) = self.pages.get(at) {
-            let access = resident.access(access, area.share);
-            memory.space.map(at, &*resident.page, access)?;
-        }
         Ok(())
     }
 
