@@ -71,7 +71,7 @@ int main(int argc, char **argv, char **envp)
     TRUTH(strcmp((char *)getauxval(AT_EXECFN), argv[0]) == 0);
     TEXT((char *)getauxval(AT_PLATFORM));
     TRUTH(getauxval(AT_HWCAP) != 0);
-    TRUTH(getauxval(51) >= 2048 && getauxval(51) < 65536);
+    TRUTH(getauxval(51) > 1024 && getauxval(51) < 65536);
     const Elf64_Phdr *headers = (const Elf64_Phdr *)getauxval(AT_PHDR);
     int loads = 0;
     for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++)
