@@ -52,6 +52,10 @@ const FILES_OF_ANY_ROOT: [(&str, &str); 3] = [
 /// Files of the host that programs look for at the same place; those that it has.
 const HOST_FILES: [&str; 2] = ["/etc/localtime", "/etc/ssl/certs/ca-certificates.crt"];
 
+/// Directories that are symbolic links into `/usr` on most systems; the paths of shells and
+/// interpreters lead through them. As on the host.
+const LINKS: [&str; 4] = ["/bin", "/lib", "/lib64", "/sbin"];
+
 /// Where terminal descriptions are, besides the user's own (terminfo(5)).
 const TERMINFO: [&str; 4] =
     ["/etc/terminfo", "/lib/terminfo", "/usr/lib/terminfo", "/usr/share/terminfo"];
@@ -61,6 +65,11 @@ pub(super) fn fill(tree: &mut Tree) {
     for file in HOST_FILES {
         // Only where the host has it.
         let _ = bring(tree, Path::new(file));
+    }
+    for path in LINKS {
+        if let Ok(target) = std::fs::read_link(path) {
+            let _ = tree.add(path, Node::link(target));
+        }
     }
     directories(tree, &DIRECTORIES);
     files(tree, &FILES);

@@ -5,6 +5,7 @@ use crate::command::options::{Root, Volume};
 use loader::archive::{DIRECTORY, REGULAR, SYMLINK, entries};
 use std::fs::{self, File};
 use std::io::{Read, Seek};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
@@ -103,6 +104,14 @@ fn the_program_and_its_configuration_and_the_usual_files_are_there() {
     assert!(find("etc/passwd").unwrap().3.starts_with(b"root:x:0:0:"));
     for name in [".", "dev", "proc", "sys", "root", "etc/hosts", "etc/nsswitch.conf"] {
         assert!(find(name).is_some(), "{name}");
+    }
+    for name in ["bin", "lib"] {
+        let target = fs::read_link(Path::new("/").join(name)).ok();
+        let link = find(name).filter(|link| link.1 & 0o170_000 == SYMLINK);
+        assert_eq!(
+            link.map(|link| &link.3[..]),
+            target.as_ref().map(|path| path.as_os_str().as_bytes())
+        );
     }
 }
 
