@@ -142,30 +142,30 @@ pub static TABLE: &[Row] = rows! {
     utimes = calls::attributes::utimes, full;
     futimesat = calls::attributes::futimesat, full;
     utimensat = calls::attributes::utimensat, full;
-    getxattr = calls::xattr::of_path,
-        partial("no file system stores extended attributes");
-    lgetxattr = calls::xattr::of_link,
-        partial("no file system stores extended attributes");
-    fgetxattr = calls::xattr::of_descriptor,
-        partial("no file system stores extended attributes");
-    setxattr = calls::xattr::of_path,
-        partial("no file system stores extended attributes");
-    lsetxattr = calls::xattr::of_link,
-        partial("no file system stores extended attributes");
-    fsetxattr = calls::xattr::of_descriptor,
-        partial("no file system stores extended attributes");
-    removexattr = calls::xattr::of_path,
-        partial("no file system stores extended attributes");
-    lremovexattr = calls::xattr::of_link,
-        partial("no file system stores extended attributes");
-    fremovexattr = calls::xattr::of_descriptor,
-        partial("no file system stores extended attributes");
+    getxattr = calls::xattr::getxattr,
+        partial("no access control lists; security attributes have no effect");
+    lgetxattr = calls::xattr::lgetxattr,
+        partial("no access control lists; security attributes have no effect");
+    fgetxattr = calls::xattr::fgetxattr,
+        partial("no access control lists; security attributes have no effect");
+    setxattr = calls::xattr::setxattr,
+        partial("no access control lists; security attributes have no effect");
+    lsetxattr = calls::xattr::lsetxattr,
+        partial("no access control lists; security attributes have no effect");
+    fsetxattr = calls::xattr::fsetxattr,
+        partial("no access control lists; security attributes have no effect");
+    removexattr = calls::xattr::removexattr,
+        partial("no access control lists; security attributes have no effect");
+    lremovexattr = calls::xattr::lremovexattr,
+        partial("no access control lists; security attributes have no effect");
+    fremovexattr = calls::xattr::fremovexattr,
+        partial("no access control lists; security attributes have no effect");
     listxattr = calls::xattr::listxattr,
-        partial("no file system stores extended attributes");
+        partial("no access control lists; security attributes have no effect");
     llistxattr = calls::xattr::llistxattr,
-        partial("no file system stores extended attributes");
+        partial("no access control lists; security attributes have no effect");
     flistxattr = calls::xattr::flistxattr,
-        partial("no file system stores extended attributes");
+        partial("no access control lists; security attributes have no effect");
 
     // Memory
     mmap = calls::memory::mmap, full;

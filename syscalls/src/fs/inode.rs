@@ -17,6 +17,7 @@ use crate::mm::Mappings;
 use super::file::File;
 use super::mount::Location;
 use super::write_access::Writers;
+use super::xattr::Attributes;
 
 /// A point in time: seconds and nanoseconds since 1970 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -359,6 +360,11 @@ pub trait Inode: Any + Send + Sync {
 
     /// Its seals; `None` where it cannot have any.
     fn seals(&self) -> Option<&SealSet> {
+        None
+    }
+
+    /// Its extended attributes; `None` where the file system does not store any.
+    fn attributes(&self) -> Option<&Attributes> {
         None
     }
 

@@ -59,6 +59,7 @@ pub mod vfs;
 pub(crate) mod watch;
 pub mod working;
 pub mod write_access;
+pub mod xattr;
 
 pub use dentry::Dentry;
 pub use device::{DeviceTable, Driver};

@@ -19,6 +19,7 @@ use crate::fs::inode::{
 use crate::fs::mount::AccessTimes;
 use crate::fs::seal::{self, SealSet};
 use crate::fs::write_access::Writers;
+use crate::fs::xattr;
 use crate::machine::Page;
 use crate::mm::Mappings;
 
@@ -44,6 +45,7 @@ pub(super) struct Node {
     number: u64,
     body: Body,
     attributes: Mutex<Attributes>,
+    extended: xattr::Attributes,
 }
 
 /// What an inode is.
@@ -109,6 +111,7 @@ impl Node {
             number,
             body,
             attributes: Mutex::new(attributes),
+            extended: xattr::Attributes::default(),
         })
     }
 
@@ -414,6 +417,10 @@ impl Inode for Node {
 
     fn seals(&self) -> Option<&SealSet> {
         self.content().ok().map(|content| &content.seals)
+    }
+
+    fn attributes(&self) -> Option<&xattr::Attributes> {
+        Some(&self.extended)
     }
 
     fn writers(&self) -> Option<&Writers> {
