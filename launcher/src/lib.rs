@@ -6,6 +6,7 @@
 //! - [`image`]: the program and the files around it, as the boot archive
 //! - [`engine`]: virtual machines to boot it in
 //! - [`session`]: the control channel as a state machine
+//! - [`ltp`]: the Linux Test Project run in such machines, and the coverage report
 //! - [`host`]: that state machine connected to the program's streams, the terminal and
 //!   signals
 //!
@@ -22,6 +23,7 @@ pub mod escape;
 pub mod host;
 pub mod image;
 pub mod kernel;
+pub mod ltp;
 pub mod session;
 pub mod units;
 

@@ -11,9 +11,9 @@
 //! - [`scratch`]: temporary directories
 //!
 //! The tests themselves are in `tests/tests`: `conformance` (the programs), `boot` (machines,
-//! exit statuses, failures of all kinds), `debian` (unmodified programs of Debian),
-//! `streams` (pipelines and redirections) and `terminal` (programs on a terminal, driven by
-//! tmux).
+//! exit statuses, failures of all kinds), `debian` (unmodified programs of Debian), `ltp` (the
+//! runner of the Linux Test Project, without it), `streams` (pipelines and redirections) and
+//! `terminal` (programs on a terminal, driven by tmux).
 
 pub mod birgus;
 pub mod compare;

@@ -13,7 +13,8 @@
 //!
 //! `NAME.stdin` beside the source is what it gets on standard input.
 //!
-//! The programs of the folder `boot` are not compared with Linux: the boot tests use them.
+//! The programs of the folders `boot` and `ltp` are not compared with Linux: the tests of the
+//! same names use them.
 
 use std::fs;
 use std::io;
@@ -141,6 +142,15 @@ impl Program {
     /// When there is none, or its source cannot be read.
     pub fn for_boot(name: &str) -> io::Result<Self> {
         let found = Self::in_folders(&["boot"])?.into_iter().find(|program| program.name == name);
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no program {name}")))
+    }
+
+    /// The program of the folder `ltp` with this name.
+    ///
+    /// # Errors
+    /// When there is none, or its source cannot be read.
+    pub fn for_ltp(name: &str) -> io::Result<Self> {
+        let found = Self::in_folders(&["ltp"])?.into_iter().find(|program| program.name == name);
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no program {name}")))
     }
 

@@ -9,6 +9,7 @@ pub(super) fn text(topic: Topic) -> &'static str {
         Topic::Run => RUN,
         Topic::Doctor => DOCTOR,
         Topic::Syscalls => SYSCALLS,
+        Topic::Ltp => LTP,
     }
 }
 
@@ -18,11 +19,13 @@ birgus runs an unmodified Linux program as a virtual machine of its own.
 Usage: birgus run [OPTIONS] PROGRAM [ARGUMENTS]
        birgus doctor
        birgus syscalls [--json]
+       birgus ltp --suite DIR [OPTIONS]
 
 Commands:
   run        Run a program
   doctor     Say what this machine can do, and what to install for the rest
   syscalls   Print which system calls there are, and how much of each
+  ltp        Run the Linux Test Project's system call tests and write a coverage report
 
 Options:
   -h, --help      Print this; `birgus run --help` says what `run` takes
@@ -78,4 +81,33 @@ Usage: birgus syscalls [--json]
 
 Options:
       --json   Print an array of objects
+";
+
+const LTP: &str = "\
+Runs the system call tests of the Linux Test Project, each in a machine of its own, compares
+with Linux, and writes a coverage report.
+
+Usage: birgus ltp --suite DIR [OPTIONS]
+
+      --suite DIR          Where LTP is installed: DIR/testcases/bin, DIR/runtest/syscalls
+      --output DIR         Where results, outputs and the report go [default: ltp-report]
+      --filter WORDS       Only these entries: names, with * for anything, or directories or
+                           areas; separated by commas; may be repeated
+  -j, --jobs N             Machines at the same time [default: 2]
+      --resume             Go on: keep the results of the same kernel that are there
+      --baseline FILE|run  Linux's verdicts: from a file, or by running the tests on this
+                           host, in namespaces and without the harmful ones
+                           [default: the file that comes with birgus]
+      --compare FILE       Say what has changed since an earlier report.json or results.tsv
+      --check              With --compare: fail when something passes no longer
+      --timeout DURATION   The limit for every entry [default: as LTP's library has it]
+  -m, --memory SIZE        Memory of each machine [default: 512M]
+      --engine ENGINE      auto, kvm or qemu [default: auto]
+  -h, --help               Print this
+
+A machine gets the entry's program, the programs of the suite that it names, and its data.
+What is done is kept when Ctrl-C ends the run early.
+
+Exit status: 0 when all entries were run; 1 when --check found that something passes no
+longer; 125 when birgus failed; 130 after Ctrl-C.
 ";

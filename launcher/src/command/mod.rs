@@ -5,8 +5,9 @@
 
 mod doctor;
 mod help;
+mod ltp;
 pub mod options;
-mod run;
+pub(crate) mod run;
 mod syscalls;
 mod values;
 
@@ -24,6 +25,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Run(options) => run::run(&options),
         Command::Doctor => doctor::doctor(),
         Command::Syscalls { json } => syscalls::print(json),
+        Command::Ltp(options) => ltp::run(&options),
         Command::Help(topic) => print(help::text(topic)),
         Command::Version => print(&format!("birgus {}\n", env!("CARGO_PKG_VERSION"))),
     });

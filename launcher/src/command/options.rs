@@ -5,6 +5,7 @@ use super::values::{
 };
 use crate::Error;
 use crate::escape::escaped_os;
+use crate::ltp::options::LtpOptions;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// Run the Linux Test Project and write the coverage report.
+    Ltp(Box<LtpOptions>),
     /// Print how to use `birgus`, or one of its commands.
     Help(Topic),
     /// Print the version.
@@ -39,6 +42,8 @@ pub enum Topic {
     Doctor,
     /// `birgus syscalls --help`
     Syscalls,
+    /// `birgus ltp --help`
+    Ltp,
 }
 
 /// What runs the virtual machine.
@@ -53,6 +58,12 @@ pub enum EngineChoice {
     Qemu,
 }
 
+impl EngineChoice {
+    /// The words for them.
+    pub(super) const NAMES: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("kvm", Self::Kvm), ("qemu", Self::Qemu)];
+}
+
 /// The machine that QEMU emulates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MachineKind {
@@ -61,6 +72,12 @@ pub enum MachineKind {
     Microvm,
     /// A PC with PCI.
     Q35,
+}
+
+impl MachineKind {
+    /// The words for them.
+    pub(super) const NAMES: [(&'static str, Self); 2] =
+        [("microvm", Self::Microvm), ("q35", Self::Q35)];
 }
 
 /// Where the trace of system calls goes.
@@ -139,6 +156,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
             Some("run") => parse_run(&mut parser),
             Some("doctor") => parse_plain(&mut parser, Topic::Doctor),
             Some("syscalls") => parse_plain(&mut parser, Topic::Syscalls),
+            Some("ltp") => super::ltp::parse(&mut parser),
             Some("help") => Ok(Command::Help(Topic::Birgus)),
             _ => Err(Error::Usage(format!(
                 "no such command: {} (to run a program: birgus run PROGRAM)",
@@ -148,7 +166,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
         Some(Short('h') | Long("help")) => Ok(Command::Help(Topic::Birgus)),
         Some(Short('V') | Long("version")) => Ok(Command::Version),
         Some(other) => Err(usage(other.unexpected())),
-        None => Err(Error::Usage("what shall I do? Commands: run, doctor, syscalls".into())),
+        None => Err(Error::Usage("what shall I do? Commands: run, doctor, syscalls, ltp".into())),
     }
 }
 
@@ -210,16 +228,10 @@ fn parse_run_option(
                 parser.optional_value().map_or(TraceTo::Stderr, |file| TraceTo::File(file.into()));
         }
         "--engine" => {
-            let engines = [
-                ("auto", EngineChoice::Auto),
-                ("kvm", EngineChoice::Kvm),
-                ("qemu", EngineChoice::Qemu),
-            ];
-            options.engine = choice(name, parser, &engines)?;
+            options.engine = choice(name, parser, &EngineChoice::NAMES)?;
         }
         "--machine" => {
-            let machines = [("microvm", MachineKind::Microvm), ("q35", MachineKind::Q35)];
-            options.machine = choice(name, parser, &machines)?;
+            options.machine = choice(name, parser, &MachineKind::NAMES)?;
         }
         "--kernel" => options.kernel = Some(value(parser)?.into()),
         "--kernel-arg" => options.kernel_arguments.push(text(name, parser)?),

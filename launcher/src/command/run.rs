@@ -6,7 +6,7 @@ use crate::Error;
 use crate::engine::{Machine, PostMortem, Vm, qemu};
 use crate::escape::{escaped, escaped_os};
 use crate::host::{self, Caught, Ending, Manner, Streams, Terminal};
-use crate::image::{self, View};
+use crate::image::{self, Archive, View};
 use crate::kernel;
 use crate::units::{KIB, MIB};
 use abi::boot::command_line::{LOG_LEVEL, WALL_TIME};
@@ -28,9 +28,7 @@ const LAST_LINES: usize = 20;
 
 /// Runs a program; its exit status.
 pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
-    if options.engine == EngineChoice::Kvm {
-        return Err(Error::Failed("the KVM engine is not there yet: use --engine qemu".into()));
-    }
+    check_engine(options.engine)?;
     let trace = match &options.trace {
         TraceTo::File(path) => Some(File::create(path).map_err(|error| {
             Error::io(format_args!("cannot write the trace to {}", escaped_os(path)), &error)
@@ -40,7 +38,49 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     let streams =
         Streams::of_process().map_err(|error| Error::io("cannot take the streams", &error))?;
     let window = streams.terminal.as_ref().map(Terminal::size);
-    let archive = image::build(options, View { terminals: streams.terminals, window })?;
+    let mut archive = image::build(options, View { terminals: streams.terminals, window })?;
+    let hint = archive.hint.take();
+    let files = archive.len;
+    let machine = machine(options, archive)?;
+    if options.verbose {
+        let (files, memory) = (files / KIB, machine.memory / MIB);
+        say(&format!("QEMU with TCG, {memory} MiB of memory, {files} KiB of files"));
+    }
+    // From here on there is something to be tidied up.
+    let signals = Caught::now().map_err(|error| Error::io("cannot catch signals", &error))?;
+    let mut vm = qemu::start(machine)?;
+    let manner = Manner {
+        verbose: options.verbose,
+        trace: trace.map(OwnedFd::from),
+        timeout: options.timeout,
+        signals: Some(signals),
+        ..Manner::default()
+    };
+    let ending = host::attend(&mut vm, streams, manner)
+        .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
+    let status = conclude(options, &ending, &vm.end());
+    if let (Ending::Exit(_), 1.., Some(hint)) = (&ending, status, hint) {
+        say(&hint);
+    }
+    Ok(status)
+}
+
+/// Whether there is this engine.
+///
+/// # Errors
+/// [`Error::Failed`] says what to use in its place.
+pub(crate) fn check_engine(engine: EngineChoice) -> Result<(), Error> {
+    if engine == EngineChoice::Kvm {
+        return Err(Error::Failed("the KVM engine is not there yet: use --engine qemu".into()));
+    }
+    Ok(())
+}
+
+/// The machine for a run with this archive.
+///
+/// # Errors
+/// [`Error::Failed`] when its memory is too little, or the kernel cannot be handed over.
+pub(crate) fn machine(options: &RunOptions, archive: Archive) -> Result<Machine, Error> {
     let memory = options.memory.unwrap_or(DEFAULT_MEMORY + archive.len.next_multiple_of(MIB));
     if memory < archive.len + LEAST_MEMORY {
         return Err(Error::Failed(format!(
@@ -50,34 +90,14 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
             archive.len / KIB
         )));
     }
-    if options.verbose {
-        let (archive, memory) = (archive.len / 1024, memory / MIB);
-        say(&format!("QEMU with TCG, {memory} MiB of memory, {archive} KiB of files"));
-    }
-    let machine = Machine {
+    Ok(Machine {
         kind: options.machine,
         memory,
         kernel: kernel_file(options)?,
         archive: archive.file,
         mounts: archive.mounts,
         command_line: command_line(options),
-    };
-    // From here on there is something to be tidied up.
-    let signals = Caught::now().map_err(|error| Error::io("cannot catch signals", &error))?;
-    let mut vm = qemu::start(machine)?;
-    let manner = Manner {
-        verbose: options.verbose,
-        trace: trace.map(OwnedFd::from),
-        timeout: options.timeout,
-        signals: Some(signals),
-    };
-    let ending = host::attend(&mut vm, streams, manner)
-        .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
-    let status = conclude(options, &ending, &vm.end());
-    if let (Ending::Exit(_), 1.., Some(hint)) = (&ending, status, archive.hint) {
-        say(&hint);
-    }
-    Ok(status)
+    })
 }
 
 /// The kernel's command line; of words that are there twice, the last one counts.

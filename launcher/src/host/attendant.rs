@@ -68,7 +68,7 @@ impl<'a> Attendant<'a> {
         if !terminals[2] {
             files.push((Origin::Program(Stream::Stderr), stderr.try_clone()?));
         }
-        files.push((Origin::Report, stderr));
+        files.push((Origin::Report, manner.report.unwrap_or(stderr)));
         let trace = if manner.trace.is_some() { Origin::Trace } else { Origin::Report };
         files.extend(manner.trace.map(|file| (Origin::Trace, file)));
         if let Some(signals) = manner.signals {

@@ -96,6 +96,8 @@ pub struct Manner {
     pub trace: Option<OwnedFd>,
     /// How long the run may take.
     pub timeout: Option<Duration>,
+    /// The file for Birgus's own words; `None`: where the program's stderr goes.
+    pub report: Option<OwnedFd>,
     /// Signals of this process to pass on.
     pub signals: Option<Caught>,
 }

@@ -68,7 +68,15 @@ pub struct View {
 /// [`Error::NotFound`] and [`Error::NotExecutable`] for the program, [`Error::Failed`] for
 /// other files that cannot be read.
 pub fn build(options: &RunOptions, view: View) -> Result<Archive, Error> {
-    let Description { tree, config, missing } = describe(options, view)?;
+    build_upon(Tree::default(), options, view)
+}
+
+/// As [`build`], in a root file system that has these files already.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_upon(files: Tree, options: &RunOptions, view: View) -> Result<Archive, Error> {
+    let Description { tree, config, missing } = describe(files, options, view)?;
     let directory = config.working_directory.as_deref().unwrap_or(Path::new("/"));
     let hint = missing.or_else(|| unseen::hint(&tree, &options.arguments, directory));
     let (file, len) = archive::write(&tree, &config)?;
@@ -84,8 +92,7 @@ struct Description {
 }
 
 /// The root file system and the run configuration.
-fn describe(options: &RunOptions, view: View) -> Result<Description, Error> {
-    let mut tree = Tree::default();
+fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Description, Error> {
     share(&mut tree, options)?;
     let environment = environment(options, view);
     let program = program::find(&tree, options, value_of(&environment, "PATH"))?;

@@ -122,7 +122,8 @@ fn a_program_behind_symbolic_links_is_at_the_path_that_was_named() {
     symlink("usr/bin", folder.0.join("bin")).unwrap();
     symlink("../bin/prog", folder.0.join("usr/link")).unwrap();
     let named = folder.0.join("usr/../usr/link");
-    let Description { tree, config, .. } = describe(&options(&named), View::default()).unwrap();
+    let Description { tree, config, .. } =
+        describe(Tree::default(), &options(&named), View::default()).unwrap();
     assert_eq!(config.program, named);
     let (path, node) = tree.find(&named).unwrap();
     assert_eq!(path, folder.0.join("usr/bin/prog"));
@@ -138,7 +139,8 @@ fn a_root_directory_is_mounted_and_has_the_program() {
     symlink(folder.0.join("root/bin"), folder.0.join("root/out")).unwrap();
     let mut options = options("prog");
     options.root = Some(Root { host: folder.0.join("root"), read_only: true });
-    let Description { tree, config, .. } = describe(&options, View::default()).unwrap();
+    let Description { tree, config, .. } =
+        describe(Tree::default(), &options, View::default()).unwrap();
     assert_eq!(config.program, Path::new("/bin/prog"));
     let mount = Mount {
         tag: "root".into(),
@@ -221,7 +223,7 @@ const INTERPRETER: &str = "/lib64/ld-linux-x86-64.so.2";
 #[test]
 fn a_dynamic_program_comes_with_its_interpreter_and_libraries() {
     let program = std::env::current_exe().unwrap();
-    let description = describe(&options(&program), View::default()).unwrap();
+    let description = describe(Tree::default(), &options(&program), View::default()).unwrap();
     assert_eq!(description.missing, None);
     let tree = description.tree;
     assert!(tree.find(Path::new(INTERPRETER)).is_some());
@@ -244,7 +246,7 @@ fn what_a_dynamic_program_needs_and_a_root_directory_lacks_is_told() {
     assert_eq!(error.status(), 127);
     assert!(error.to_string().contains(INTERPRETER), "{error}");
     fs::copy(INTERPRETER, root.join(&INTERPRETER[1..])).unwrap();
-    let missing = describe(&options, View::default()).unwrap().missing.unwrap();
+    let missing = describe(Tree::default(), &options, View::default()).unwrap().missing.unwrap();
     assert!(missing.contains(".so.") && missing.contains("which /prog needs"), "{missing}");
 }
 
@@ -254,7 +256,7 @@ fn a_script_comes_with_what_executes_it() {
     let program = folder.program("bin/prog");
     let inner = folder.file("inner", &format!("#! {} -x\n", program.display()), 0o755);
     let outer = folder.file("outer", &format!("#!{}", inner.display()), 0o755);
-    let description = describe(&options(&outer), View::default()).unwrap();
+    let description = describe(Tree::default(), &options(&outer), View::default()).unwrap();
     assert_eq!(description.config.program, outer);
     for path in [&program, &inner, &outer] {
         assert!(description.tree.find(path).is_some());
@@ -277,6 +279,6 @@ fn env_in_a_script_brings_the_program_it_starts() {
     let mut options = options(&script);
     let path = folder.0.join("path");
     options.environment = vec![("PATH".into(), Some(path.clone().into()))];
-    let tree = describe(&options, View::default()).unwrap().tree;
+    let tree = describe(Tree::default(), &options, View::default()).unwrap().tree;
     assert!(tree.find(&path.join("prog")).is_some());
 }
