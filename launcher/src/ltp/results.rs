@@ -75,7 +75,9 @@ impl ResultsFile {
                 escaped_os(&path)
             )));
         }
-        let rows = rows.into_iter().filter(|(_, of, _)| *of == kernel);
+        // A program that was missing may be there by now.
+        let stay = |of: &str, verdict| of == kernel && verdict != Verdict::Missing;
+        let rows = rows.into_iter().filter(|(_, of, outcome)| stay(of, outcome.verdict));
         let results: Results = rows.map(|(name, _, outcome)| (name.to_owned(), outcome)).collect();
         // Written anew, because the last line may be half of one; the old file is there until
         // the new one is complete.
@@ -180,6 +182,7 @@ mod tests {
         let (mut file, found) = ResultsFile::open(&directory, "k1", false).unwrap();
         assert!(found.is_empty());
         file.add("a", &outcome()).unwrap();
+        file.add("gone", &Outcome::new(Verdict::Missing, "")).unwrap();
         file.add("b", &outcome()).unwrap();
         let path = directory.join("results.tsv");
         let whole = fs::read_to_string(&path).unwrap();
