@@ -113,8 +113,15 @@ fn legend(total: &Tally) -> String {
     format!("<p class=\"legend\">{items}</p>\n")
 }
 
+/// A table. Names of columns that hold numbers begin with `#`.
 fn table(head: &[&str], id: &str, rows: impl Iterator<Item = String>) -> String {
-    let head: String = head.iter().map(|name| format!("<th>{name}</th>")).collect();
+    let head: String = head
+        .iter()
+        .map(|name| match name.strip_prefix('#') {
+            Some(name) => format!("<th class=\"n\">{name}</th>"),
+            None => format!("<th>{name}</th>"),
+        })
+        .collect();
     format!(
         "<div class=\"table\"><table{id}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{}</tbody>\
          </table></div>\n",
@@ -134,7 +141,7 @@ fn areas(score: &Score<'_>) -> String {
             tally.gvisor
         )
     });
-    table(&["area", "Linux", "Birgus", "covered", "gVisor"], "", rows)
+    table(&["area", "#Linux", "#Birgus", "#covered", "#gVisor"], "", rows)
 }
 
 fn causes(score: &Score<'_>) -> String {
@@ -149,7 +156,7 @@ fn causes(score: &Score<'_>) -> String {
             names.join(" ")
         )
     });
-    let table = table(&["entries", "cause", "which"], "", rows);
+    let table = table(&["#entries", "cause", "which"], "", rows);
     format!("<section><h2>Largest causes</h2>\n{table}</section>\n")
 }
 
@@ -172,7 +179,7 @@ fn contradictions(score: &Score<'_>) -> String {
 
 fn directories(score: &Score<'_>) -> String {
     let table = table(
-        &["directory", "area", "coverage", "covered", "Linux", "gVisor", "table"],
+        &["directory", "area", "coverage", "#covered", "#Linux", "#gVisor", "table"],
         " class=\"filtered\"",
         score.directories.iter().map(directory),
     );
@@ -204,7 +211,7 @@ fn directory(found: &Directory) -> String {
 
 fn entries(score: &Score<'_>) -> String {
     let table = table(
-        &["entry", "area", "state", "Birgus", "Linux", "gVisor", "checks", "seconds", "message"],
+        &["entry", "area", "state", "Birgus", "Linux", "gVisor", "#checks", "#seconds", "message"],
         " class=\"filtered\"",
         score.lines.iter().map(entry),
     );
