@@ -75,7 +75,14 @@ pub fn run(options: &LtpOptions, suite: &Suite, entry: &Entry) -> Result<Run, Er
         .files_for(program)
         .map_err(|error| Error::io(format_args!("cannot read the files of {program}"), &error))?;
     let start = Instant::now();
-    let archive = image::build_upon(files, &run, View::default())?;
+    let archive = match image::build_upon(files, &run, View::default()) {
+        Ok(archive) => archive,
+        // One program that cannot be run is no reason to end the others.
+        Err(error) => {
+            let outcome = Outcome::new(Verdict::Brok, error.to_string());
+            return Ok(Run { outcome, output: format!("{error}\n") });
+        }
+    };
     let mut vm = qemu::start(machine(&run, archive)?)?;
     let cannot = |error| Error::io("cannot attend to the virtual machine", &error);
     let (ending, output, own) = attend(&mut vm, limit).map_err(cannot)?;
