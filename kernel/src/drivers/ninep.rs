@@ -68,7 +68,7 @@ fn all() -> &'static [Arc<Channel>] {
 
 /// The channels.
 pub(crate) fn channels() -> Vec<Arc<dyn MessageChannel>> {
-    all().iter().map(|channel| -> Arc<dyn MessageChannel> { channel.clone() }).collect()
+    all().iter().map(|channel| Arc::clone(channel) as Arc<dyn MessageChannel>).collect()
 }
 
 /// Acknowledges the interrupts of all devices.

@@ -70,7 +70,15 @@ pub(super) fn check_number(mounts: &[Mount], options: &RunOptions) -> Result<(),
 /// long as this lives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    next: OnceCell<Box<(Vec<u8>, Option<Node>, Self)>>,
+    first: OnceCell<Box<Known>>,
+}
+
+/// What is known of one path, and the next that somebody asked for.
+#[derive(Clone, Debug)]
+struct Known {
+    path: Vec<u8>,
+    node: Option<Node>,
+    others: Seen,
 }
 
 impl Seen {
@@ -78,14 +86,14 @@ impl Seen {
     pub(super) fn node(&self, key: &[u8], host: &Path) -> Option<&Node> {
         let mut at = self;
         loop {
-            let (known, node, next) = &**at.next.get_or_init(|| {
-                let node = fs::symlink_metadata(host).and_then(|found| node_of(host, &found));
-                Box::new((key.to_vec(), node.ok(), Self::default()))
+            let known = at.first.get_or_init(|| {
+                let node = fs::symlink_metadata(host).and_then(|found| node_of(host, &found)).ok();
+                Box::new(Known { path: key.to_vec(), node, others: Self::default() })
             });
-            if known == key {
-                return node.as_ref();
+            if known.path == key {
+                return known.node.as_ref();
             }
-            at = next;
+            at = &known.others;
         }
     }
 }
