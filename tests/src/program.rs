@@ -136,6 +136,14 @@ impl Program {
         Self::in_folders(&["", "rust"])
     }
 
+    /// The programs of the folder `open`: where Birgus still differs from Linux.
+    ///
+    /// # Errors
+    /// As [`Program::all`].
+    pub fn open() -> io::Result<Vec<Self>> {
+        Self::in_folders(&["open"])
+    }
+
     /// The program of the folder `boot` with this name.
     ///
     /// # Errors
