@@ -68,7 +68,7 @@ pub static TABLE: &[Row] = rows! {
     dup2 = calls::descriptor::dup2, full;
     dup3 = calls::descriptor::dup3, full;
     fcntl = calls::descriptor::fcntl,
-        partial("no leases, notification or signals for ready files");
+        partial("no leases, notification or signals for ready files; a signal may not end F_SETLKW");
     ioctl = calls::descriptor::ioctl,
         partial("requests of block devices and of particular file systems are missing");
     flock = calls::lock::flock, full;
@@ -109,7 +109,7 @@ pub static TABLE: &[Row] = rows! {
     fchdir = calls::directory::fchdir, full;
     chroot = calls::directory::chroot, full;
     mount = calls::mount::mount,
-        partial("only tmpfs, ramfs, proc, devtmpfs and bind mounts; no shared mounts");
+        partial("tmpfs, ramfs, proc, devtmpfs and bind mounts only; none shared; some flags ignored");
     umount2 = calls::mount::umount2,
         partial("the root file system cannot be detached");
     umask = calls::directory::umask, full;
@@ -122,7 +122,7 @@ pub static TABLE: &[Row] = rows! {
     readlink = calls::name::readlink, full;
     readlinkat = calls::name::readlinkat, full;
     link = calls::name::link, full;
-    linkat = calls::name::linkat, full;
+    linkat = calls::name::linkat, partial("AT_EMPTY_PATH needs no privilege");
     unlink = calls::name::unlink, full;
     rmdir = calls::name::rmdir, full;
     unlinkat = calls::name::unlinkat, full;

@@ -286,6 +286,7 @@ pub(crate) fn setsid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn setpgid(cx: &Context<'_>, pid: i32, group: i32) -> Result<()> {
+    let group = if group == 0 { pid } else { group };
     let group = u32::try_from(group).map_err(|_| Errno::EINVAL.because("negative group"))?;
     let process = cx.system.process(cx, pid)?;
     if process.id() != cx.process.id() {

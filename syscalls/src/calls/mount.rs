@@ -16,7 +16,8 @@ use crate::user::{UserPath, UserPtr, read_c_string};
 ///
 /// # Differences from Linux
 /// File systems are `tmpfs`, `ramfs`, `proc` and `devtmpfs`. Mounts are private or unbindable;
-/// `MS_SHARED` is refused. Whatever they are, times of access of directories and symbolic
+/// `MS_SHARED` is refused. `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
+/// `MS_POSIXACL` and `MS_I_VERSION` are taken and have no effect. Whatever they are, times of access of directories and symbolic
 /// links are relative.
 pub(crate) fn mount(
     cx: &Context<'_>,
