@@ -1,6 +1,7 @@
 //! One command on both sides: the same binary with the same arguments, files and input on
 //! Linux and in Birgus, and the comparison of what came out.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,15 +36,24 @@ impl Setting<'_> {
     }
 }
 
+/// A command that starts `program` on Linux as Birgus starts it: with its small environment,
+/// and as the leader of a session (in a container, the session of the tests may have no number).
+#[must_use]
+pub fn natively(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setsid");
+    command.arg(program);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root").env("TERM", "dumb");
+    command
+}
+
 /// The outcome of `program` on Linux, in the root directory and a small environment.
 ///
 /// # Panics
 /// When the program cannot be started.
 #[must_use]
 pub fn on_linux(program: &str, arguments: &[&str], setting: &Setting) -> Outcome {
-    let mut command = Command::new(program);
+    let mut command = natively(program);
     command.args(arguments).current_dir("/");
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root").env("TERM", "dumb");
     command.envs(setting.environment.iter().copied());
     run(command, setting.given()).unwrap_or_else(|error| panic!("{program}: {error}"))
 }

@@ -9,7 +9,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use birgus_tests::birgus::{birgus_with, take_own_lines};
@@ -17,6 +17,7 @@ use birgus_tests::compare::compare;
 use birgus_tests::program::{DEFAULT_LIMIT, Program};
 use birgus_tests::run::{Outcome, Status, run};
 use birgus_tests::scratch::Scratch;
+use birgus_tests::sides::natively;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Time for a run on Linux.
@@ -37,7 +38,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 fn conforms(program: &Program) -> Result<(), Box<dyn Error>> {
     let path = program.build()?;
-    let linux = natively(program, &path)?;
+    let linux = on_linux(program, &path)?;
     match linux.status {
         Status::TimedOut => return Err("the program does not end on Linux either".into()),
         Status::Ended(status) if STATUS_BROKEN.contains(&status) => {
@@ -49,11 +50,10 @@ fn conforms(program: &Program) -> Result<(), Box<dyn Error>> {
     Ok(compare(&linux, &birgus, &own)?)
 }
 
-fn natively(program: &Program, path: &Path) -> Result<Outcome, Box<dyn Error>> {
+fn on_linux(program: &Program, path: &Path) -> Result<Outcome, Box<dyn Error>> {
     let (directory, scratch) = (Scratch::new()?, Scratch::on_tmpfs()?);
-    let mut command = Command::new(path);
+    let mut command = natively(path);
     command.args(&program.directives.arguments).current_dir(directory.path());
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root").env("TERM", "dumb");
     command.env("SCRATCH", scratch.path());
     for variable in &program.directives.environment {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
