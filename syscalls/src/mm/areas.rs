@@ -5,12 +5,22 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::area::{Area, AreaFlags};
+use super::gaps::Gaps;
 
 /// Areas that do not overlap. Neighbours that differ in nothing are one.
-#[derive(Default)]
 pub(super) struct Areas {
     by_start: BTreeMap<u64, Area>,
+    /// What lies between them, less the distance that stacks keep.
+    gaps: Gaps,
     totals: Totals,
+}
+
+impl Default for Areas {
+    fn default() -> Self {
+        let mut gaps = Gaps::default();
+        gaps.set(0..u64::MAX);
+        Self { by_start: BTreeMap::new(), gaps, totals: Totals::default() }
+    }
 }
 
 /// Sums over all areas, in pages.
@@ -91,13 +101,25 @@ impl Areas {
 
     fn put(&mut self, area: Area) {
         self.totals = self.totals.with(&area, u64::wrapping_add);
+        let around = self.room_around(&area.range);
+        self.gaps.set(around.start..area.start_with_gap());
+        self.gaps.set(area.range.end..around.end);
         self.by_start.insert(area.range.start, area);
     }
 
     fn take(&mut self, start: u64) -> Option<Area> {
         let area = self.by_start.remove(&start)?;
         self.totals = self.totals.with(&area, u64::wrapping_sub);
+        self.gaps.set(area.range.end..area.range.end);
+        self.gaps.set(self.room_around(&area.range));
         Some(area)
+    }
+
+    /// The room between the areas below and above `range`, in which none is.
+    fn room_around(&self, range: &Range<u64>) -> Range<u64> {
+        let above = self.by_start.range(range.end..).next();
+        self.below(range.start).map_or(0, |area| area.range.end)
+            ..above.map_or(u64::MAX, |(_, area)| area.start_with_gap())
     }
 
     /// Adds an area where none is, as a part of its neighbours where they are like it.
@@ -169,30 +191,28 @@ impl Areas {
 
     /// The highest free room of `len` bytes inside `within`; its address.
     pub(super) fn highest_room(&self, within: Range<u64>, len: u64) -> Option<u64> {
-        let mut end = within.end;
-        // An area above may keep a distance that reaches into the range.
-        if let Some(above) = self.at_or_above(end) {
-            end = end.min(above.start_with_gap());
-        }
+        let mut below = within.end;
+        // Only what the borders of `within` cut can be too short after all.
         loop {
-            let start = end.checked_sub(len).filter(|&start| start >= within.start)?;
-            match self.below(end) {
-                Some(area) if area.range.end > start => end = area.start_with_gap(),
-                _ => return Some(start),
+            let gap = self.gaps.highest(below, len)?;
+            let start = gap.end.min(within.end).checked_sub(len)?;
+            if start >= gap.start.max(within.start) {
+                return Some(start);
             }
+            below = Some(gap.start).filter(|&start| start > within.start)?;
         }
     }
 
     /// The lowest free room of `len` bytes inside `within`; its address.
     pub(super) fn lowest_room(&self, within: Range<u64>, len: u64) -> Option<u64> {
-        let mut start = within.start;
-        loop {
-            let end = start.checked_add(len).filter(|&end| end <= within.end)?;
-            match self.at_or_above(start) {
-                Some(area) if area.start_with_gap() < end => start = area.range.end,
-                _ => return Some(start),
-            }
-        }
+        let fits = |gap: &Range<u64>| {
+            let start = gap.start.max(within.start);
+            let end = start.checked_add(len)?;
+            (end <= gap.end && end <= within.end).then_some(start)
+        };
+        let at_start = self.gaps.highest(within.start, 1);
+        let at_start = at_start.and_then(|gap| fits(&gap));
+        at_start.or_else(|| fits(&self.gaps.lowest(within.start, len)?))
     }
 }
 
@@ -255,5 +275,40 @@ mod tests {
         assert_eq!(areas.highest_room(0..1000 * PAGE, 725 * PAGE), None);
         assert!(!areas.is_free(&(900 * PAGE..901 * PAGE)));
         assert!(areas.is_free(&(20 * PAGE..744 * PAGE)));
+        assert_eq!(areas.highest_room(15 * PAGE..745 * PAGE, 725 * PAGE), None);
+        assert_eq!(areas.lowest_room(15 * PAGE..744 * PAGE, 724 * PAGE), Some(20 * PAGE));
+        assert_eq!(areas.lowest_room(15 * PAGE..743 * PAGE, 724 * PAGE), None);
+        assert_eq!(areas.lowest_room(30 * PAGE..2000 * PAGE, PAGE), Some(30 * PAGE));
+        assert_eq!(areas.lowest_room(30 * PAGE..2000 * PAGE, 715 * PAGE), Some(1010 * PAGE));
+        areas.remove(&(0..5000 * PAGE));
+        assert_eq!(areas.highest_room(7 * PAGE..9 * PAGE, 2 * PAGE), Some(7 * PAGE));
+    }
+
+    #[test]
+    fn room_is_what_the_areas_leave() {
+        let mut areas = Areas::default();
+        let mut seed = 1_u64;
+        let mut random = |limit: u64| {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (seed >> 33) % limit
+        };
+        for _ in 0..2000 {
+            let (start, len) = (random(400), 1 + random(6));
+            let range = start * PAGE..(start + len) * PAGE;
+            areas.remove(&range);
+            if random(3) > 0 {
+                areas
+                    .insert(area(start..start + len, Protection::from_bits_retain(1 << random(3))));
+            }
+            let (low, len) = (random(300), 1 + random(8));
+            let high = low + random(150);
+            let free = |&start: &u64| areas.is_free(&(start * PAGE..(start + len) * PAGE));
+            let mut starts = low..(high + 1).saturating_sub(len);
+            let within = low * PAGE..high * PAGE;
+            let highest = starts.clone().rev().find(free).map(|start| start * PAGE);
+            assert_eq!(areas.highest_room(within.clone(), len * PAGE), highest);
+            let lowest = starts.find(free).map(|start| start * PAGE);
+            assert_eq!(areas.lowest_room(within, len * PAGE), lowest);
+        }
     }
 }

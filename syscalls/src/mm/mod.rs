@@ -9,7 +9,7 @@
 //! A private page that nobody else holds is written in place; one that is a file's, the
 //! common page of zeros, or held by another process is copied first.
 //!
-//! - `area`, `areas`: one area, and all of them by address
+//! - `area`, `areas`: one area, and all of them by address; `gaps`: the room between them
 //! - `object`: files and shared memory, where pages come from
 //! - `mappings`: which address spaces map a file
 //! - `pages`: the resident pages
@@ -31,6 +31,7 @@ mod fault;
 mod fork;
 #[cfg(test)]
 mod fork_tests;
+mod gaps;
 #[cfg(test)]
 mod hostile_tests;
 mod layout;
