@@ -63,6 +63,22 @@ fn both_sides_see_what_the_other_writes() {
     assert_eq!(left, ["hello", "soft"]);
 }
 
+/// Each has an interrupt of its own; a machine of the default kind has no more places.
+#[test]
+fn six_directories_at_once() {
+    let scratch = Scratch::new().unwrap();
+    let mut options = String::new();
+    for number in 0..6 {
+        let directory = scratch.path().join(number.to_string());
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("file"), format!("{number}\n")).unwrap();
+        options += &format!("-v {number}:/{number} ");
+    }
+    let files = "/0/file /1/file /2/file /3/file /4/file /5/file";
+    let outcome = birgus(&scratch, &format!("{options} {BUSYBOX} cat {files}"));
+    says(&outcome, "0\n1\n2\n3\n4\n5\n");
+}
+
 #[test]
 fn a_large_file_arrives_whole() {
     let scratch = shared();
