@@ -13,6 +13,7 @@
 //! - [`terminal`]: terminals and their ioctls
 //! - [`fs`]: flags and structures of files
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
+//! - [`events`]: epoll(7), eventfd(2)
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@
 pub mod auxv;
 pub mod boot;
 pub mod errno;
+pub mod events;
 pub mod fs;
 pub mod ipc;
 pub mod memory;

@@ -44,6 +44,7 @@ mod boot;
 mod calls;
 pub mod context;
 mod error;
+pub(crate) mod events;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod fs;

@@ -75,6 +75,13 @@ named_numbers! {
         P_PIDFD = 3,
     }
 
+    /// What epoll_ctl(2) does.
+    EpollOperation(i32) {
+        EPOLL_CTL_ADD = abi::events::epoll_ctl::ADD,
+        EPOLL_CTL_DEL = abi::events::epoll_ctl::DEL,
+        EPOLL_CTL_MOD = abi::events::epoll_ctl::MOD,
+    }
+
     /// How rt_sigprocmask(2) changes the mask.
     MaskChange(i32) {
         SIG_BLOCK = 0,

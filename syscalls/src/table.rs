@@ -275,6 +275,14 @@ pub static TABLE: &[Row] = rows! {
     ppoll = calls::poll::ppoll, full;
     select = calls::poll::select, full;
     pselect6 = calls::poll::pselect6, full;
+    epoll_create = calls::epoll::epoll_create, full;
+    epoll_create1 = calls::epoll::epoll_create1, full;
+    epoll_ctl = calls::epoll::epoll_ctl, full;
+    epoll_wait = calls::epoll::epoll_wait, full;
+    epoll_pwait = calls::epoll::epoll_pwait, full;
+    epoll_pwait2 = calls::epoll::epoll_pwait2, full;
+    eventfd = calls::event::eventfd, full;
+    eventfd2 = calls::event::eventfd2, full;
     pipe = calls::pipe::pipe, full;
     pipe2 = calls::pipe::pipe2, full;
 

@@ -1,7 +1,8 @@
-//! Waiting: the one mechanism on which blocking reads, poll, futexes and sleep are built.
+//! Waiting: the one mechanism on which blocking reads, poll, epoll, futexes and sleep are built.
 //!
 //! Who may have to wait calls [`Context::wait_until`]; who changes something that others may
-//! wait for calls [`WaitQueue::wake_all`] after the change, with no lock held.
+//! wait for calls [`WaitQueue::wake_all`], or [`WaitQueue::wake`] with what has become true,
+//! after the change, with no lock held. Who wants to be told without waiting is an [`Observer`].
 
 use alloc::sync::Weak;
 use alloc::vec::Vec;
@@ -12,14 +13,49 @@ use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::fs::PollEvents;
 use crate::process::{Attention, Thread};
 
-/// Threads that wait for a change of the object this queue belongs to.
+/// Who is told of changes without waiting for them: an epoll instance, for one of its files.
+pub(crate) trait Observer: Send + Sync {
+    /// Some of `events` may have become true. Returns whether a thread was woken by that.
+    ///
+    /// Called with the lock of the queue held: it takes no lock but its own and those of the
+    /// queues of its own waiters, and drops no file.
+    fn notify(&self, events: PollEvents) -> bool;
+}
+
+/// How an [`Observer`] shares the news with others of the same queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// It hears of everything.
+    All,
+    /// Of those that say so, only the first is told that then wakes a thread
+    /// (`EPOLLEXCLUSIVE`).
+    First,
+}
+
+/// Threads and observers that wait for a change of the object this queue belongs to.
 #[derive(Default)]
 pub struct WaitQueue {
-    waiters: Mutex<Vec<Weak<Thread>>>,
+    waiters: Mutex<Vec<Waiter>>,
     /// Length of `waiters`: waking nobody costs one load.
     count: AtomicUsize,
+}
+
+enum Waiter {
+    Thread(Weak<Thread>),
+    Observer(Weak<dyn Observer>, Sharing),
+}
+
+impl Waiter {
+    /// The address of what waits.
+    fn address(&self) -> *const () {
+        match self {
+            Self::Thread(thread) => thread.as_ptr().cast(),
+            Self::Observer(observer, _) => observer.as_ptr().cast(),
+        }
+    }
 }
 
 impl WaitQueue {
@@ -29,28 +65,74 @@ impl WaitQueue {
         Self { waiters: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
     }
 
-    /// Lets every waiting thread look again.
+    /// Lets every waiting thread look again: anything may have changed.
     pub fn wake_all(&self) {
-        if self.count.load(Ordering::SeqCst) == 0 {
+        self.wake(PollEvents::all());
+    }
+
+    /// Lets every waiting thread look again: some of `events` have become true.
+    pub fn wake(&self, events: PollEvents) {
+        if !self.has_waiters() {
             return;
         }
-        for waiter in self.waiters.lock().iter().filter_map(Weak::upgrade) {
-            waiter.unpark();
+        let waiters = self.waiters.lock();
+        for waiter in waiters.iter() {
+            if let Waiter::Thread(thread) = waiter
+                && let Some(thread) = thread.upgrade()
+            {
+                thread.unpark();
+            }
         }
+        // As on Linux, of the observers the latest is told first.
+        let observers = |wanted: Sharing| {
+            move |waiter: &Waiter| match waiter {
+                Waiter::Observer(observer, sharing) if *sharing == wanted => observer.upgrade(),
+                _ => None,
+            }
+        };
+        for observer in waiters.iter().rev().filter_map(observers(Sharing::All)) {
+            observer.notify(events);
+        }
+        let mut sharing = waiters.iter().filter_map(observers(Sharing::First));
+        sharing.any(|observer| observer.notify(events));
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.count.load(Ordering::SeqCst) != 0
     }
 
     fn add(&self, thread: &Thread) {
-        let mut waiters = self.waiters.lock();
-        waiters.push(thread.downgrade());
-        self.count.store(waiters.len(), Ordering::SeqCst);
+        self.push(Waiter::Thread(thread.downgrade()));
     }
 
     fn remove(&self, thread: &Thread) {
+        self.take(core::ptr::from_ref(thread).cast());
+    }
+
+    /// Adds an observer.
+    pub(crate) fn observe(&self, observer: Weak<dyn Observer>, sharing: Sharing) {
+        self.push(Waiter::Observer(observer, sharing));
+    }
+
+    /// Removes an observer, if it is there.
+    pub(crate) fn forget(&self, observer: *const dyn Observer) {
+        self.take(observer.cast());
+    }
+
+    fn push(&self, waiter: Waiter) {
         let mut waiters = self.waiters.lock();
-        if let Some(at) = waiters.iter().position(|waiter| core::ptr::eq(waiter.as_ptr(), thread)) {
-            waiters.swap_remove(at);
-        }
+        waiters.push(waiter);
         self.count.store(waiters.len(), Ordering::SeqCst);
+    }
+
+    fn take(&self, address: *const ()) {
+        let mut waiters = self.waiters.lock();
+        let taken = waiters.iter().position(|waiter| waiter.address() == address);
+        let taken = taken.map(|at| waiters.remove(at));
+        self.count.store(waiters.len(), Ordering::SeqCst);
+        drop(waiters);
+        drop(taken);
     }
 }
 
@@ -61,6 +143,8 @@ pub enum Interruption {
     Restart,
     /// Always `EINTR` when a handler ran; restarted when none did (poll, pause, nanosleep …).
     NoRestart,
+    /// Always `EINTR`, also after a stop without a handler (epoll_wait, inotify …).
+    Fail,
     /// Only by the end of the process (vfork).
     Never,
 }
@@ -71,6 +155,7 @@ impl Interruption {
         let (errno, ends) = match self {
             Self::Restart => (Errno::ERESTARTSYS, Attention::SIGNAL | Attention::EXIT),
             Self::NoRestart => (Errno::ERESTARTNOHAND, Attention::SIGNAL | Attention::EXIT),
+            Self::Fail => (Errno::EINTR, Attention::SIGNAL | Attention::EXIT),
             Self::Never => (Errno::EINTR, Attention::EXIT),
         };
         thread.attention.has(ends).then(|| errno.because("interrupted by a signal"))

@@ -176,6 +176,8 @@ impl Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum FileType {
+    /// None of the others: what epoll(7), eventfd(2) and their kin are behind.
+    Anonymous = 0,
     /// A FIFO or pipe.
     Fifo = 0o010_000,
     /// A character device.

@@ -6,6 +6,8 @@ pub(crate) mod capability;
 pub(crate) mod copy;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
+pub(crate) mod epoll;
+pub(crate) mod event;
 pub(crate) mod execute;
 #[cfg(test)]
 mod file_argument_tests;

@@ -67,7 +67,7 @@ pub(crate) fn mknodat(
         Some(kind @ (FileType::CharacterDevice | FileType::BlockDevice)) => {
             NewKind::Special(kind, Device::decode(device))
         }
-        Some(FileType::SymbolicLink) | None => {
+        Some(FileType::SymbolicLink | FileType::Anonymous) | None => {
             return Err(Errno::EINVAL.because("the type of file is not valid"));
         }
     };

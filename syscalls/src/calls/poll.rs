@@ -29,8 +29,7 @@ pub(crate) fn poll(
     count: u32,
     timeout_ms: i32,
 ) -> Result<Outcome> {
-    let deadline_ns = u64::try_from(timeout_ms).ok().map(|ms| deadline(cx, ms * NS_PER_MS));
-    poll_until(cx, fds, count, deadline_ns)
+    poll_until(cx, fds, count, deadline_of_ms(cx, timeout_ms))
 }
 
 /// A poll(2) that goes on after a signal without a handler keeps its deadline.
@@ -117,6 +116,11 @@ pub(crate) fn pselect6(
     result
 }
 
+/// The monotonic time in so many milliseconds; `None` for a negative number, which is for ever.
+pub(super) fn deadline_of_ms(cx: &Context<'_>, timeout_ms: i32) -> Option<u64> {
+    u64::try_from(timeout_ms).ok().map(|ms| deadline(cx, ms * NS_PER_MS))
+}
+
 /// The monotonic time `ns` from now; 0 for now itself, which is not to wait at all.
 fn deadline(cx: &Context<'_>, ns: u64) -> u64 {
     if ns == 0 { 0 } else { cx.system.machine.monotonic_ns().saturating_add(ns) }
@@ -126,7 +130,7 @@ fn remaining(cx: &Context<'_>, deadline_ns: u64) -> u64 {
     deadline_ns.saturating_sub(cx.system.machine.monotonic_ns())
 }
 
-fn read_timespec(cx: &Context<'_>, timeout: UserPtr<Timespec>) -> Result<Option<u64>> {
+pub(super) fn read_timespec(cx: &Context<'_>, timeout: UserPtr<Timespec>) -> Result<Option<u64>> {
     let Some(timeout) = timeout.non_null() else {
         return Ok(None);
     };
@@ -145,7 +149,7 @@ fn timeval_ns(timeout: Timeval) -> Result<u64> {
 }
 
 /// Blocks what the mask says until the call is over.
-fn set_mask(cx: &Context<'_>, mask: SizedMask) -> Result<()> {
+pub(super) fn set_mask(cx: &Context<'_>, mask: SizedMask) -> Result<()> {
     if mask.mask == 0 {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use core::fmt::{self, Write};
 
+use abi::events::EventFlags;
 use abi::fs::{
     AT_FDCWD, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, LockOperation, MemfdFlags,
     Mode, MountFlags, OpenFlags, RenameFlags, SpliceFlags, StatxMask, TransferFlags, UnmountFlags,
@@ -102,6 +103,7 @@ macro_rules! flag_arguments {
 }
 
 flag_arguments! {
+    EventFlags, "EFD_";
     MountFlags, "MS_";
     UnmountFlags, "MNT_";
     SpliceFlags, "SPLICE_F_";

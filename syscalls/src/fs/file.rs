@@ -1,12 +1,14 @@
 //! Open files.
 
 use alloc::sync::Arc;
+use core::fmt;
 
 use abi::Errno;
 use bitflags::bitflags;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::events::Epoll;
 use crate::io::{Sink, Source};
 use crate::wait::WaitQueue;
 
@@ -214,9 +216,35 @@ pub trait File: Send + Sync {
         PollEvents::ALWAYS
     }
 
-    /// Woken when [`File::poll`] may have changed; `None` for a file that is always ready.
+    /// Woken when [`File::poll`] may have changed, with the events that may have become true;
+    /// `None` for a file that is always ready.
     fn wait_queue(&self) -> Option<&WaitQueue> {
         None
+    }
+
+    /// Whether epoll(7) takes it: Linux takes what has a poll operation.
+    fn can_be_watched(&self) -> bool {
+        self.wait_queue().is_some()
+    }
+
+    /// What poll finds of it on behalf of this caller; `None` where that is the same for all.
+    fn seen_by(&self, cx: &Context<'_>) -> Option<Arc<dyn File>> {
+        let _ = cx;
+        None
+    }
+
+    /// The epoll instance that it is.
+    fn epoll(&self) -> Option<&Arc<Epoll>> {
+        None
+    }
+
+    /// Writes what /proc/PID/fdinfo shows beside position and flags: whole lines.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn describe(&self, cx: &Context<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
+        let _ = (cx, out);
+        Ok(())
     }
 
     /// Stores what was written for good: fsync(2).

@@ -135,6 +135,10 @@ impl File for Random {
         &self.0
     }
 
+    fn can_be_watched(&self) -> bool {
+        true
+    }
+
     fn positions(&self) -> Positions {
         Positions::Ignored
     }

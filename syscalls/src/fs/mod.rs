@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::process::Process;
 use crate::system::System;
 
+pub(crate) mod anonymous;
 mod arguments;
 pub(crate) mod change;
 pub(crate) mod copy;

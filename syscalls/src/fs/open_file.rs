@@ -1,15 +1,17 @@
 //! Open file descriptions.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fs::{AccessMode, OpenFlags, seek};
 
-use spin::Once;
+use spin::{Mutex, Once};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::events::epoll::Interest;
 use crate::io::{Sink, Source};
 
 use super::file::{Extent, File, Positions};
@@ -35,6 +37,8 @@ pub struct OpenFile {
     _writing: Option<WriteAccess>,
     /// Set while it is a program that is executed: what is mapped keeps it.
     executing: Once<Executing>,
+    /// The epoll instances that watch it, once for each descriptor they know it by.
+    watchers: Mutex<Vec<Weak<Interest>>>,
 }
 
 impl OpenFile {
@@ -70,12 +74,28 @@ impl OpenFile {
             locks: Once::new(),
             _writing: access,
             executing: Once::new(),
+            watchers: Mutex::new(Vec::new()),
         }
     }
 
     /// Lets the locks that it will have in `table` go when the last descriptor is closed.
     pub(super) fn will_lock(&self, table: &Arc<LockTable>) {
         self.locks.call_once(|| table.clone());
+    }
+
+    /// Who watches it with epoll(7).
+    pub(crate) fn watchers(&self) -> Vec<Arc<Interest>> {
+        self.watchers.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Notes who watches it, to be told of its end.
+    pub(crate) fn add_watcher(&self, interest: Weak<Interest>) {
+        self.watchers.lock().push(interest);
+    }
+
+    /// Forgets who watches it no more.
+    pub(crate) fn forget_watcher(&self, interest: &Arc<Interest>) {
+        self.watchers.lock().retain(|other| !core::ptr::eq(other.as_ptr(), &**interest));
     }
 
     /// Begins to execute it: nobody opens the file for writing as long as this description
@@ -316,6 +336,11 @@ impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(table) = self.locks.get() {
             table.release_open(self);
+        }
+        for interest in core::mem::take(self.watchers.get_mut()) {
+            if let Some(interest) = interest.upgrade() {
+                interest.file_closed(self);
+            }
         }
     }
 }

@@ -35,6 +35,12 @@ pub const MAX_SIZE: u64 = 1 << 20;
 /// Largest size in bytes that anybody may give a pipe.
 const SIZE_LIMIT: u64 = 1 << 31;
 
+/// What poll(2) finds where there are bytes.
+const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
+
+/// What poll(2) finds where there is room.
+const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
+
 /// A pipe or FIFO with its content.
 pub struct Pipe {
     machine: Arc<dyn Machine>,
@@ -366,7 +372,7 @@ impl PipeFile {
         }
         let result = self.pipe.put(from, is_first, packets);
         drop(turn);
-        self.pipe.changed.wake_all();
+        self.pipe.changed.wake(READABLE);
         result
     }
 }
@@ -388,10 +394,14 @@ impl File for PipeFile {
         }
         while self.pipe.wait_for_bytes(cx, open)? {
             let turn = self.pipe.turn.take(cx)?;
+            let had_room = self.pipe.has_room();
             let done = self.pipe.take(to);
             drop(turn);
             if done != Ok(0) {
-                self.pipe.changed.wake_all();
+                // For an edge-triggered epoll(7) it is no event that there is more room.
+                if !had_room && self.pipe.has_room() {
+                    self.pipe.changed.wake(WRITABLE);
+                }
                 return done;
             }
         }
@@ -439,7 +449,7 @@ impl File for PipeFile {
         let mut events = PollEvents::empty();
         if self.access.can_read() {
             if !state.slots.is_empty() {
-                events |= PollEvents::IN | PollEvents::RDNORM;
+                events |= READABLE;
             }
             if state.writers.count == 0 && self.writers_before != Some(state.writers.opened) {
                 events |= PollEvents::HUP;
@@ -447,7 +457,7 @@ impl File for PipeFile {
         }
         if self.access.can_write() {
             if state.slots.len() < state.capacity {
-                events |= PollEvents::OUT | PollEvents::WRNORM;
+                events |= WRITABLE;
             }
             if state.readers.count == 0 {
                 events |= PollEvents::ERR;

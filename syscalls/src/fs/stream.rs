@@ -69,9 +69,14 @@ pub fn news(system: &System, news: News) {
             let window = Winsize { rows, columns, ..Winsize::default() };
             system.terminal.set_window(system, window);
         }
-        News::Readable(stream) | News::Writable(stream) => {
+        News::Readable(stream) => {
             if let Some(end) = system.streams.end(stream) {
-                end.changed.wake_all();
+                end.changed.wake(PollEvents::IN | PollEvents::RDNORM);
+            }
+        }
+        News::Writable(stream) => {
+            if let Some(end) = system.streams.end(stream) {
+                end.changed.wake(PollEvents::OUT | PollEvents::WRNORM);
             }
         }
         News::Closed(stream) => {

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::wait::{Interruption, WaitQueue};
 
-use super::{Fd, OpenFile, PollEvents};
+use super::{Fd, File, OpenFile, PollEvents};
 
 /// Files and the events that are waited for.
 #[derive(Default)]
@@ -29,6 +29,8 @@ enum Target {
     /// A descriptor that is not open.
     NotOpen,
     File(Arc<OpenFile>),
+    /// A file that the caller sees as this one.
+    View(Arc<dyn File>),
 }
 
 impl Watches {
@@ -47,7 +49,10 @@ impl Watches {
     pub(crate) fn add(&mut self, cx: &Context<'_>, fd: i32, wanted: PollEvents) {
         let target = match cx.process.files.get(Fd(fd)) {
             _ if fd < 0 => Target::Nothing,
-            Ok(open) if !open.is_path() => Target::File(open),
+            Ok(open) if !open.is_path() => match open.file.seen_by(cx) {
+                Some(view) => Target::View(view),
+                None => Target::File(open),
+            },
             _ => Target::NotOpen,
         };
         self.watches.push(Watch { target, wanted });
@@ -90,12 +95,14 @@ impl Watch {
             Target::Nothing => PollEvents::empty(),
             Target::NotOpen => PollEvents::NVAL,
             Target::File(open) => open.file.poll() & (self.wanted | ALWAYS_REPORTED),
+            Target::View(file) => file.poll() & (self.wanted | ALWAYS_REPORTED),
         }
     }
 
     fn queue(&self) -> Option<&WaitQueue> {
         match &self.target {
             Target::File(open) => open.file.wait_queue(),
+            Target::View(file) => file.wait_queue(),
             _ => None,
         }
     }

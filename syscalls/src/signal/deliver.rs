@@ -1,5 +1,6 @@
 //! Delivery: what happens to signals on the way back to the application.
 
+use abi::Errno;
 use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, sa};
 
 use crate::error::{Outcome, Result};
@@ -37,7 +38,8 @@ impl Thread {
         if restart.is_none() && !self.attention.is_needed() {
             return Flow::Return;
         }
-        if restart.is_none() {
+        let is_interrupted = registers.rax == Errno::EINTR.as_return_value();
+        if restart.is_none() && !is_interrupted {
             self.restore_mask();
         }
         self.leave(registers, restart)

@@ -9,7 +9,7 @@ use crate::fs::splice::Waiting;
 use crate::io::Source;
 use crate::wait::Interruption;
 
-use super::{Pipe, PipeFile, Slot, broken};
+use super::{Pipe, PipeFile, READABLE, Slot, WRITABLE, broken};
 
 /// Adds what there is room for of `from`, after waiting for room.
 ///
@@ -95,8 +95,8 @@ fn between(
         };
         drop(turns);
         if done != Ok(0) {
-            from.changed.wake_all();
-            to.changed.wake_all();
+            from.changed.wake(WRITABLE);
+            to.changed.wake(READABLE);
             return done;
         }
     }

@@ -51,6 +51,8 @@ impl StateFile {
         put!(text, "flags:\t0{:o}\n", flags.bits());
         put!(text, "mnt_id:\t{}\n", open.location().mount.id());
         put!(text, "ino:\t{number}\n");
+        // Memory for the text is what it can lack; that shows in its end.
+        let _ = open.file.describe(cx, &mut text);
         text.finish()
     }
 }

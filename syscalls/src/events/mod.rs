@@ -1,0 +1,10 @@
+//! Files that stand for events, and waiting for the events of many files.
+//!
+//! - [`Epoll`]: many files at once, epoll(7)
+//! - [`Counter`]: a number to wait for, eventfd(2)
+
+pub(crate) mod counter;
+pub(crate) mod epoll;
+
+pub(crate) use counter::Counter;
+pub(crate) use epoll::Epoll;
