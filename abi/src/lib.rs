@@ -14,6 +14,7 @@
 //! - [`fs`]: flags and structures of files
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`events`]: epoll(7), eventfd(2)
+//! - [`time_page`]: where applications read the time
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ pub mod process;
 pub mod signal;
 pub mod terminal;
 pub mod time;
+pub mod time_page;
 
 pub use errno::Errno;
 
