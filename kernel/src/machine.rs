@@ -13,10 +13,13 @@ use crate::cpu::registers::features;
 use crate::drivers::{host, ninep, random};
 use crate::memory::space::PageTables;
 use crate::memory::{frames, page};
-use crate::{power, sched, time};
+use crate::{power, sched, time, vdso};
 
 /// `AT_HWCAP2`: applications may use `rdfsbase` and its family.
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
+
+/// Number of processors.
+pub(crate) const PROCESSORS: u32 = 1;
 
 /// When the service thread has to call the personality; `u64::MAX` for never.
 static DEADLINE: AtomicU64 = AtomicU64::new(u64::MAX);
@@ -44,7 +47,7 @@ impl Machine for Hardware {
     }
 
     fn archive_page(&self, bytes: &'static [u8]) -> Option<Arc<dyn Page>> {
-        page::of_archive(bytes)
+        page::of_static(bytes)
     }
 
     fn create_space(&self) -> Result<Arc<dyn Space>, OutOfMemory> {
@@ -79,6 +82,14 @@ impl Machine for Hardware {
 
     fn wall_clock_ns(&self) -> u64 {
         time::wall_clock_ns()
+    }
+
+    fn set_wall_clock_ns(&self, wall_ns: u64) {
+        time::set_wall_clock(wall_ns);
+    }
+
+    fn vdso(&self) -> Arc<[Arc<dyn Page>]> {
+        vdso::pages()
     }
 
     fn set_deadline(&self, deadline_ns: Option<u64>) {
@@ -128,7 +139,7 @@ impl Machine for Hardware {
             hwcap2: if features.fsgsbase { HWCAP2_FSGSBASE } else { 0 },
             extended_state_len: features.extended_state_len,
             extended_state_components: features.components,
-            count: 1,
+            count: PROCESSORS,
         }
     }
 

@@ -6,7 +6,7 @@
 //! - [`boot`]: from the loader to [`kernel_main`]
 //! - [`memory`]: frames, heap, page tables, copies
 //! - [`cpu`]: descriptor tables, the ways in and out, extended state
-//! - [`sched`]: threads; [`time`]: clock and timer
+//! - [`sched`]: threads; [`time`]: clock and timer; [`vdso`]: the time in applications
 //! - [`drivers`]: interrupt controllers, virtio, the control channel
 //! - [`machine`]: the seam
 //!
@@ -29,6 +29,7 @@ mod panic;
 mod power;
 mod sched;
 mod time;
+mod vdso;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -4,10 +4,14 @@
 //! enough of it has passed to know the TSC's speed, the count itself is the time; nothing
 //! waits for that. The count goes on until the first deadline needs the timer, and then the
 //! whole time since boot gives the final speed.
+//!
+//! What makes the TSC a time is also published in the time page, which the vDSO reads in
+//! applications; both compute the same from it, so that they always agree.
 
-use core::arch::x86_64::_rdtsc;
+use core::arch::x86_64::{_mm_lfence, _rdtsc};
 
-use spin::Mutex;
+use abi::time_page::{TimePage, Timebase};
+use spin::{Mutex, Once};
 
 use crate::drivers::interrupts::{set_timer_count, timer_count};
 use crate::drivers::rtc;
@@ -23,23 +27,21 @@ const MAX_TIMER_NS: u64 = 0xf000_0000;
 
 static CLOCK: Mutex<Clock> = Mutex::new(Clock {
     start: Sample { tsc: 0, count: 0 },
-    base_tsc: 0,
-    base_ns: 0,
-    scale: 0,
-    wall_base_ns: 0,
+    base: Timebase { ticks: 0, ns: 0, scale: 0, wall_offset_ns: 0 },
+    told_wall_offset_ns: 0,
     free_running: true,
     programmed: None,
 });
 
+/// Where applications read the time.
+static TIME_PAGE: Once<&TimePage> = Once::new();
+
 struct Clock {
     start: Sample,
-    /// At this TSC value it was `base_ns`.
-    base_tsc: u64,
-    base_ns: u64,
-    /// Nanoseconds per TSC tick, times 2^32; 0 until it is known.
-    scale: u64,
-    /// Nanoseconds since 1970 UTC at boot.
-    wall_base_ns: u64,
+    /// What makes the TSC a time, and that a time of day; its scale is 0 until it is known.
+    base: Timebase,
+    /// The offset of the time of day as the host told it, before anybody set the clock.
+    told_wall_offset_ns: u64,
     /// Whether the timer still counts from boot.
     free_running: bool,
     /// The deadline the timer is set to.
@@ -54,8 +56,12 @@ struct Sample {
 }
 
 fn tsc() -> u64 {
-    // SAFETY: every x86-64 processor has it.
-    unsafe { _rdtsc() }
+    // SAFETY: every x86-64 processor has both. Without the fence, the counter could be read
+    // before an earlier instruction of the application, and the time seem to go back.
+    unsafe {
+        _mm_lfence();
+        _rdtsc()
+    }
 }
 
 impl Sample {
@@ -78,15 +84,14 @@ impl Sample {
 
 impl Clock {
     fn now_ns(&mut self) -> u64 {
-        if self.scale == 0 {
+        if self.base.scale == 0 {
             let elapsed_ns = self.elapsed_ns();
             if elapsed_ns < CALIBRATION_NS {
                 return elapsed_ns;
             }
             self.calibrate();
         }
-        let ticks = tsc().saturating_sub(self.base_tsc);
-        self.base_ns + ((u128::from(ticks) * u128::from(self.scale)) >> 32) as u64
+        self.base.monotonic_ns(tsc())
     }
 
     /// Nanoseconds since boot by the timer's count, while it runs freely.
@@ -96,15 +101,23 @@ impl Clock {
 
     /// Derives the TSC's speed from all the time since boot; the time goes on without a step.
     fn calibrate(&mut self) {
-        let now_ns = if self.scale == 0 { None } else { Some(self.now_ns()) };
+        let now_ns = if self.base.scale == 0 { None } else { Some(self.now_ns()) };
         let sample = Sample::take();
         let elapsed_ns = u64::from(self.start.count - sample.count);
         let ticks = (sample.tsc - self.start.tsc).max(1);
-        self.scale = ((u128::from(elapsed_ns) << 32) / u128::from(ticks)) as u64;
-        (self.base_ns, self.base_tsc) = match now_ns {
+        self.base.scale = ((u128::from(elapsed_ns) << 32) / u128::from(ticks)) as u64;
+        (self.base.ns, self.base.ticks) = match now_ns {
             Some(now_ns) => (now_ns, tsc()),
             None => (elapsed_ns, sample.tsc),
         };
+        self.publish();
+    }
+
+    /// Lets applications know what has changed.
+    fn publish(&self) {
+        if let Some(page) = TIME_PAGE.get() {
+            page.publish(&self.base);
+        }
     }
 
     /// Ends the timer's free count, because a deadline needs the timer.
@@ -130,7 +143,14 @@ pub(crate) fn now_ns() -> u64 {
 /// Nanoseconds since 1970 UTC.
 pub(crate) fn wall_clock_ns() -> u64 {
     let mut clock = CLOCK.lock();
-    clock.wall_base_ns + clock.now_ns()
+    clock.now_ns().wrapping_add(clock.base.wall_offset_ns)
+}
+
+/// Keeps `page`, of zeros so far, up to date from now on.
+pub(crate) fn publish_to(page: &'static TimePage) {
+    let clock = CLOCK.lock();
+    TIME_PAGE.call_once(|| page);
+    clock.publish();
 }
 
 /// Learns the time of day at boot: `told_ns` nanoseconds since 1970 UTC, or what the machine's
@@ -139,14 +159,26 @@ pub(crate) fn learn_wall_clock(told_ns: Option<u64>) {
     const SECOND: u64 = 1_000_000_000;
     let own_ns = || rtc::seconds_since_1970().map(|seconds| seconds * SECOND);
     if let Some(wall_ns) = told_ns.or_else(own_ns) {
-        set_wall_clock(wall_ns);
+        learn_wall_clock_again(wall_ns);
     }
 }
 
-/// Learns the time of day: `wall_ns` nanoseconds since 1970 UTC.
+/// Learns the time of day from the host: `wall_ns` nanoseconds since 1970 UTC. By how much
+/// somebody has set the clock ahead or back stays as it is.
+pub(crate) fn learn_wall_clock_again(wall_ns: u64) {
+    let mut clock = CLOCK.lock();
+    let told = wall_ns.saturating_sub(clock.now_ns());
+    let change = told.wrapping_sub(clock.told_wall_offset_ns);
+    clock.told_wall_offset_ns = told;
+    clock.base.wall_offset_ns = clock.base.wall_offset_ns.wrapping_add(change);
+    clock.publish();
+}
+
+/// Sets the time of day: `wall_ns` nanoseconds since 1970 UTC.
 pub(crate) fn set_wall_clock(wall_ns: u64) {
     let mut clock = CLOCK.lock();
-    clock.wall_base_ns = wall_ns.saturating_sub(clock.now_ns());
+    clock.base.wall_offset_ns = wall_ns.wrapping_sub(clock.now_ns());
+    clock.publish();
 }
 
 /// Lets an interrupt come at that time, or none.

@@ -70,6 +70,15 @@ pub trait Machine: Send + Sync {
     /// Nanoseconds since 1970 UTC.
     fn wall_clock_ns(&self) -> u64;
 
+    /// Sets the time of day, in nanoseconds since 1970 UTC.
+    fn set_wall_clock_ns(&self, wall_ns: u64);
+
+    /// What an application reads the time with: pages to be mapped one behind the other. The
+    /// first is the time page ([`abi::time_page::TimePage`]), which only the machine writes;
+    /// the others are a shared object, to be executed, with the functions of vdso(7). None
+    /// where there is nothing of that kind.
+    fn vdso(&self) -> Arc<[Arc<dyn Page>]>;
+
     /// Asks for [`Service::deadline`] at that monotonic time; replaces the earlier request.
     fn set_deadline(&self, deadline_ns: Option<u64>);
 

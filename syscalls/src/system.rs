@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::fs::{Device, FileType};
 use abi::{Errno, number};
@@ -58,8 +58,6 @@ pub struct System {
     /// The program whose end is the machine's end; 0 before it is known.
     program: AtomicU32,
     traced: AtomicBool,
-    /// What clock_settime(2) has added to the machine's clock.
-    wall_offset_ns: AtomicI64,
     /// `nodename` of uname(2).
     host_name: Mutex<Vec<u8>>,
     /// `domainname` of uname(2).
@@ -91,7 +89,6 @@ impl System {
             futexes: Futexes::default(),
             program: AtomicU32::new(0),
             traced: AtomicBool::new(false),
-            wall_offset_ns: AtomicI64::new(0),
             host_name: Mutex::new(b"birgus".to_vec()),
             domain_name: Mutex::new(b"(none)".to_vec()),
             command_line: Once::new(),
@@ -163,20 +160,6 @@ impl System {
     /// Traces the system calls of all threads that are made from now on.
     pub fn trace(&self) {
         self.traced.store(true, Ordering::Relaxed);
-    }
-
-    /// Nanoseconds since 1970 UTC: the machine's clock, as clock_settime(2) has set it.
-    #[must_use]
-    pub fn wall_clock_ns(&self) -> u64 {
-        let offset = self.wall_offset_ns.load(Ordering::Relaxed);
-        self.machine.wall_clock_ns().saturating_add_signed(offset)
-    }
-
-    /// Sets the time of day, in nanoseconds since 1970 UTC.
-    pub fn set_wall_clock_ns(&self, ns: u64) {
-        let offset = i128::from(ns) - i128::from(self.machine.wall_clock_ns());
-        // Either time fits an i64 for the next 200 years.
-        self.wall_offset_ns.store(i64::try_from(offset).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// What the machine was booted with; empty where nothing was said.

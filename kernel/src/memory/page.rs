@@ -9,7 +9,7 @@ use x86_64::PhysAddr;
 
 use super::{direct_map, frames, physical};
 
-/// A page of memory; the last drop frees the frame, unless it is part of the boot archive.
+/// A page of memory; the last drop frees the frame, unless it is there for ever.
 pub(crate) struct FramePage {
     frame: PhysAddr,
     owned: bool,
@@ -40,8 +40,9 @@ pub(crate) fn copy(page: &dyn Page) -> Result<Arc<dyn Page>, OutOfMemory> {
     Ok(Arc::new(FramePage { frame, owned: true }))
 }
 
-/// The page that `bytes` of the boot archive lie in; `None` unless they are one whole page.
-pub(crate) fn of_archive(bytes: &'static [u8]) -> Option<Arc<dyn Page>> {
+/// The page that `bytes` of the boot archive or the kernel's image lie in; `None` unless they
+/// are one whole page.
+pub(crate) fn of_static(bytes: &'static [u8]) -> Option<Arc<dyn Page>> {
     let start = NonNull::from(bytes).cast::<u8>();
     let whole = bytes.len() == PAGE_SIZE && (start.as_ptr() as usize).is_multiple_of(PAGE_SIZE);
     whole.then(|| Arc::new(FramePage { frame: physical(start), owned: false }) as Arc<dyn Page>)

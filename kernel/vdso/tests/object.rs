@@ -156,7 +156,7 @@ fn the_time_is_that_of_the_page_and_of_the_counter() {
     loaded.page().publish(&Timebase { ticks, ns: boot_ns, scale: 1 << 32, wall_offset_ns });
     let started = Instant::now();
     let mut last = boot_ns;
-    for _ in 0..10_000 {
+    for _ in 0..500 {
         let [now, raw] = [clock::MONOTONIC, clock::MONOTONIC_RAW].map(|one| loaded.gettime(one));
         assert!(last <= now && now <= raw);
         let wall = loaded.gettime(clock::REALTIME);
@@ -164,7 +164,9 @@ fn the_time_is_that_of_the_page_and_of_the_counter() {
         last = wall - wall_offset_ns;
     }
     // No counter is faster than 100 GHz.
-    assert!(last - boot_ns < 100 * (started.elapsed() + Duration::from_millis(1)).as_nanos() as u64);
+    assert!(
+        last - boot_ns < 100 * (started.elapsed() + Duration::from_millis(1)).as_nanos() as u64
+    );
     let (time, zone) = loaded.gettimeofday();
     let us = time.to_ns().expect("a time") / 1000;
     assert!(us >= (last + wall_offset_ns) / 1000);

@@ -95,7 +95,7 @@ fn absolute(
     if !is_realtime {
         return Ok(at_ns);
     }
-    let (wall_ns, now_ns) = (cx.system.wall_clock_ns(), cx.system.machine.monotonic_ns());
+    let (wall_ns, now_ns) = (cx.system.machine.wall_clock_ns(), cx.system.machine.monotonic_ns());
     Ok(at_ns.map(|at_ns| now_ns.saturating_add(at_ns.saturating_sub(wall_ns))))
 }
 

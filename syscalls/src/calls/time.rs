@@ -57,7 +57,10 @@ fn set_time_of_day(cx: &Context<'_>, ns: u64) -> Result<()> {
     if ns > i64::MAX.unsigned_abs() / 2 {
         return Err(Errno::EINVAL.because("too far in the future"));
     }
-    cx.system.set_wall_clock_ns(ns);
+    if ns < cx.system.machine.monotonic_ns() {
+        return Err(Errno::EINVAL.because("the machine would have been booted before 1970"));
+    }
+    cx.system.machine.set_wall_clock_ns(ns);
     Ok(())
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn gettimeofday(
     zone: UserPtr<Timezone>,
 ) -> Result<()> {
     if let Some(to) = to.non_null() {
-        to.write(cx, &Timeval::from_ns(cx.system.wall_clock_ns()))?;
+        to.write(cx, &Timeval::from_ns(cx.system.machine.wall_clock_ns()))?;
     }
     zone.non_null().map_or(Ok(()), |zone| zone.write(cx, &Timezone::default()))
 }
@@ -115,7 +118,7 @@ pub(crate) fn settimeofday(
 /// # Differences from Linux
 /// None.
 pub(crate) fn time(cx: &Context<'_>, to: UserPtr<i64>) -> Result<u64> {
-    let seconds = cx.system.wall_clock_ns() / NS_PER_SECOND;
+    let seconds = cx.system.machine.wall_clock_ns() / NS_PER_SECOND;
     if let Some(to) = to.non_null() {
         to.write(cx, &seconds.cast_signed())?;
     }

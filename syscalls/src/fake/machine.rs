@@ -31,7 +31,13 @@ pub(super) const PROCESSOR: Processor = Processor {
 const PAGES: usize = 16384;
 
 /// Wall-clock time at boot: 2026-01-01 00:00 UTC.
-const WALL_CLOCK_AT_BOOT_NS: u64 = 1_767_225_600_000_000_000;
+pub(super) const WALL_CLOCK_AT_BOOT_NS: u64 = 1_767_225_600_000_000_000;
+
+/// A time page that tells no time: virtual time has no counter.
+#[repr(align(4096))]
+struct TimePage([u8; abi::PAGE_SIZE]);
+
+static TIME_PAGE: TimePage = TimePage([0; abi::PAGE_SIZE]);
 
 /// A machine of plain Rust. The thread that makes it is its first thread.
 pub struct FakeMachine {
@@ -222,7 +228,18 @@ impl Machine for FakeMachine {
     }
 
     fn wall_clock_ns(&self) -> u64 {
-        WALL_CLOCK_AT_BOOT_NS + self.monotonic_ns()
+        let state = self.scheduler.state();
+        state.now_ns.wrapping_add(state.wall_offset_ns)
+    }
+
+    fn set_wall_clock_ns(&self, wall_ns: u64) {
+        let mut state = self.scheduler.state();
+        state.wall_offset_ns = wall_ns.wrapping_sub(state.now_ns);
+    }
+
+    fn vdso(&self) -> Arc<[Arc<dyn Page>]> {
+        let pages = TIME_PAGE.0.chunks(abi::PAGE_SIZE).chain(vdso::image().chunks(abi::PAGE_SIZE));
+        pages.filter_map(|bytes| self.archive_page(bytes)).collect()
     }
 
     fn set_deadline(&self, deadline_ns: Option<u64>) {

@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::machine::{ExitStatus, News, Service, Space};
 
 use super::host::{Host, HostEvent};
+use super::machine::WALL_CLOCK_AT_BOOT_NS;
 use super::thread::FakeThread;
 
 /// The thread of the test itself.
@@ -30,6 +31,7 @@ pub(super) struct Scheduler {
 /// The changing part of a machine, but for its memory.
 pub(super) struct State {
     pub(super) now_ns: u64,
+    pub(super) wall_offset_ns: u64,
     pub(super) host: Host,
     pub(super) service: Option<Weak<dyn Service>>,
     pub(super) deadline_ns: Option<u64>,
@@ -68,6 +70,7 @@ impl Scheduler {
     pub(super) fn new() -> Arc<Self> {
         let state = State {
             now_ns: 0,
+            wall_offset_ns: WALL_CLOCK_AT_BOOT_NS,
             host: Host::default(),
             service: None,
             deadline_ns: None,

@@ -311,5 +311,5 @@ fn removed() -> crate::error::Error {
 
 /// Seconds since 1970 UTC.
 fn now(cx: &Context<'_>) -> i64 {
-    (cx.system.wall_clock_ns() / abi::time::NS_PER_SECOND) as i64
+    (cx.system.machine.wall_clock_ns() / abi::time::NS_PER_SECOND) as i64
 }

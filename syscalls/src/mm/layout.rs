@@ -65,6 +65,11 @@ fn random(machine: &dyn Machine) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+/// A random number from 0 up to but not including `end`, which is not 0.
+pub(super) fn random_below(machine: &dyn Machine, end: u64) -> u64 {
+    random(machine) % end
+}
+
 fn random_pages(machine: &dyn Machine, bits: u32) -> u64 {
     (random(machine) & ((1 << bits) - 1)) * PAGE
 }

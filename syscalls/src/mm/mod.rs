@@ -16,6 +16,7 @@
 //! - `fault`: what a page fault does; `fork`: a copy for a child; `copy`: copies from and to the application
 //! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
 //! - `segment`: System V's shared memory in it
+//! - `vdso`: what programs read the time with
 //! - `layout`: where things go
 
 mod address_space;
@@ -50,6 +51,7 @@ mod remap;
 mod segment;
 #[cfg(test)]
 mod sharing_tests;
+mod vdso;
 
 pub(crate) use address_space::MAX_AREAS;
 pub use address_space::{AddressSpace, MemoryLimits, Usage};

@@ -1,14 +1,15 @@
-//! Where the pages of a mapping come from that are not the mapping's own: files, and
-//! anonymous memory that several processes share.
+//! Where the pages of a mapping come from that are not the mapping's own: files, anonymous
+//! memory that several processes share, and the machine.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::ops::Range;
 
+use abi::Errno;
 use abi::fs::FallocateFlags;
 use spin::Mutex;
 
-use crate::error::Result;
+use crate::error::{Because, Result};
 use crate::fs::{Inode, OpenFile};
 use crate::machine::{Machine, Page};
 
@@ -28,6 +29,8 @@ pub enum Object {
     },
     /// Anonymous memory that is shared.
     Memory(Arc<SharedMemory>),
+    /// Pages of the machine that are there for ever: the vDSO.
+    Pages(Arc<[Arc<dyn Page>]>),
 }
 
 impl Object {
@@ -36,11 +39,14 @@ impl Object {
     ///
     /// # Errors
     /// `ENOMEM`; `EIO` and others when a file cannot be read.
-    pub(super) fn page(&self, index: u64, share: Share) -> Result<Option<Arc<dyn Page>>> {
+    pub(crate) fn page(&self, index: u64, share: Share) -> Result<Option<Arc<dyn Page>>> {
         match (self, share) {
             (Self::File { inode, .. }, Share::Private) => inode.page(index),
             (Self::File { inode, .. }, Share::Shared) => inode.shared_page(index),
             (Self::Memory(memory), _) => memory.page(index),
+            (Self::Pages(pages), _) => {
+                Ok(usize::try_from(index).ok().and_then(|index| pages.get(index)).cloned())
+            }
         }
     }
 
@@ -49,6 +55,7 @@ impl Object {
         match self {
             Self::File { inode, .. } => inode.mappings(),
             Self::Memory(memory) => Some(&memory.mappings),
+            Self::Pages(_) => None,
         }
     }
 
@@ -66,15 +73,17 @@ impl Object {
                 memory.punch(range);
                 Ok(())
             }
+            Self::Pages(_) => Err(Errno::EINVAL.because("not memory that can have holes")),
         }
     }
 
     /// Whether both are the same object, opened once.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File { open: a, .. }, Self::File { open: b, .. }) => Arc::ptr_eq(a, b),
             (Self::Memory(a), Self::Memory(b)) => Arc::ptr_eq(a, b),
-            (Self::File { .. }, Self::Memory(_)) | (Self::Memory(_), Self::File { .. }) => false,
+            (Self::Pages(a), Self::Pages(b)) => Arc::ptr_eq(a, b),
+            (Self::File { .. } | Self::Memory(_) | Self::Pages(_), _) => false,
         }
     }
 }

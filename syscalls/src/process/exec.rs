@@ -102,6 +102,8 @@ impl Program<'_> {
             auxiliary.interpreter_base = bias;
             entry = interpreter.image.entry().wrapping_add(bias);
         }
+        // Before the stack is there, so that nothing is in the way.
+        auxiliary.vdso = memory.map_vdso()?;
         let stack = self.stack(&**machine, memory.layout().stack_top, auxiliary)?;
         self.map_stack(&memory, &stack, image.executable_stack())?;
         let (low, len) = image.address_range();

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::auxv::{AT_BASE, AT_ENTRY, AT_PHDR};
+use abi::auxv::{AT_BASE, AT_ENTRY, AT_PHDR, AT_SYSINFO_EHDR};
 use abi::fs::AT_FDCWD;
 use abi::memory::Protection;
 use abi::{Errno, PAGE_SIZE};
@@ -150,13 +150,27 @@ fn the_stack_holds_the_arguments() {
     let mut argument = [0; 8];
     loaded.memory.read(word(&loaded, rsp + 8), &mut argument).unwrap();
     assert_eq!(&argument, b"program\0");
-    let stack = loaded.memory.areas().pop().unwrap();
-    assert_eq!((stack.name, stack.range.end), ("[stack]", loaded.memory.layout().stack_top));
+    let areas = loaded.memory.areas();
+    let stack = areas.iter().find(|area| area.name == "[stack]").unwrap();
+    assert_eq!(stack.range.end, loaded.memory.layout().stack_top);
     assert_eq!(stack.protection, Protection::READ | Protection::WRITE);
     // It grows, to its limit.
     assert!(loaded.memory.write(stack.range.start - 4096 * 100, b"x").is_ok());
     assert!(loaded.memory.write(stack.range.end - (8 << 20), b"x").is_ok());
     assert!(loaded.memory.write(stack.range.end - (8 << 20) - 1, b"x").is_err());
+}
+
+#[test]
+fn the_vdso_is_where_the_auxiliary_vector_says() {
+    let kit = kit::process();
+    let loaded = load(&kit, &elf(2, 0x40_1000, &fixed())).unwrap();
+    let at = auxiliary(&loaded, AT_SYSINFO_EHDR).unwrap();
+    let areas = loaded.memory.areas();
+    let vdso = areas.iter().find(|area| area.range.start == at).unwrap();
+    assert_eq!((vdso.name, vdso.range.end - at), ("[vdso]", vdso::image().len() as u64));
+    let mut image = alloc::vec![0; vdso::image().len()];
+    loaded.memory.read(at, &mut image).unwrap();
+    assert_eq!(image, vdso::image());
 }
 
 #[test]

@@ -145,8 +145,8 @@ impl Stack<'_> {
             return Place::default();
         };
         let name = text::file_name(&area);
-        let in_file = file_of(&area, address).and_then(|(inode, offset)| {
-            let index = self.files.index(inode);
+        let in_file = file_of(&area, address).and_then(|(object, offset)| {
+            let index = self.files.index(object);
             let code = self.files.get(index)?.code.as_ref()?;
             Some((index, code.address_of(offset)?))
         });

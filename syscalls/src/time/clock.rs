@@ -59,7 +59,7 @@ impl Clock {
     /// What time it is, in nanoseconds.
     pub(crate) fn now_ns(self, cx: &Context<'_>) -> u64 {
         match self {
-            Self::Realtime => cx.system.wall_clock_ns(),
+            Self::Realtime => cx.system.machine.wall_clock_ns(),
             Self::Monotonic => cx.system.machine.monotonic_ns(),
             Self::ProcessCpu => cx.process.cpu_time_ns(),
             Self::ThreadCpu => cx.thread.cpu_time_ns(),

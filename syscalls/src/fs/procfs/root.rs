@@ -107,7 +107,7 @@ fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
         let (user, idle) = if count == 1 { (user, idle) } else { (0, 0) };
         put!(text, "cpu{number} {user} 0 0 {idle} 0 0 0 0 0 0\n");
     }
-    let booted = system.wall_clock_ns().saturating_sub(now) / NS_PER_SECOND;
+    let booted = system.machine.wall_clock_ns().saturating_sub(now) / NS_PER_SECOND;
     let processes = system.processes.all().len().max(1);
     put!(text, "intr 0\nctxt 0\nbtime {booted}\nprocesses {processes}\n");
     put!(text, "procs_running 1\nprocs_blocked 0\n");
