@@ -270,6 +270,8 @@ pub enum Errno {
     /// Kernel-internal: restart the call after a signal, unless its handler lacks
     /// `SA_RESTART`. Never reaches an application.
     ERESTARTSYS = 512,
+    /// Kernel-internal: restart the call after any signal. Never reaches an application.
+    ERESTARTNOINTR = 513,
     /// Kernel-internal: restart the call only when no handler ran. Never reaches an
     /// application.
     ERESTARTNOHAND = 514,
@@ -420,6 +422,7 @@ impl Errno {
         Self::ERFKILL,
         Self::EHWPOISON,
         Self::ERESTARTSYS,
+        Self::ERESTARTNOINTR,
         Self::ERESTARTNOHAND,
         Self::ERESTART_RESTARTBLOCK,
     ];
@@ -578,6 +581,7 @@ impl Errno {
             Self::ERFKILL => "ERFKILL",
             Self::EHWPOISON => "EHWPOISON",
             Self::ERESTARTSYS => "ERESTARTSYS",
+            Self::ERESTARTNOINTR => "ERESTARTNOINTR",
             Self::ERESTARTNOHAND => "ERESTARTNOHAND",
             Self::ERESTART_RESTARTBLOCK => "ERESTART_RESTARTBLOCK",
         }

@@ -8,6 +8,7 @@
 //! - [`errno`]: error numbers
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
+//! - [`futex`]: waiting for words of memory
 //! - [`ipc`]: System V interprocess communication
 //! - [`poll`]: waiting for files
 //! - [`terminal`]: terminals and their ioctls
@@ -24,6 +25,7 @@ pub mod boot;
 pub mod errno;
 pub mod events;
 pub mod fs;
+pub mod futex;
 pub mod ipc;
 pub mod memory;
 pub mod number;
