@@ -110,9 +110,7 @@ impl System {
     /// The thread with this number.
     #[must_use]
     pub(crate) fn thread(&self, id: u32) -> Option<Arc<Thread>> {
-        let processes = self.processes.all();
-        let mut threads = processes.iter().flat_map(|process| process.threads());
-        threads.find(|thread| thread.id() == id)
+        self.processes.thread(id)
     }
 
     /// The process with this number, where 0 is the caller's.

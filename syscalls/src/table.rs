@@ -223,20 +223,24 @@ pub static TABLE: &[Row] = rows! {
     prctl = calls::prctl::prctl, partial("names, signals, dumpability and capabilities only");
     arch_prctl = calls::process::arch_prctl, partial("only the bases of FS and GS");
     set_tid_address = calls::process::set_tid_address, full;
-    set_robust_list = calls::process::set_robust_list, partial("the list is not walked at exit");
+    set_robust_list = calls::process::set_robust_list, full;
     get_robust_list = calls::process::get_robust_list, full;
     rseq = calls::process::rseq, partial("only on a single processor");
     fork = calls::fork::fork, full;
     vfork = calls::fork::vfork, full;
-    clone = calls::fork::clone, partial("no threads, no namespaces, no descriptors of processes");
+    clone = calls::fork::clone, partial("no namespaces, no descriptors of processes");
     clone3 = calls::fork::clone3,
-        partial("no threads, no namespaces, no descriptors of processes, no chosen numbers");
+        partial("no namespaces, no descriptors of processes, no chosen numbers");
     unshare = calls::fork::unshare, partial("only files, directories and semaphores");
     execve = calls::execute::execve, partial("capabilities of files do not count");
     execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
     waitid = calls::wait::waitid, partial("no P_PIDFD; of the usage, only CPU time and peak memory");
-    futex = calls::futex::futex, partial("no priority inheritance, no FUTEX_WAKE_OP");
+    futex = calls::futex::futex, full;
+    futex_waitv = calls::futex::futex_waitv, full;
+    futex_wake = calls::futex::futex_wake, full;
+    futex_wait = calls::futex::futex_wait, full;
+    futex_requeue = calls::futex::futex_requeue, full;
     exit = calls::process::exit, full;
     exit_group = calls::process::exit_group, full;
 
@@ -293,7 +297,7 @@ pub static TABLE: &[Row] = rows! {
     sysinfo = calls::system::sysinfo, partial("the load averages are 0");
     getrandom = calls::system::getrandom, full;
     getcpu = calls::system::getcpu, partial("always processor 0");
-    membarrier = calls::system::membarrier, partial("no commands but the query");
+    membarrier = calls::system::membarrier, full;
     sched_yield = calls::schedule::sched_yield, full;
     sched_getaffinity = calls::schedule::sched_getaffinity, partial("always all processors");
     sched_setaffinity = calls::schedule::sched_setaffinity, partial("only all processors");

@@ -30,10 +30,10 @@ pub(crate) fn call(
     result
 }
 
-/// Sends a line, with the number of the process in front unless it is the program itself.
+/// Sends a line, with the number of the thread in front unless it is the program's first.
 fn send(thread: &Thread, line: String) {
     let system = thread.system();
-    let id = thread.process().id();
+    let id = thread.id();
     if id == system.program() {
         system.machine.trace(&line);
     } else {
@@ -106,7 +106,7 @@ fn show_signal(name: &str, info: &SigInfo, line: &mut String) -> core::fmt::Resu
     line.write_str("} ---")
 }
 
-/// Sends the line of a process's end.
+/// Sends the line of a thread's end.
 pub(crate) fn exit(thread: &Thread, status: ExitStatus) {
     if !thread.attention.has(Attention::TRACE) {
         return;

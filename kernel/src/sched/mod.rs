@@ -23,6 +23,7 @@ use syscalls::machine::{Flow, OutOfMemory, Registers, Space, Task, ThreadStart};
 use x86_64::instructions::interrupts::disable;
 use x86_64::instructions::interrupts::enable_and_hlt;
 
+use crate::cpu::entry::Frame;
 use crate::cpu::{local, registers};
 use crate::time;
 use switch::switch_stacks;
@@ -277,8 +278,19 @@ fn switch_to(next: Arc<Thread>) {
     finish_switch();
 }
 
+/// The first steps of a thread, on its own stack: what was asked of it before it ran comes
+/// before its first instruction.
+///
+/// # Safety
+/// Called once in each thread, with the frame at the top of its stack.
+unsafe extern "sysv64" fn begin(frame: *mut Frame) {
+    finish_switch();
+    // SAFETY: by the caller; nothing else refers to the frame meanwhile.
+    attend(unsafe { &mut (*frame).registers });
+}
+
 /// First thing after a switch, on the new thread's stack.
-extern "sysv64" fn finish_switch() {
+fn finish_switch() {
     let ended = QUEUE.lock().ended.take();
     drop(ended);
 }

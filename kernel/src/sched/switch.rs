@@ -60,8 +60,9 @@ switch_stacks:
     .global enter_application
 enter_application:
     add rsp, 8
-    call {finish_switch}
+    mov rdi, rsp
+    call {begin}
     jmp restore_all
     "#,
-    finish_switch = sym super::finish_switch,
+    begin = sym super::begin,
 );

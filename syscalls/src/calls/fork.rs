@@ -1,4 +1,4 @@
-//! New processes.
+//! New processes and threads.
 
 use alloc::sync::Arc;
 
@@ -9,7 +9,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::process::fork::NewProcess;
+use crate::process::fork::NewTask;
 use crate::user::UserPtr;
 
 /// The part of the flags of clone(2) that is the signal for the parent (`CSIGNAL`).
@@ -20,7 +20,7 @@ const EXIT_SIGNAL: u64 = 0xff;
 /// # Differences from Linux
 /// None.
 pub(crate) fn fork(cx: &Context<'_>) -> Result<u32> {
-    cx.fork(&NewProcess { exit_signal: Some(Signal::SIGCHLD), ..NewProcess::default() })
+    cx.fork(&NewTask { exit_signal: Some(Signal::SIGCHLD), ..NewTask::default() })
 }
 
 /// vfork(2): makes a child that uses the caller's memory while the caller waits.
@@ -29,15 +29,15 @@ pub(crate) fn fork(cx: &Context<'_>) -> Result<u32> {
 /// None.
 pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
     let flags = CloneFlags::VFORK | CloneFlags::VM;
-    cx.fork(&NewProcess { flags, exit_signal: Some(Signal::SIGCHLD), ..NewProcess::default() })
+    cx.fork(&NewTask { flags, exit_signal: Some(Signal::SIGCHLD), ..NewTask::default() })
 }
 
-/// clone(2): makes a child that shares with the caller what the flags say.
+/// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// `CLONE_THREAD`, `CLONE_PIDFD` and namespaces are `EINVAL`. There is no tracer, no undo of
-/// semaphores and no I/O context for `CLONE_PTRACE`, `CLONE_SYSVSEM` and `CLONE_IO` to matter
-/// to.
+/// `CLONE_PIDFD` and namespaces are `EINVAL`, and so is a thread without the descriptors and the
+/// working directory of its process. There is no tracer, no undo of semaphores and no I/O
+/// context for `CLONE_PTRACE`, `CLONE_SYSVSEM` and `CLONE_IO` to matter to.
 pub(crate) fn clone(
     cx: &Context<'_>,
     flags: u64,
@@ -48,7 +48,7 @@ pub(crate) fn clone(
 ) -> Result<u32> {
     // The call takes an unsigned long, of which Linux uses the lower half.
     let flags = flags & 0xffff_ffff;
-    cx.fork(&NewProcess {
+    cx.fork(&NewTask {
         flags: CloneFlags::from_bits_retain(flags & !EXIT_SIGNAL),
         exit_signal: Signal::new((flags & EXIT_SIGNAL) as u8),
         stack_pointer: stack,
@@ -58,7 +58,7 @@ pub(crate) fn clone(
     })
 }
 
-/// clone3(2): makes a child that shares with the caller what the flags say.
+/// clone3(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
 /// As clone(2); numbers and control groups cannot be chosen.
@@ -69,7 +69,7 @@ pub(crate) fn clone3(cx: &Context<'_>, arguments: UserPtr<u8>, size: usize) -> R
     if arguments.set_tid != 0 || arguments.set_tid_size != 0 {
         return Err(Errno::EINVAL.because("the numbers of processes cannot be chosen"));
     }
-    cx.fork(&NewProcess {
+    cx.fork(&NewTask {
         flags,
         exit_signal: Signal::new(arguments.exit_signal as u8),
         stack_pointer,

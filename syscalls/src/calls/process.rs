@@ -13,7 +13,7 @@ use crate::user::UserPtr;
 /// # Differences from Linux
 /// None.
 pub(crate) fn exit(cx: &Context<'_>, status: i32) -> Result<Outcome> {
-    cx.process.set_status_of_last_thread(status);
+    cx.thread.set_exit_status(status);
     Ok(Outcome::Ended)
 }
 
@@ -90,7 +90,7 @@ const ROBUST_LIST_HEAD_LEN: u64 = 24;
 /// set_robust_list(2): where the thread keeps its list of robust futexes.
 ///
 /// # Differences from Linux
-/// The list is not walked when the thread ends.
+/// None.
 pub(crate) fn set_robust_list(cx: &Context<'_>, head: UserPtr<u64>, len: u64) -> Result<()> {
     if len != ROBUST_LIST_HEAD_LEN {
         return Err(Errno::EINVAL.because("the head of a robust list has 24 bytes"));

@@ -1,5 +1,7 @@
 //! The system as a whole.
 
+use core::sync::atomic::Ordering;
+
 use abi::process::{Sysinfo, UTSNAME_LEN, Utsname};
 use abi::time::NS_PER_SECOND;
 use abi::{Errno, PAGE_SIZE};
@@ -132,15 +134,62 @@ pub(crate) fn getcpu(cx: &Context<'_>, cpu: UserPtr<u32>, node: UserPtr<u32>) ->
     Ok(())
 }
 
-/// membarrier(2): which barriers there are.
+/// Commands of membarrier(2) that ask for a barrier, and those that register for one.
+mod barrier {
+    pub(super) const QUERY: i32 = 0;
+    pub(super) const GLOBAL: u32 = 1;
+    pub(super) const GLOBAL_EXPEDITED: u32 = 1 << 1;
+    pub(super) const REGISTER_GLOBAL_EXPEDITED: u32 = 1 << 2;
+    pub(super) const PRIVATE_EXPEDITED: u32 = 1 << 3;
+    pub(super) const REGISTER_PRIVATE_EXPEDITED: u32 = 1 << 4;
+    pub(super) const PRIVATE_EXPEDITED_SYNC_CORE: u32 = 1 << 5;
+    pub(super) const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: u32 = 1 << 6;
+    pub(super) const PRIVATE_EXPEDITED_RSEQ: u32 = 1 << 7;
+    pub(super) const REGISTER_PRIVATE_EXPEDITED_RSEQ: u32 = 1 << 8;
+    pub(super) const GET_REGISTRATIONS: u32 = 1 << 9;
+    /// All of them.
+    pub(super) const ALL: u32 = (GET_REGISTRATIONS << 1) - 1;
+    /// A processor is named: only with `PRIVATE_EXPEDITED_RSEQ`.
+    pub(super) const FLAG_CPU: u32 = 1;
+}
+
+/// membarrier(2): makes all threads of the process pass a memory barrier.
+///
+/// With a single processor, the other threads have passed one when they gave it up, and who was
+/// in a restartable sequence then does not go on in it.
 ///
 /// # Differences from Linux
-/// None of the optional commands is offered.
-pub(crate) fn membarrier(_: &Context<'_>, command: i32, flags: u32, _cpu: i32) -> Result<u32> {
-    const QUERY: i32 = 0;
-    match (command, flags) {
-        (QUERY, 0) => Ok(0),
-        _ => Err(Errno::EINVAL.because("the command is not offered")),
+/// None.
+pub(crate) fn membarrier(cx: &Context<'_>, command: i32, flags: u32, cpu: i32) -> Result<u32> {
+    use barrier::*;
+    let names_processor = command.cast_unsigned() == PRIVATE_EXPEDITED_RSEQ;
+    if flags & !FLAG_CPU != 0 || (flags != 0 && !names_processor) {
+        return Err(Errno::EINVAL.because("unknown flags"));
+    }
+    let _ = cpu;
+    let registered = &cx.process.barriers;
+    let is_registered = |with: u32| registered.load(Ordering::Relaxed) & with != 0;
+    if command == QUERY {
+        return Ok(ALL);
+    }
+    let needed = match command.cast_unsigned() {
+        GLOBAL | GLOBAL_EXPEDITED => return Ok(0),
+        GET_REGISTRATIONS => return Ok(registered.load(Ordering::Relaxed)),
+        register @ (REGISTER_GLOBAL_EXPEDITED
+        | REGISTER_PRIVATE_EXPEDITED
+        | REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+        | REGISTER_PRIVATE_EXPEDITED_RSEQ) => {
+            registered.fetch_or(register, Ordering::Relaxed);
+            return Ok(0);
+        }
+        PRIVATE_EXPEDITED => REGISTER_PRIVATE_EXPEDITED,
+        PRIVATE_EXPEDITED_SYNC_CORE => REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+        PRIVATE_EXPEDITED_RSEQ => REGISTER_PRIVATE_EXPEDITED_RSEQ,
+        _ => return Err(Errno::EINVAL.because("no such command")),
+    };
+    match is_registered(needed) {
+        true => Ok(0),
+        false => Err(Errno::EPERM.because("the process has not registered for it")),
     }
 }
 

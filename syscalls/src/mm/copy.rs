@@ -4,9 +4,14 @@
 //! `EFAULT`. No lock of the caller may be held: resolving a fault takes the lock of the areas
 //! and may read a file.
 
-use crate::error::Result;
+use alloc::sync::Arc;
+
+use abi::Errno;
+
+use crate::error::{Because, Result};
 use crate::machine::{Fault, Page};
 
+use super::area::{Share, page_start};
 use super::{AddressSpace, Wanted};
 
 impl AddressSpace {
@@ -80,6 +85,42 @@ impl AddressSpace {
                 Ok(value) => return Ok(value),
                 Err(fault) => self.resolve(fault.address, Wanted::Read)?,
             }
+        }
+    }
+
+    /// Replaces the aligned 32-bit word at `address` by `new` where it is `current`; returns
+    /// what it was.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub fn compare_exchange_u32(&self, address: u64, current: u32, new: u32) -> Result<u32> {
+        loop {
+            match self.space().compare_exchange_u32(address, current, new) {
+                Ok(found) => return Ok(found),
+                Err(fault) => self.resolve(fault.address, Wanted::Write)?,
+            }
+        }
+    }
+
+    /// The page of the object that is shown at `address`, where changes of it are seen by
+    /// others; `None` where the memory is the process's own.
+    ///
+    /// # Errors
+    /// `EFAULT` when nothing is mapped there.
+    pub(crate) fn shared_page(&self, address: u64) -> Result<Option<Arc<dyn Page>>> {
+        loop {
+            {
+                let state = self.state.lock();
+                match state.areas.at(address) {
+                    Some(area) if area.share == Share::Private => return Ok(None),
+                    Some(_) => {}
+                    None => return Err(Errno::EFAULT.because("no memory is mapped there")),
+                }
+                if let Some(resident) = state.pages.get(page_start(address)) {
+                    return Ok(Some(resident.page.clone()));
+                }
+            }
+            self.resolve(address, Wanted::Read)?;
         }
     }
 

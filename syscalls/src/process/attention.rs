@@ -18,6 +18,8 @@ impl Attention {
     pub(crate) const MASK: u32 = 4;
     /// System calls are traced.
     pub(crate) const TRACE: u32 = 8;
+    /// The process stops.
+    pub(crate) const STOP: u32 = 16;
 
     /// Whether one of these reasons holds.
     pub(crate) fn has(&self, reasons: u32) -> bool {

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use abi::fs::{Mode, mount_flags};
 use abi::signal::Signal;
@@ -37,6 +38,7 @@ impl Context<'_> {
             limits: MemoryLimits::of(self.process.limits()),
         };
         let loaded = program.load(&self.system.machine)?;
+        self.stay_alone()?;
         self.thread.replace_memory(self.memory(), loaded.memory);
         self.process.become_program(credentials, &old, secure);
         self.thread.become_program(executable.name());
@@ -76,6 +78,7 @@ impl Process {
         self.signals.reset_handlers();
         self.set_exit_signal(Some(Signal::SIGCHLD));
         self.set_executed();
+        self.barriers.store(0, Ordering::Relaxed);
         let mut properties = self.properties.lock();
         properties.is_dumpable = is_dumpable;
         if secure {
@@ -88,6 +91,7 @@ impl Thread {
     /// Goes over to the memory of the new program. A parent that waited for the old one can
     /// have it back.
     fn replace_memory(&self, old: &Arc<AddressSpace>, new: Arc<AddressSpace>) {
+        self.release_robust_futexes();
         /// The process and the present call hold the memory; who else does shares it.
         const OWN: usize = 2;
         if Arc::strong_count(old) > OWN {
@@ -96,7 +100,7 @@ impl Thread {
         self.set_clear_id_at(0);
         self.machine().set_space(new.space().clone());
         self.process().set_memory(new);
-        self.process().return_memory();
+        self.return_memory();
     }
 
     /// Nothing of the old program's registers and addresses counts any more.
@@ -107,7 +111,6 @@ impl Thread {
         machine.reset_extended_state();
         self.signals.reset_stack();
         self.rseq.reset();
-        self.set_robust_list(0);
         drop(self.take_restart_block());
         self.set_name(name);
         self.publish_answers();

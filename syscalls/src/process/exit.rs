@@ -9,16 +9,14 @@ use crate::machine::{ExitStatus, Flow};
 use crate::signal::info;
 use crate::system::System;
 
-use super::{Attention, Process, Thread};
+use super::{Process, Thread};
 
 impl Process {
     /// Lets all threads end, and the process with this status. The first call counts.
     pub(crate) fn begin_exit(&self, status: ExitStatus) {
         self.exit.lock().get_or_insert(status);
         for thread in self.threads() {
-            thread.attention.set(Attention::EXIT);
-            thread.unpark();
-            thread.interrupt();
+            thread.end_soon();
         }
     }
 
@@ -26,26 +24,26 @@ impl Process {
     pub(super) fn is_ending(&self) -> bool {
         self.exit.lock().is_some()
     }
-
-    /// Notes the status of a thread that ends by itself: that of the process, when it is the
-    /// last one.
-    pub(crate) fn set_status_of_last_thread(&self, status: i32) {
-        *self.last_status.lock() = status;
-    }
 }
 
 impl Thread {
     /// Ends the thread, which is the one that runs now; with its last thread the process
     /// ends.
     pub(crate) fn end(&self) -> Flow {
-        self.clear_thread_id();
-        let process = self.process();
-        if process.remove_thread(self) {
-            let last = ExitStatus::Exited(*process.last_status.lock());
-            let status = process.exit.lock().unwrap_or(last);
-            crate::trace::exit(self, status);
+        self.leave_memory();
+        let (system, process) = (self.system(), self.process());
+        let own_status = ExitStatus::Exited(self.exit_status());
+        let status = process.exit.lock().unwrap_or(own_status);
+        crate::trace::exit(self, status);
+        let is_last = process.remove_thread(self);
+        if !self.is_leader() {
+            system.processes.remove_thread(self.id());
+        }
+        if is_last {
             self.release(process);
-            end_process(self.system(), process, status);
+            end_process(system, process, status);
+        } else {
+            self.leave_signals();
         }
         self.detach();
         Flow::End
@@ -66,7 +64,6 @@ impl Thread {
             machine.set_space(nothing.space().clone());
         }
         process.set_memory(nothing.clone());
-        process.return_memory();
     }
 }
 

@@ -16,9 +16,9 @@ use crate::wait::{Interruption, WaitQueue};
 
 use super::{Capability, Process, Thread};
 
-/// What a new process is asked to be. Addresses are 0 where there is none.
+/// What a new process or thread is asked to be. Addresses are 0 where there is none.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct NewProcess {
+pub(crate) struct NewTask {
     /// What it shares, and which of the other fields count.
     pub(crate) flags: CloneFlags,
     /// The signal its parent gets when it ends.
@@ -40,7 +40,7 @@ pub(super) struct BorrowedMemory {
     returned: WaitQueue,
 }
 
-impl Process {
+impl Thread {
     /// Lets the parent go on that waits for its memory, if one does.
     pub(super) fn return_memory(&self) {
         let borrowed = self.borrowed.lock().take();
@@ -52,14 +52,26 @@ impl Process {
 }
 
 impl Context<'_> {
-    /// Makes a child that goes on where the caller does, and returns its number.
+    /// Makes a child or a thread that goes on where the caller does, and returns its number.
     ///
     /// # Errors
     /// `EINVAL` for flags that contradict each other or are not offered; `EAGAIN` when the
     /// user has too many processes; `ENOMEM`.
-    pub(crate) fn fork(&self, new: &NewProcess) -> Result<u32> {
+    pub(crate) fn fork(&self, new: &NewTask) -> Result<u32> {
         check(new.flags)?;
         self.check_count()?;
+        let borrowed = new.flags.contains(CloneFlags::VFORK).then(Arc::<BorrowedMemory>::default);
+        let id = match new.flags.contains(CloneFlags::THREAD) {
+            true => self.start_thread(new, borrowed.clone())?,
+            false => self.start_process(new, borrowed.clone())?,
+        };
+        if let Some(borrowed) = borrowed {
+            self.wait_for_memory(&borrowed);
+        }
+        Ok(id)
+    }
+
+    fn start_process(&self, new: &NewTask, borrowed: Option<Arc<BorrowedMemory>>) -> Result<u32> {
         let memory = match new.flags.contains(CloneFlags::VM) {
             true => self.memory().clone(),
             false => self.memory().fork()?,
@@ -67,44 +79,49 @@ impl Context<'_> {
         let id = self.system.processes.allocate_id();
         let child = Arc::new(self.process.child(id, memory.clone(), new.flags));
         child.set_exit_signal(new.exit_signal);
-        let borrowed = new.flags.contains(CloneFlags::VFORK).then(Arc::<BorrowedMemory>::default);
-        child.borrowed.lock().clone_from(&borrowed);
-        self.start_child(&child, &memory, new)?;
-        if new.flags.contains(CloneFlags::PARENT_SETTID) {
-            // As on Linux, a bad address shows only in what is missing there.
-            let _ = self.memory().write(new.parent_id_at, id.as_bytes());
+        let thread = Thread::new(self.system.clone(), child.clone());
+        *thread.borrowed.lock() = borrowed;
+        self.prepare(&thread, &memory, new);
+        self.system.processes.insert(child);
+        let started = thread.start_from(self.start_of_child(new));
+        if started.is_err() {
+            self.system.processes.remove(id);
         }
-        if let Some(borrowed) = borrowed {
-            self.wait_for_memory(&borrowed);
-        }
-        Ok(id)
+        started.map(|()| id)
     }
 
-    fn start_child(
-        &self,
-        child: &Arc<Process>,
-        memory: &AddressSpace,
-        new: &NewProcess,
-    ) -> Result<()> {
-        let id = child.id();
-        let thread = Thread::new(self.system.clone(), child.clone());
+    fn start_thread(&self, new: &NewTask, borrowed: Option<Arc<BorrowedMemory>>) -> Result<u32> {
+        let id = self.system.processes.allocate_id();
+        let thread = self.thread.beside(id);
+        *thread.borrowed.lock() = borrowed;
+        self.prepare(&thread, self.memory(), new);
+        let started = thread.start_from(self.start_of_child(new));
+        if started.is_err() {
+            self.process.remove_thread(&thread);
+            self.system.processes.remove_thread(id);
+        }
+        started.map(|()| id)
+    }
+
+    /// Gives a thread that does not run yet what it has of the caller, and stores its number
+    /// where that is wanted: in `memory`, where that is the thread's own. As on Linux, a bad
+    /// address shows only in what is missing there.
+    fn prepare(&self, thread: &Thread, memory: &AddressSpace, new: &NewTask) {
+        let id = thread.id();
         thread.inherit(self.thread, new.flags);
+        if new.flags.contains(CloneFlags::PARENT_SETTID) {
+            let _ = self.memory().write(new.parent_id_at, id.as_bytes());
+        }
         if new.flags.contains(CloneFlags::CHILD_SETTID) {
             let _ = memory.write(new.child_id_at, id.as_bytes());
         }
         if new.flags.contains(CloneFlags::CHILD_CLEARTID) {
             thread.set_clear_id_at(new.child_id_at);
         }
-        self.system.processes.insert(child.clone());
-        let started = thread.start_from(self.start_of_child(new));
-        if started.is_err() {
-            self.system.processes.remove(id);
-        }
-        started
     }
 
     /// The state of the caller, in which the call returns 0.
-    fn start_of_child(&self, new: &NewProcess) -> ThreadStart {
+    fn start_of_child(&self, new: &NewTask) -> ThreadStart {
         let caller = self.registers();
         let rsp = if new.stack_pointer == 0 { caller.rsp } else { new.stack_pointer };
         let machine = self.thread.machine();
@@ -136,7 +153,8 @@ impl Context<'_> {
             return Ok(());
         }
         let is_own = |one: &&Arc<Process>| one.credentials().users.real == who.users.real;
-        if self.system.processes.all().iter().filter(is_own).count() as u64 >= limit {
+        let threads = |one: &Arc<Process>| one.thread_count().max(1) as u64;
+        if self.system.processes.all().iter().filter(is_own).map(threads).sum::<u64>() >= limit {
             return Err(Errno::EAGAIN.because("RLIMIT_NPROC is reached"));
         }
         Ok(())
@@ -152,8 +170,11 @@ fn check(flags: CloneFlags) -> Result<()> {
     if has(CloneFlags::SIGHAND) && has(CloneFlags::CLEAR_SIGHAND) {
         return Err(Errno::EINVAL.because("handlers are shared or reset, not both"));
     }
-    if has(CloneFlags::THREAD) {
-        return Err(Errno::EINVAL.because("threads are not offered"));
+    if has(CloneFlags::THREAD) && !has(CloneFlags::SIGHAND) {
+        return Err(Errno::EINVAL.because("CLONE_THREAD needs CLONE_SIGHAND"));
+    }
+    if has(CloneFlags::THREAD) && !flags.contains(CloneFlags::FILES | CloneFlags::FS) {
+        return Err(Errno::EINVAL.because("threads have the descriptors of their process"));
     }
     if flags.intersects(CloneFlags::NAMESPACES | CloneFlags::INTO_CGROUP) {
         return Err(Errno::EINVAL.because("namespaces and control groups are not offered"));

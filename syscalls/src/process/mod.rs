@@ -20,6 +20,7 @@ mod exit;
 mod family_tests;
 pub(crate) mod fork;
 pub(crate) mod futex;
+mod group;
 pub mod limits;
 mod rseq;
 mod shared;

@@ -1,7 +1,6 @@
 //! A process: what its threads share.
 
-use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use abi::process::CloneFlags;
@@ -16,10 +15,10 @@ use crate::signal::ProcessSignals;
 use crate::time::IntervalTimers;
 use crate::wait::WaitQueue;
 
-use super::fork::BorrowedMemory;
+use super::group::ThreadGroup;
 use super::usage::Usage;
 use super::wait::Report;
-use super::{Credentials, Limits, Thread};
+use super::{Credentials, Limits};
 
 /// The number of the kernel's own process, which adopts and reaps orphans.
 pub(super) const REAPER: u32 = 1;
@@ -72,7 +71,9 @@ pub struct Process {
     limits: Limits,
     /// /proc/PID/oom_score_adj.
     pub(crate) oom_adjustment: AtomicI32,
-    threads: Mutex<Vec<Weak<Thread>>>,
+    pub(super) group_of_threads: Mutex<ThreadGroup>,
+    /// Woken when a thread has ended.
+    pub(super) threads_changed: WaitQueue,
     /// What it does on signals, and those that wait for it.
     pub signals: ProcessSignals,
     /// Its interval timers.
@@ -87,17 +88,16 @@ pub struct Process {
     pub(super) report: Mutex<Option<Report>>,
     /// Woken when a child has ended, stopped or gone on.
     pub(crate) children_changed: WaitQueue,
-    /// The parent that waits until the memory is no longer used: vfork(2).
-    pub(super) borrowed: Mutex<Option<Arc<BorrowedMemory>>>,
     /// Whether it has called execve(2) since it was made.
     has_executed: AtomicBool,
-    pub(super) last_status: Mutex<i32>,
+    /// What it has registered for with membarrier(2).
+    pub(crate) barriers: AtomicU32,
     /// What prctl(2) keeps.
     pub(crate) properties: Mutex<Properties>,
     /// The nice value, -20 to 19.
     nice: AtomicI32,
     /// CPU time in nanoseconds of threads that have ended.
-    ended_cpu_ns: AtomicU64,
+    pub(super) ended_cpu_ns: AtomicU64,
     /// Most pages that were resident in an address space it no longer has.
     peak_pages: AtomicU64,
     /// What the children used that were waited for, and theirs.
@@ -121,7 +121,8 @@ impl Process {
             paths,
             limits: Limits::initial(),
             oom_adjustment: AtomicI32::new(0),
-            threads: Mutex::new(Vec::new()),
+            group_of_threads: Mutex::default(),
+            threads_changed: WaitQueue::new(),
             signals: ProcessSignals::default(),
             timers: IntervalTimers::default(),
             exit: Mutex::new(None),
@@ -129,9 +130,8 @@ impl Process {
             exit_signal: Mutex::new(Some(Signal::SIGCHLD)),
             report: Mutex::new(None),
             children_changed: WaitQueue::new(),
-            borrowed: Mutex::new(None),
             has_executed: AtomicBool::new(false),
-            last_status: Mutex::new(0),
+            barriers: AtomicU32::new(0),
             properties: Mutex::new(Properties::default()),
             nice: AtomicI32::new(0),
             ended_cpu_ns: AtomicU64::new(0),
@@ -211,32 +211,6 @@ impl Process {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    /// Its threads that live.
-    #[must_use]
-    pub fn threads(&self) -> Vec<Arc<Thread>> {
-        self.threads.lock().iter().filter_map(Weak::upgrade).collect()
-    }
-
-    /// Adds a thread that will run.
-    pub(super) fn add_thread(&self, thread: &Arc<Thread>) {
-        self.threads.lock().push(Arc::downgrade(thread));
-    }
-
-    /// Removes a thread that ends; returns whether it was the last one.
-    pub(super) fn remove_thread(&self, thread: &Thread) -> bool {
-        self.ended_cpu_ns.fetch_add(thread.cpu_time_ns(), Ordering::Relaxed);
-        let mut threads = self.threads.lock();
-        threads.retain(|other| !core::ptr::eq(other.as_ptr(), thread));
-        threads.is_empty()
-    }
-
-    /// For how long its threads have computed, in nanoseconds.
-    #[must_use]
-    pub fn cpu_time_ns(&self) -> u64 {
-        let living: u64 = self.threads().iter().map(|thread| thread.cpu_time_ns()).sum();
-        living.saturating_add(self.ended_cpu_ns.load(Ordering::Relaxed))
     }
 
     /// Changes who it is and what it may do.

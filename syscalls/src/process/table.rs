@@ -4,7 +4,7 @@
 //! ends while its parent ends finds one parent or the other, and always one that looks.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use abi::Errno;
@@ -13,8 +13,8 @@ use spin::Mutex;
 use crate::error::{Because, Result};
 use crate::machine::ExitStatus;
 
-use super::Process;
 use super::shared::REAPER;
+use super::{Process, Thread};
 
 /// The number of the first program; 1 is the kernel's own.
 pub(super) const FIRST: u32 = 2;
@@ -29,6 +29,8 @@ pub struct ProcessTable {
 
 struct State {
     processes: BTreeMap<u32, Arc<Process>>,
+    /// Threads by number, but for those that have the number of their process.
+    threads: BTreeMap<u32, Weak<Thread>>,
     children: Members,
     groups: Members,
     sessions: Members,
@@ -88,6 +90,7 @@ impl ProcessTable {
         Self {
             state: Mutex::new(State {
                 processes: BTreeMap::new(),
+                threads: BTreeMap::new(),
                 children: Members(BTreeSet::new()),
                 groups: Members(BTreeSet::new()),
                 sessions: Members(BTreeSet::new()),
@@ -103,6 +106,7 @@ impl ProcessTable {
             let id = state.next;
             state.next = if id + 1 == PID_MAX { FIRST } else { id + 1 };
             let is_taken = state.processes.contains_key(&id)
+                || state.threads.contains_key(&id)
                 || state.groups.has_any(id)
                 || state.sessions.has_any(id);
             if !is_taken {
@@ -135,6 +139,29 @@ impl ProcessTable {
     #[must_use]
     pub fn get(&self, id: u32) -> Option<Arc<Process>> {
         self.state.lock().get(id).cloned()
+    }
+
+    /// Adds a thread whose number is not that of its process.
+    pub(super) fn insert_thread(&self, thread: &Arc<Thread>) {
+        self.state.lock().threads.insert(thread.id(), Arc::downgrade(thread));
+    }
+
+    /// Removes a thread that ends or takes the number of its process.
+    pub(super) fn remove_thread(&self, id: u32) {
+        self.state.lock().threads.remove(&id);
+    }
+
+    /// The thread with this number.
+    #[must_use]
+    pub(crate) fn thread(&self, id: u32) -> Option<Arc<Thread>> {
+        let process = {
+            let state = self.state.lock();
+            if let Some(thread) = state.threads.get(&id) {
+                return thread.upgrade();
+            }
+            state.get(id).cloned()
+        };
+        process?.threads().into_iter().find(|thread| thread.id() == id)
     }
 
     /// All processes, in the order of their numbers.

@@ -3,7 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use abi::process::{CloneFlags, TASK_COMM_LEN};
 use spin::Mutex;
@@ -11,7 +11,8 @@ use spin::Mutex;
 use crate::context::Context;
 use crate::error::{Outcome, Result};
 use crate::machine::{self, Flow, Registers, ThreadStart, Trap};
-use crate::process::futex::ANY;
+use crate::process::fork::BorrowedMemory;
+use crate::process::futex::{ANY, Scope, Word};
 use crate::process::rseq::Rseq;
 use crate::process::{Attention, Process};
 use crate::report::RecentCalls;
@@ -22,7 +23,7 @@ use crate::{table, trace};
 /// A thread of the application.
 pub struct Thread {
     this: Weak<Self>,
-    id: u32,
+    id: AtomicU32,
     system: Arc<System>,
     process: Arc<Process>,
     /// The machine's side: from before the thread first waits to its end. The machine's side
@@ -41,6 +42,10 @@ pub struct Thread {
     pub(crate) recent: RecentCalls,
     /// The head of its list of robust futexes; 0 for none.
     robust_list: AtomicU64,
+    /// The parent that waits until the memory is no longer used: vfork(2).
+    pub(super) borrowed: Mutex<Option<Arc<BorrowedMemory>>>,
+    /// What it ended with by itself: _exit(2).
+    exit_status: AtomicI32,
     /// When it was made, monotonic.
     start_ns: u64,
     /// For how long it has waited.
@@ -53,10 +58,22 @@ impl Thread {
     /// The first thread of `process`; it does not run yet ([`Thread::start`]).
     #[must_use]
     pub fn new(system: Arc<System>, process: Arc<Process>) -> Arc<Self> {
+        let id = process.id();
+        Self::with_id(system, process, id)
+    }
+
+    /// One more thread of the process, with this number; it does not run yet.
+    pub(super) fn beside(&self, id: u32) -> Arc<Self> {
+        let thread = Self::with_id(self.system.clone(), self.process.clone(), id);
+        self.system.processes.insert_thread(&thread);
+        thread
+    }
+
+    fn with_id(system: Arc<System>, process: Arc<Process>, id: u32) -> Arc<Self> {
         let start_ns = system.machine.monotonic_ns();
         let thread = Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            id: process.id(),
+            id: AtomicU32::new(id),
             system,
             process,
             machine: Mutex::new(None),
@@ -68,6 +85,8 @@ impl Thread {
             rseq: Rseq::default(),
             recent: RecentCalls::default(),
             robust_list: AtomicU64::new(0),
+            borrowed: Mutex::new(None),
+            exit_status: AtomicI32::new(0),
             start_ns,
             waited_ns: AtomicU64::new(0),
             is_waiting: AtomicBool::new(false),
@@ -97,6 +116,10 @@ impl Thread {
             let machine = self.system.machine.start_thread(this, space, start)?;
             self.attach(machine);
             self.publish_answers();
+            // What was sent to it before could not tell the machine.
+            if self.attention.is_needed() {
+                self.interrupt();
+            }
         }
         Ok(())
     }
@@ -113,7 +136,22 @@ impl Thread {
     /// Its number: gettid(2).
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.id
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has the number of its process: the first one, and later whoever called
+    /// execve(2).
+    #[must_use]
+    pub(crate) fn is_leader(&self) -> bool {
+        self.id() == self.process.id()
+    }
+
+    /// Takes the number of the process, which no other thread has any more: execve(2).
+    pub(super) fn take_number_of_process(&self) {
+        if !self.is_leader() {
+            self.system.processes.remove_thread(self.id());
+            self.id.store(self.process.id(), Ordering::Relaxed);
+        }
     }
 
     /// Its process.
@@ -152,6 +190,23 @@ impl Thread {
         self.this.clone()
     }
 
+    /// Notes with which status it ends by itself.
+    pub(crate) fn set_exit_status(&self, status: i32) {
+        self.exit_status.store(status, Ordering::Relaxed);
+    }
+
+    /// The status it ends with by itself.
+    pub(super) fn exit_status(&self) -> i32 {
+        self.exit_status.load(Ordering::Relaxed)
+    }
+
+    /// Lets the thread end as soon as it looks.
+    pub(super) fn end_soon(&self) {
+        self.attention.set(Attention::EXIT);
+        self.unpark();
+        self.interrupt();
+    }
+
     /// Connects the thread to the machine's side of it, before it first waits.
     pub fn attach(&self, machine: Arc<dyn machine::Thread>) {
         *self.machine.lock() = Some(machine);
@@ -169,10 +224,10 @@ impl Thread {
         &self.system
     }
 
-    /// Whether a signal waits that the thread does not block, or the thread is to end.
+    /// Whether a signal waits that the thread does not block, or the thread is to stop or end.
     #[must_use]
     pub fn has_deliverable_signal(&self) -> bool {
-        self.attention.has(Attention::SIGNAL | Attention::EXIT)
+        self.attention.has(Attention::SIGNAL | Attention::EXIT | Attention::STOP)
     }
 
     /// For how long it has computed, in nanoseconds: the time since it was made during which
@@ -214,9 +269,22 @@ impl Thread {
         self.robust_list.load(Ordering::Relaxed)
     }
 
+    /// Takes the head of its list of robust futexes: there is none from now on.
+    pub(super) fn take_robust_list(&self) -> u64 {
+        self.robust_list.swap(0, Ordering::Relaxed)
+    }
+
     /// Sets the head of its list of robust futexes.
     pub(crate) fn set_robust_list(&self, head: u64) {
         self.robust_list.store(head, Ordering::Relaxed);
+    }
+
+    /// Parts from the memory at the end of the thread: others may wait for that.
+    pub(super) fn leave_memory(&self) {
+        self.release_robust_futexes();
+        self.system.futexes.leave(self);
+        self.clear_thread_id();
+        self.return_memory();
     }
 
     /// What set_tid_address(2) asked for, at the end of the thread.
@@ -225,8 +293,10 @@ impl Thread {
         if address != 0 {
             let memory = self.process.memory();
             // As on Linux, nobody learns of a bad address.
-            if memory.write(address, &[0; 4]).is_ok() {
-                let _ = self.system.futexes.wake(&memory, address, 1, ANY);
+            if memory.write(address, &[0; 4]).is_ok()
+                && let Ok(word) = Word::find(&memory, address, Scope::Shared)
+            {
+                let _ = self.system.futexes.wake(&word, 1, ANY);
             }
         }
     }

@@ -87,10 +87,11 @@ fn headline(thread: &Thread, signal: Signal, info: &SigInfo) -> String {
         (None, code) => String::from(cause(signal, code)),
     };
     let (name, meaning) = (signal.name(), signal.meaning());
-    alloc::format!(
-        "{} was ended by {name} ({meaning}): {origin}",
-        who(&thread.name(), thread.process())
-    )
+    let mut who = who(&thread.name(), thread.process());
+    if !thread.is_leader() {
+        who = alloc::format!("{who}, thread {},", thread.id());
+    }
+    alloc::format!("{who} was ended by {name} ({meaning}): {origin}")
 }
 
 /// A process as its thread is called, and its number.

@@ -5,7 +5,6 @@ use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, sa};
 
 use crate::error::{Outcome, Result};
 use crate::machine::{ExitStatus, Flow, Registers};
-use crate::process::wait::Report;
 use crate::process::{Attention, Thread};
 use crate::report;
 
@@ -50,6 +49,7 @@ impl Thread {
     pub(crate) fn leave(&self, registers: &mut Registers, mut restart: Option<Restart>) -> Flow {
         loop {
             self.deliver_all(registers, &mut restart);
+            self.stay_stopped();
             if self.attention.has(Attention::EXIT) {
                 return self.end();
             }
@@ -58,7 +58,7 @@ impl Thread {
             }
             // The mask of before may let through a signal that the call's own one blocked.
             self.restore_mask();
-            if !self.attention.has(Attention::SIGNAL) {
+            if !self.attention.has(Attention::SIGNAL | Attention::STOP) {
                 return Flow::Restore;
             }
         }
@@ -150,32 +150,6 @@ impl Thread {
 
     fn die(&self, signal: Signal) {
         self.process().begin_exit(ExitStatus::Killed(signal.number()));
-    }
-
-    /// Stops the process until `SIGCONT`, unless that has come already.
-    ///
-    /// In an orphaned group, which nobody could continue, of the signals that stop only
-    /// `SIGSTOP` does (POSIX, 2.4.3).
-    fn stop(&self, signal: Signal) {
-        let (process, system) = (self.process(), self.system());
-        let can_stop = signal == Signal::SIGSTOP || !system.processes.is_orphaned(process.group());
-        {
-            let mut shared = process.signals.state.lock();
-            if shared.job == Job::Running {
-                return;
-            }
-            shared.job = if can_stop { Job::Stopped } else { Job::Running };
-        }
-        if !can_stop {
-            return;
-        }
-        process.report(system, Report::Stopped(signal));
-        while process.signals.is_stopped() && !self.attention.has(Attention::EXIT) {
-            self.park(None);
-        }
-        if !self.attention.has(Attention::EXIT) {
-            process.report(system, Report::Continued);
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`info`]: the `siginfo_t` of each kind of sender
 //!
 //! A signal is sent in `send`, chosen and acted upon in `deliver` on the way back to the
-//! application, and becomes a frame on its stack in `frame`. Traps become signals in `trap`.
+//! application (or stops all threads in `job`), and becomes a frame on its stack in `frame`. Traps become signals in `trap`.
 //!
 //! # Locks
 //! [`ProcessSignals`] before [`ThreadSignals`]; nothing below them.
@@ -16,6 +16,7 @@ mod deliver;
 mod disposition;
 pub(crate) mod frame;
 pub mod info;
+mod job;
 mod pending;
 mod restart;
 mod send;

@@ -21,6 +21,8 @@ pub(crate) type RestartBlock = Box<dyn FnOnce(&Context<'_>) -> Result<Outcome> +
 pub(crate) enum Restart {
     /// `ERESTARTSYS`: again, unless a handler without `SA_RESTART` runs.
     System,
+    /// `ERESTARTNOINTR`: again, after any handler.
+    Always,
     /// `ERESTARTNOHAND`: again, unless a handler runs.
     NoHandler,
     /// `ERESTART_RESTARTBLOCK`: by restart_syscall(2), unless a handler runs.
@@ -32,6 +34,7 @@ impl Restart {
     pub(super) const fn of(errno: Errno) -> Option<Self> {
         match errno {
             Errno::ERESTARTSYS => Some(Self::System),
+            Errno::ERESTARTNOINTR => Some(Self::Always),
             Errno::ERESTARTNOHAND => Some(Self::NoHandler),
             Errno::ERESTART_RESTARTBLOCK => Some(Self::Block),
             _ => None,
@@ -41,7 +44,12 @@ impl Restart {
     /// Prepares the registers for the handler with this action: they are what the
     /// application goes on with after it.
     pub(super) fn before_handler(self, action: &SigAction, registers: &mut Registers) {
-        if self == Self::System && action.flags & sa::RESTART != 0 {
+        let restarts = match self {
+            Self::Always => true,
+            Self::System => action.flags & sa::RESTART != 0,
+            Self::NoHandler | Self::Block => false,
+        };
+        if restarts {
             again(registers, registers.orig_rax);
         } else {
             registers.rax = Errno::EINTR.as_return_value();
@@ -51,7 +59,7 @@ impl Restart {
     /// Prepares the registers when no handler runs.
     pub(super) fn without_handler(self, registers: &mut Registers) {
         let number = match self {
-            Self::System | Self::NoHandler => registers.orig_rax,
+            Self::System | Self::Always | Self::NoHandler => registers.orig_rax,
             Self::Block => u64::from(abi::number::number("restart_syscall")),
         };
         again(registers, number);

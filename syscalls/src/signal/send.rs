@@ -13,7 +13,7 @@ use crate::process::{Attention, Capability, Process, Thread};
 
 use super::pending::{Pending, QueueFull};
 use super::state::{Job, Own, Shared};
-use super::{Disposition, RestartBlock, SignalSet, info};
+use super::{Disposition, RestartBlock, SignalSet, info, job};
 
 /// Whom a signal is for.
 #[derive(Clone, Copy)]
@@ -65,7 +65,10 @@ impl Target<'_> {
     pub(crate) fn send(&self, signal: Signal, info: SigInfo) -> Result<(), QueueFull> {
         let process = self.process();
         if signal == Signal::SIGKILL {
-            process.signals.state.lock().job = Job::Running;
+            {
+                let mut shared = process.signals.state.lock();
+                (shared.job, shared.untold) = (Job::Running, None);
+            }
             process.begin_exit(ExitStatus::Killed(signal.number()));
             return Ok(());
         }
@@ -73,7 +76,7 @@ impl Target<'_> {
         let threads = process.threads();
         let mut shared = process.signals.state.lock();
         if signal == Signal::SIGCONT || SignalSet::STOPS.contains(signal) {
-            prepare_job_control(&mut shared, &threads, signal);
+            job::prepare(&mut shared, &threads, signal);
         }
         let thread = match self {
             Self::Thread(thread) => *thread,
@@ -91,25 +94,32 @@ impl Target<'_> {
             Self::Process(_) => &mut shared.pending,
         };
         pending.push(signal, info, limit)?;
-        let waited = own.waited.contains(signal);
         thread.refresh(&shared, &own);
         drop((own, shared));
-        if waited || thread.has_deliverable_signal() {
-            thread.unpark();
-            thread.interrupt();
+        match self {
+            Self::Thread(thread) => thread.look_for(signal),
+            Self::Process(_) => {
+                // All who wait for it look: one may take this one, another the next.
+                let waits = |one: &Arc<Thread>| one.signals.state.lock().waited.contains(signal);
+                threads.iter().filter(|one| waits(one)).for_each(|one| one.unpark());
+                thread.look_for(signal);
+            }
         }
         Ok(())
     }
 }
 
 /// Which thread takes a signal for the process: one that waits for it or does not block it,
-/// otherwise the first.
+/// best one that has no other to deliver; otherwise the first.
 fn taker(threads: &[Arc<Thread>], signal: Signal) -> Option<&Thread> {
     let wants = |thread: &&Arc<Thread>| {
         let own = thread.signals.state.lock();
-        own.waited.contains(signal) || !own.blocked.contains(signal)
+        (own.waited.contains(signal) || !own.blocked.contains(signal))
+            && !thread.attention.has(Attention::EXIT)
     };
-    threads.iter().find(wants).or(threads.first()).map(|thread| &**thread)
+    let is_free = |thread: &&Arc<Thread>| !thread.attention.has(Attention::SIGNAL);
+    let free = threads.iter().filter(wants).find(is_free);
+    free.or_else(|| threads.iter().find(wants)).or(threads.first()).map(|thread| &**thread)
 }
 
 /// Whether a signal would have no effect: its disposition is to ignore it, and no thread
@@ -118,25 +128,6 @@ fn is_dropped(shared: &Shared, own: &Own, signal: Signal) -> bool {
     shared.disposition(signal) == Disposition::Ignore
         && !own.blocked.contains(signal)
         && !own.waited.contains(signal)
-}
-
-/// A stop undoes a continuation that waits, and the other way round.
-fn prepare_job_control(shared: &mut Shared, threads: &[Arc<Thread>], signal: Signal) {
-    let undone = if signal == Signal::SIGCONT {
-        SignalSet::STOPS
-    } else {
-        SignalSet::of(&[Signal::SIGCONT])
-    };
-    shared.pending.discard(undone);
-    for thread in threads {
-        thread.signals.state.lock().pending.discard(undone);
-    }
-    if signal == Signal::SIGCONT {
-        shared.job = Job::Running;
-        for thread in threads {
-            thread.unpark();
-        }
-    }
 }
 
 impl Process {
@@ -196,13 +187,54 @@ impl Thread {
         self.refresh(&shared, &own);
     }
 
+    /// Lets the thread notice a signal that was sent to it.
+    fn look_for(&self, signal: Signal) {
+        let waited = self.signals.state.lock().waited.contains(signal);
+        if waited || self.has_deliverable_signal() {
+            self.unpark();
+            self.interrupt();
+        }
+    }
+
     /// Replaces what the thread blocks and returns what it blocked.
     pub(crate) fn set_blocked(&self, blocked: SignalSet) -> SignalSet {
         let shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
         let old = core::mem::replace(&mut own.blocked, blocked.without(SignalSet::UNBLOCKABLE));
         self.refresh(&shared, &own);
+        let left = shared.pending.set().and(own.blocked).without(old);
+        drop((own, shared));
+        if !left.is_empty() {
+            self.leave_to_others(left);
+        }
         old
+    }
+
+    /// Leaves signals for the process that this thread was to take, and does not any more, to
+    /// the other threads.
+    fn leave_to_others(&self, left: SignalSet) {
+        let threads = self.process().threads();
+        for other in threads.iter().filter(|other| !core::ptr::eq(&***other, self)) {
+            let shared = self.process().signals.state.lock();
+            let own = other.signals.state.lock();
+            let is_for_other = !left.and(shared.pending.set()).without(own.blocked).is_empty();
+            other.refresh(&shared, &own);
+            drop((own, shared));
+            if is_for_other {
+                other.unpark();
+                other.interrupt();
+            }
+        }
+    }
+
+    /// The end of a thread that is not the last one of its process: others take the signals
+    /// that it would have taken, and a stop waits for it no longer.
+    pub(crate) fn leave_signals(&self) {
+        let waiting = self.process().signals.pending();
+        if !waiting.is_empty() {
+            self.leave_to_others(waiting);
+        }
+        self.process().tell_of_stop(self.system());
     }
 
     /// Blocks `blocked` until the present system call is over, and what was blocked before
@@ -214,6 +246,11 @@ impl Thread {
         own.saved_mask = Some(old);
         self.attention.set(Attention::MASK);
         self.refresh(&shared, &own);
+        let left = shared.pending.set().and(own.blocked).without(old);
+        drop((own, shared));
+        if !left.is_empty() {
+            self.leave_to_others(left);
+        }
     }
 
     /// Takes the first signal of `set` that waits: rt_sigtimedwait(2).

@@ -5,6 +5,7 @@ use abi::signal::{SIG_DFL, SIG_IGN, SIGNAL_COUNT, SigAction, Signal};
 use spin::Mutex;
 
 use crate::joint::Joint;
+use crate::process::wait::Report;
 
 use super::pending::Pending;
 use super::{AlternateStack, Disposition, SignalSet};
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     /// Whether the process is stopped.
     pub(super) job: Job,
+    /// What of it the parent has not been told of.
+    pub(super) untold: Option<Report>,
 }
 
 /// What a process does on each signal.
@@ -32,7 +35,7 @@ pub(super) enum Job {
     Running,
     /// A signal is about to stop it.
     Stopping,
-    /// It is stopped, until `SIGCONT`.
+    /// It is stopped, until `SIGCONT`; its threads stop as they come by.
     Stopped,
 }
 
@@ -42,6 +45,7 @@ impl Default for ProcessSignals {
             actions: Joint::new([SigAction::default(); SIGNAL_COUNT]),
             pending: Pending::default(),
             job: Job::Running,
+            untold: None,
         };
         Self { state: Mutex::new(state) }
     }
@@ -137,6 +141,8 @@ pub(super) struct Own {
     pub(super) saved_mask: Option<SignalSet>,
     /// What rt_sigtimedwait(2) waits for.
     pub(super) waited: SignalSet,
+    /// Whether the thread has stopped with its process.
+    pub(super) has_stopped: bool,
     pub(super) stack: AlternateStack,
     /// The latest trap, for signal frames.
     pub(super) trap: TrapRecord,

@@ -1,0 +1,1 @@
+//! Futexes as threads use them, on the fake machine.
