@@ -129,6 +129,57 @@ impl Source for SliceSource<'_> {
     }
 }
 
+/// At most so many bytes of a [`Sink`] or a [`Source`].
+pub struct Limited<'a, T: ?Sized> {
+    whole: &'a mut T,
+    left: usize,
+}
+
+impl<'a, T: ?Sized> Limited<'a, T> {
+    /// The first `len` bytes of `whole`.
+    pub fn new(whole: &'a mut T, len: usize) -> Self {
+        Self { whole, left: len }
+    }
+
+    /// Notes that so many bytes have gone.
+    fn pass(&mut self, result: Result<usize>) -> Result<usize> {
+        result.inspect(|done| self.left -= done)
+    }
+}
+
+impl Sink for Limited<'_, dyn Sink + '_> {
+    fn remaining(&self) -> usize {
+        self.left.min(self.whole.remaining())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<usize> {
+        let put = self.whole.put(&bytes[..bytes.len().min(self.left)]);
+        self.pass(put)
+    }
+
+    fn put_page(&mut self, page: &dyn Page, offset: usize, len: usize) -> Result<usize> {
+        let put = self.whole.put_page(page, offset, len.min(self.left));
+        self.pass(put)
+    }
+}
+
+impl Source for Limited<'_, dyn Source + '_> {
+    fn remaining(&self) -> usize {
+        self.left.min(self.whole.remaining())
+    }
+
+    fn take(&mut self, to: &mut [u8]) -> Result<usize> {
+        let len = to.len().min(self.left);
+        let taken = self.whole.take(&mut to[..len]);
+        self.pass(taken)
+    }
+
+    fn take_to_page(&mut self, page: &dyn Page, offset: usize, len: usize) -> Result<usize> {
+        let taken = self.whole.take_to_page(page, offset, len.min(self.left));
+        self.pass(taken)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +192,19 @@ mod tests {
         assert_eq!(sink.put_zeros(9), Ok(2));
         assert_eq!(sink.put(b"d"), Ok(0));
         assert_eq!(&bytes, b"abc\0\0");
+    }
+
+    #[test]
+    fn a_limit_ends_sinks_and_sources_early() {
+        let mut bytes = [1; 5];
+        let mut whole = SliceSink::new(&mut bytes);
+        let mut sink: Limited<'_, dyn Sink> = Limited::new(&mut whole, 3);
+        assert_eq!((Sink::remaining(&sink), sink.put(b"abcd"), sink.put(b"e")), (3, Ok(3), Ok(0)));
+        assert_eq!(Sink::remaining(&whole), 2);
+        let mut whole = SliceSource::new(b"abcd");
+        let mut source: Limited<'_, dyn Source> = Limited::new(&mut whole, 2);
+        assert_eq!((source.take(&mut [0; 9]), Source::remaining(&source)), (Ok(2), 0));
+        assert_eq!(Source::remaining(&whole), 2);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::fs::fifo::Fifos;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
+use crate::fs::sysfs::SysFs;
 use crate::ipc::Segments;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
@@ -96,7 +97,7 @@ impl System {
         })
     }
 
-    /// Adds what stands above the files themselves: the terminal's devices, FIFOs and /proc.
+    /// Adds what stands above the files themselves: the terminal's devices, FIFOs, /proc and /sys.
     ///
     /// # Errors
     /// `EEXIST` when the archive has something else there; `ENOSPC`.
@@ -104,7 +105,8 @@ impl System {
         terminal::console::add_devices(&self.vfs)?;
         let fifos = Arc::new(Fifos::default());
         self.vfs.devices.register(FileType::Fifo, Device::default(), fifos);
-        ProcFs::mount(self).map(drop)
+        ProcFs::mount(self)?;
+        SysFs::mount(self).map(drop)
     }
 
     /// The thread with this number.

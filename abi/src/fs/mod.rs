@@ -1,10 +1,12 @@
 //! Files: the flags, numbers and structures of the calls in `calls` that take files or paths.
 //!
+//! - [`block`]: requests of block devices and loop devices
 //! - [`flags`]: [`OpenFlags`], [`AtFlags`], [`Mode`], [`FileType`] and their kin
 //! - [`mount`]: [`MountFlags`], [`UnmountFlags`]
 //! - [`records`]: [`Stat`], [`Statx`], [`Statfs`], [`Dirent64`] and their kin, laid out as in
 //!   the headers of Linux
 
+pub mod block;
 pub mod flags;
 pub mod mount;
 pub mod records;

@@ -32,6 +32,8 @@ pub trait Driver: Send + Sync {
 #[derive(Default)]
 pub struct DeviceTable {
     drivers: Mutex<BTreeMap<(u16, Device), Arc<dyn Driver>>>,
+    /// Drivers of all minor numbers that have none of their own.
+    majors: Mutex<BTreeMap<(u16, u32), Arc<dyn Driver>>>,
 }
 
 impl DeviceTable {
@@ -46,6 +48,17 @@ impl DeviceTable {
         self.drivers.lock().insert(key(kind, device), driver);
     }
 
+    /// Puts `driver` behind all nodes of `kind` and the major number `major` that have none of
+    /// their own.
+    pub fn register_major(&self, kind: FileType, major: u32, driver: Arc<dyn Driver>) {
+        self.majors.lock().insert((kind as u16, major), driver);
+    }
+
+    fn driver(&self, kind: FileType, device: Device) -> Option<Arc<dyn Driver>> {
+        let own = self.drivers.lock().get(&key(kind, device)).cloned();
+        own.or_else(|| self.majors.lock().get(&(kind as u16, device.major)).cloned())
+    }
+
     /// Opens the node `inode`.
     ///
     /// # Errors
@@ -58,7 +71,7 @@ impl DeviceTable {
         device: Device,
         flags: OpenFlags,
     ) -> Result<Arc<dyn File>> {
-        let driver = self.drivers.lock().get(&key(kind, device)).cloned();
+        let driver = self.driver(kind, device);
         let driver = driver.ok_or_else(|| Errno::ENXIO.because("no driver for the device"))?;
         driver.open(cx, inode, device, flags)
     }

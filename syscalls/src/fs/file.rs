@@ -91,6 +91,14 @@ pub trait File: Send + Sync {
         Positions::None
     }
 
+    /// Where it ends, in bytes. Only called where the file keeps positions.
+    ///
+    /// # Errors
+    /// Those of [`Inode::metadata`].
+    fn size(&self) -> Result<u64> {
+        Ok(self.inode().metadata()?.size)
+    }
+
     /// What mmap(2) makes of it.
     ///
     /// # Errors
@@ -147,7 +155,7 @@ pub trait File: Send + Sync {
         open: &OpenFile,
         from: &mut dyn Source,
     ) -> Result<(usize, u64)> {
-        let end = self.inode().metadata()?.size;
+        let end = self.size()?;
         let written = self.write(cx, open, end, from)?;
         Ok((written, end + written as u64))
     }
@@ -158,7 +166,7 @@ pub trait File: Send + Sync {
     /// # Errors
     /// `ENXIO` when `offset` is past the end, or there is no more data.
     fn find(&self, offset: u64, extent: Extent) -> Result<u64> {
-        let end = self.inode().metadata()?.size;
+        let end = self.size()?;
         match extent {
             _ if offset >= end => Err(Errno::ENXIO.because("the offset is past the end")),
             Extent::Data => Ok(offset),

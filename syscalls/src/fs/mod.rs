@@ -7,6 +7,7 @@
 //! - [`Location`]: a place in the tree: a [`Dentry`] (a name in use) seen through a [`Mount`]
 //! - [`FsContext`]: from where a process sees the tree
 //! - [`ninep`]: directories of the host
+//! - [`loops`], [`sysfs`]: files as block devices, and what /sys tells of them
 //! - [`tmpfs`]: the file system in memory, whose files lie in the boot archive until written
 
 use alloc::sync::Arc;
@@ -31,6 +32,7 @@ mod linux_tests;
 pub mod lock;
 #[cfg(test)]
 mod lock_tests;
+pub mod loops;
 mod memory_device;
 pub mod mount;
 pub mod mount_table;
@@ -53,6 +55,7 @@ pub(crate) mod splice;
 #[cfg(test)]
 mod splice_tests;
 pub mod stream;
+pub mod sysfs;
 pub mod tmpfs;
 pub(crate) mod tree;
 mod turn;

@@ -10,10 +10,11 @@ use crate::error::{Because, Result};
 use super::inode::Inode;
 use super::mount::SuperBlock;
 use super::procfs::ProcFs;
+use super::sysfs::SysFs;
 use super::tmpfs::{Options, Tmpfs};
 
 /// The types by their names in /proc/filesystems.
-pub(crate) const NAMES: [&str; 4] = ["proc", "tmpfs", "ramfs", "devtmpfs"];
+pub(crate) const NAMES: [&str; 5] = ["sysfs", "proc", "tmpfs", "ramfs", "devtmpfs"];
 
 /// A file system of this type, with what mount(2) was told of it.
 ///
@@ -34,8 +35,9 @@ pub(crate) fn create(
         b"tmpfs" => in_memory("tmpfs")?,
         b"ramfs" => in_memory("ramfs")?,
         b"proc" if options.is_empty() => ProcFs::create(machine, vfs.new_device()),
+        b"sysfs" if options.is_empty() => SysFs::create(machine, vfs.new_device()),
         b"devtmpfs" if options.is_empty() => return Ok(vfs.dev().clone()),
-        b"proc" | b"devtmpfs" => {
+        b"proc" | b"sysfs" | b"devtmpfs" => {
             return Err(Errno::EINVAL.because("the file system has no options"));
         }
         _ => return Err(Errno::ENODEV.because("the type of file system is not known")),

@@ -259,7 +259,7 @@ impl OpenFile {
         let base = match whence {
             seek::SEEK_SET => 0,
             seek::SEEK_CUR => self.position.load(Ordering::Relaxed),
-            seek::SEEK_END => self.file.inode().metadata()?.size,
+            seek::SEEK_END => self.file.size()?,
             _ => {
                 let offset = u64::try_from(offset)
                     .map_err(|_| Errno::ENXIO.because("the offset is before the start"))?;

@@ -13,6 +13,7 @@ use super::dentry::Dentry;
 use super::device::{DeviceTable, Driver};
 use super::inode::{Change, Inode, NewInode, NewKind};
 use super::lock::LockTable;
+use super::loops::{self, LoopDevices};
 use super::memory_device;
 use super::mount::{Location, SuperBlock};
 use super::mount_table::MountTable;
@@ -30,6 +31,8 @@ pub struct Vfs {
     pub devices: DeviceTable,
     /// Directories of the host.
     pub shares: Shares,
+    /// Files as block devices.
+    pub loops: LoopDevices,
     /// Locks of files.
     pub locks: Arc<LockTable>,
     /// What is mounted on /dev.
@@ -109,6 +112,7 @@ impl Vfs {
             mounts,
             devices: DeviceTable::new(),
             shares: Shares::default(),
+            loops: LoopDevices::default(),
             locks: Arc::new(LockTable::new()),
             dev: SuperBlock::new(Tmpfs::create(machine, "devtmpfs", dev), b"devtmpfs"),
             unnamed: Location::without_path(Tmpfs::create(machine, "tmpfs", unnamed)),
@@ -192,6 +196,7 @@ impl Vfs {
 
     fn fill_root(&self, shared_memory: Arc<dyn Inode>) -> Result<()> {
         memory_device::register(&self.devices);
+        loops::register(self)?;
         for (name, device) in memory_device::NODES {
             let kind = NewKind::Special(FileType::CharacterDevice, device);
             let mode = Mode::from_bits_retain(0o666);

@@ -3,6 +3,7 @@
 use alloc::format;
 
 use abi::PAGE_SIZE;
+use abi::fs::block::loops::MAJOR;
 use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
 
 use crate::error::Result;
@@ -29,6 +30,7 @@ static IN_ROOT: &[Entry] = &[
     Entry::file("filesystems", filesystems),
     Entry::file("cmdline", cmdline),
     Entry::file("devices", devices),
+    Entry::file("partitions", partitions),
     Entry::directory("sys", SYS),
 ];
 
@@ -151,7 +153,20 @@ fn cmdline(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     Ok(())
 }
 
+/// Block devices with something in them.
+fn partitions(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    text.put(b"major minor  #blocks  name\n\n");
+    for device in subject.cx.system.vfs.loops.all() {
+        let (number, size) = (device.number(), device.size());
+        if size > 0 {
+            put!(text, "{MAJOR:4}  {number:7} {:10} loop{number}\n", size / 1024);
+        }
+    }
+    Ok(())
+}
+
 fn devices(_: &Subject<'_>, text: &mut Text) -> Result<()> {
-    text.put(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n");
+    text.put(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n 10 misc\n");
+    text.put(b"\nBlock devices:\n  7 loop\n");
     Ok(())
 }
