@@ -63,7 +63,8 @@ impl Default for LtpOptions {
             compare: None,
             check: false,
             timeout: None,
-            memory: 512 * MIB,
+            // Half of it is what /tmp holds, and the test device in it takes 300 MiB.
+            memory: 1024 * MIB,
             engine: EngineChoice::Auto,
             machine: MachineKind::default(),
             kernel: None,

@@ -97,7 +97,7 @@ fn environment(suite: &Suite) -> Vec<(OsString, Option<OsString>)> {
     let mut path = programs.into_os_string();
     path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     let multiplier = TIMEOUT_MULTIPLIER.to_string();
-    let words: [(&str, OsString); 7] = [
+    let words: [(&str, OsString); 8] = [
         ("LTPROOT", suite.root().as_os_str().to_owned()),
         ("PATH", path),
         ("TMPDIR", "/tmp".into()),
@@ -105,6 +105,8 @@ fn environment(suite: &Suite) -> Vec<(OsString, Option<OsString>)> {
         ("LTP_RUNTIME_MUL", RUNTIME_MULTIPLIER.into()),
         ("LTP_COLORIZE_OUTPUT", "n".into()),
         ("KCONFIG_SKIP_CHECK", "1".into()),
+        // Where a test asks for one file system, it gets the one that there is.
+        ("LTP_DEV_FS_TYPE", "tmpfs".into()),
     ];
     words.into_iter().map(|(name, value)| (name.into(), Some(value))).collect()
 }
