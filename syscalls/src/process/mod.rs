@@ -21,8 +21,11 @@ mod family_tests;
 pub(crate) mod fork;
 pub(crate) mod futex;
 mod group;
+#[cfg(test)]
+mod group_tests;
 pub mod limits;
 mod rseq;
+pub(crate) mod scheduling;
 mod shared;
 pub(crate) mod table;
 mod thread;
