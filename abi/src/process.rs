@@ -330,6 +330,42 @@ pub struct Rusage {
 
 const _: () = assert!(size_of::<Rusage>() == 144);
 
+/// Flag of a scheduling policy that new threads and processes do not have it: sched(7).
+pub const SCHED_RESET_ON_FORK: i32 = 0x4000_0000;
+
+/// `struct sched_attr`: sched_setattr(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct SchedAttr {
+    /// Length of the structure, in bytes.
+    pub size: u32,
+    /// The policy.
+    pub policy: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// The nice value.
+    pub nice: i32,
+    /// The priority of a real-time policy.
+    pub priority: u32,
+    /// Of `SCHED_DEADLINE`, in nanoseconds.
+    pub runtime_ns: u64,
+    /// Of `SCHED_DEADLINE`, in nanoseconds.
+    pub deadline_ns: u64,
+    /// Of `SCHED_DEADLINE`, in nanoseconds.
+    pub period_ns: u64,
+    /// Least utilisation that is assumed.
+    pub utilisation_min: u32,
+    /// Most utilisation that is assumed.
+    pub utilisation_max: u32,
+}
+
+const _: () = assert!(size_of::<SchedAttr>() == 56);
+
+/// Length of the first version of [`SchedAttr`], in bytes.
+pub const SCHED_ATTR_SIZE_VER0: usize = 48;
+
 /// Highest capability that the kernel knows: `CAP_CHECKPOINT_RESTORE`.
 pub const CAP_LAST: u8 = 40;
 

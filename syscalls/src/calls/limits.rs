@@ -156,7 +156,7 @@ pub(crate) fn setpriority(cx: &Context<'_>, which: i32, who: i32, nice: i32) -> 
 }
 
 /// Whether the caller may give `process` this nice value.
-fn check_nice(cx: &Context<'_>, process: &Process, nice: i32) -> Result<()> {
+pub(super) fn check_nice(cx: &Context<'_>, process: &Process, nice: i32) -> Result<()> {
     let own = cx.process.credentials();
     if own.has(Capability::SysNice) {
         return Ok(());

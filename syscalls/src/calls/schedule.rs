@@ -1,33 +1,56 @@
 //! Scheduling: sched(7).
 
-use abi::Errno;
+use alloc::sync::Arc;
+
+use abi::process::{SCHED_ATTR_SIZE_VER0, SCHED_RESET_ON_FORK, SchedAttr};
+use abi::time::Timespec;
+use abi::{Errno, PAGE_SIZE};
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::process::scheduling::{Policy, Scheduling};
+use crate::process::{Capability, Thread};
 use crate::user::UserPtr;
 
-/// Scheduling policies.
-const SCHED_OTHER: i32 = 0;
-const SCHED_FIFO: i32 = 1;
-const SCHED_RR: i32 = 2;
-const SCHED_BATCH: i32 = 3;
-const SCHED_IDLE: i32 = 5;
+use super::limits::check_nice;
+
+/// Policies without an own type.
 const SCHED_DEADLINE: i32 = 6;
 
-/// Flag of a policy that children do not inherit.
-const SCHED_RESET_ON_FORK: i32 = 0x4000_0000;
+/// Flags of [`SchedAttr`].
+const FLAG_RESET_ON_FORK: u64 = 1;
+const FLAG_KEEP_POLICY: u64 = 8;
+const FLAG_KEEP_PARAMS: u64 = 16;
 
 /// Bytes of the affinity mask that this kernel knows.
 const MASK_LEN: usize = size_of::<u64>();
 
-/// Checks that `tid` names a thread, where 0 is the caller.
-fn check_thread(cx: &Context<'_>, tid: i32) -> Result<()> {
-    match u32::try_from(tid) {
-        Err(_) => Err(Errno::EINVAL.because("negative thread number")),
-        Ok(0) => Ok(()),
-        Ok(tid) if tid == cx.thread.id() || cx.system.thread(tid).is_some() => Ok(()),
-        Ok(_) => Err(Errno::ESRCH.because("no such thread")),
+/// How long a thread runs while others wait, in nanoseconds, as sched_rr_get_interval(2) tells
+/// it.
+const SLICE_NS: u64 = 10_000_000;
+
+/// The thread with this number, where 0 is the caller.
+fn thread(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
+    let tid = u32::try_from(tid).map_err(|_| Errno::EINVAL.because("negative thread number"))?;
+    let found = match tid {
+        0 => cx.thread.downgrade().upgrade(),
+        _ if tid == cx.thread.id() => cx.thread.downgrade().upgrade(),
+        _ => cx.system.thread(tid),
+    };
+    found.ok_or_else(|| Errno::ESRCH.because("no such thread"))
+}
+
+/// Lets `thread` be scheduled so, if the caller may.
+fn change(cx: &Context<'_>, thread: &Thread, new: Scheduling) -> Result<()> {
+    let (own, other) = (cx.process.credentials(), thread.process().credentials());
+    let is_own = [other.users.real, other.users.effective].contains(&own.users.effective);
+    if !is_own && !own.has(Capability::SysNice) {
+        return Err(Errno::EPERM.because("the thread belongs to another user"));
     }
+    thread.scheduling().permit(new, &own, thread.process().limits())?;
+    thread.set_scheduling(new);
+    Ok(())
 }
 
 /// sched_yield(2): lets others run.
@@ -61,7 +84,7 @@ pub(crate) fn sched_getaffinity(
     if (len as usize) < MASK_LEN || !(len as usize).is_multiple_of(MASK_LEN) {
         return Err(Errno::EINVAL.because("the mask's length is no multiple of 8"));
     }
-    check_thread(cx, tid)?;
+    thread(cx, tid)?;
     to.write(cx, &all_processors(cx))?;
     Ok(MASK_LEN)
 }
@@ -79,7 +102,7 @@ pub(crate) fn sched_setaffinity(
     let mut mask = [0; MASK_LEN];
     let len = (len as usize).min(MASK_LEN);
     cx.memory().read(from.address(), &mut mask[..len])?;
-    check_thread(cx, tid)?;
+    thread(cx, tid)?;
     let all = all_processors(cx);
     if u64::from_le_bytes(mask) & all == all {
         Ok(())
@@ -93,33 +116,25 @@ pub(crate) fn sched_setaffinity(
 /// # Differences from Linux
 /// None.
 pub(crate) fn sched_getscheduler(cx: &Context<'_>, tid: i32) -> Result<i32> {
-    check_thread(cx, tid)?;
-    Ok(SCHED_OTHER)
+    Ok(thread(cx, tid)?.scheduling().number())
 }
 
 /// sched_setscheduler(2): sets the policy of a thread.
 ///
 /// # Differences from Linux
-/// Only `SCHED_OTHER`; the other policies are refused.
+/// The policy is kept and told; all threads take turns alike. `SCHED_DEADLINE` is `EINVAL`.
 pub(crate) fn sched_setscheduler(
     cx: &Context<'_>,
     tid: i32,
     policy: i32,
     priority: UserPtr<i32>,
 ) -> Result<()> {
-    if tid < 0 || priority.is_null() {
-        return Err(Errno::EINVAL.because("negative thread number, or no parameters"));
+    if policy < 0 || tid < 0 || priority.is_null() {
+        return Err(Errno::EINVAL.because("a negative number, or no parameters"));
     }
     let priority = priority.read(cx)?;
-    check_thread(cx, tid)?;
-    match policy & !SCHED_RESET_ON_FORK {
-        SCHED_OTHER if priority == 0 => Ok(()),
-        SCHED_OTHER => Err(Errno::EINVAL.because("SCHED_OTHER has no priorities")),
-        SCHED_FIFO | SCHED_RR | SCHED_BATCH | SCHED_IDLE => {
-            Err(Errno::EPERM.because("only SCHED_OTHER is offered"))
-        }
-        _ => Err(Errno::EINVAL.because("no such policy")),
-    }
+    let thread = thread(cx, tid)?;
+    change(cx, &thread, Scheduling::new(policy, priority)?)
 }
 
 /// sched_getparam(2): the priority of a thread.
@@ -130,16 +145,137 @@ pub(crate) fn sched_getparam(cx: &Context<'_>, tid: i32, to: UserPtr<i32>) -> Re
     if to.is_null() {
         return Err(Errno::EINVAL.because("no place for the parameters"));
     }
-    check_thread(cx, tid)?;
-    to.write(cx, &0)
+    to.write(cx, &thread(cx, tid)?.scheduling().priority)
 }
 
 /// sched_setparam(2): sets the priority of a thread.
 ///
 /// # Differences from Linux
-/// Only 0, the priority of `SCHED_OTHER`.
+/// As sched_setscheduler(2).
 pub(crate) fn sched_setparam(cx: &Context<'_>, tid: i32, from: UserPtr<i32>) -> Result<()> {
-    sched_setscheduler(cx, tid, SCHED_OTHER, from)
+    if tid < 0 || from.is_null() {
+        return Err(Errno::EINVAL.because("negative thread number, or no parameters"));
+    }
+    let priority = from.read(cx)?;
+    let thread = thread(cx, tid)?;
+    change(cx, &thread, Scheduling::new(thread.scheduling().number(), priority)?)
+}
+
+/// sched_getattr(2): the policy of a thread, with all its parameters.
+///
+/// # Differences from Linux
+/// No utilisation is told, and no slice.
+pub(crate) fn sched_getattr(
+    cx: &Context<'_>,
+    tid: i32,
+    to: UserPtr<u8>,
+    size: u32,
+    flags: u32,
+) -> Result<()> {
+    let size = size as usize;
+    if to.is_null() || flags != 0 || !(SCHED_ATTR_SIZE_VER0..=PAGE_SIZE).contains(&size) {
+        return Err(Errno::EINVAL.because("flags, or no place of a sensible size"));
+    }
+    let thread = thread(cx, tid)?;
+    let scheduling = thread.scheduling();
+    let len = size.min(size_of::<SchedAttr>());
+    let attributes = SchedAttr {
+        size: len as u32,
+        policy: scheduling.policy.number().cast_unsigned(),
+        flags: if scheduling.resets_on_fork { FLAG_RESET_ON_FORK } else { 0 },
+        nice: if scheduling.policy.is_real_time() { 0 } else { thread.process().nice() },
+        priority: scheduling.priority.cast_unsigned(),
+        ..SchedAttr::default()
+    };
+    cx.memory().write(to.address(), &attributes.as_bytes()[..len])
+}
+
+/// sched_setattr(2): sets the policy of a thread, with all its parameters.
+///
+/// # Differences from Linux
+/// As sched_setscheduler(2); the nice value is that of the process, and utilisation is
+/// `EOPNOTSUPP`.
+pub(crate) fn sched_setattr(
+    cx: &Context<'_>,
+    tid: i32,
+    from: UserPtr<u8>,
+    flags: u32,
+) -> Result<()> {
+    if from.is_null() || tid < 0 || flags != 0 {
+        return Err(Errno::EINVAL.because("flags, a negative number, or no parameters"));
+    }
+    let attributes = read_attributes(cx, from)?;
+    if attributes.policy.cast_signed() < 0 {
+        return Err(Errno::EINVAL.because("no such policy"));
+    }
+    check_flags(attributes.flags)?;
+    let thread = thread(cx, tid)?;
+    let old = thread.scheduling();
+    let keeps = |flag| attributes.flags & flag != 0;
+    let policy = match keeps(FLAG_KEEP_POLICY) {
+        true => old.policy.number(),
+        false => attributes.policy.cast_signed(),
+    };
+    let reset = if keeps(FLAG_RESET_ON_FORK) { SCHED_RESET_ON_FORK } else { 0 };
+    let priority = match keeps(FLAG_KEEP_PARAMS) {
+        true => old.priority,
+        false => attributes.priority.cast_signed(),
+    };
+    let new = Scheduling::new(policy | reset, priority)?;
+    let has_nice = matches!(new.policy, Policy::Other | Policy::Batch);
+    if has_nice && !keeps(FLAG_KEEP_PARAMS) {
+        let nice = attributes.nice.clamp(-20, 19);
+        check_nice(cx, thread.process(), nice)?;
+        change(cx, &thread, new)?;
+        thread.process().set_nice(nice);
+        return Ok(());
+    }
+    change(cx, &thread, new)
+}
+
+/// Loads the structure, of which later versions of Linux may have more: what is unknown must
+/// be 0.
+fn read_attributes(cx: &Context<'_>, from: UserPtr<u8>) -> Result<SchedAttr> {
+    let size = UserPtr::<u32>::new(from.address()).read(cx)? as usize;
+    let size = if size == 0 { SCHED_ATTR_SIZE_VER0 } else { size };
+    let mut attributes = SchedAttr::new_zeroed();
+    let is_known = (SCHED_ATTR_SIZE_VER0..=PAGE_SIZE).contains(&size) && {
+        let bytes = from.read_array(cx, size)?;
+        let known = size.min(size_of::<SchedAttr>());
+        attributes.as_mut_bytes()[..known].copy_from_slice(&bytes[..known]);
+        bytes[known..].iter().all(|&byte| byte == 0)
+    };
+    if is_known {
+        return Ok(attributes);
+    }
+    // As on Linux, the size that would do is told; nobody learns of a bad address.
+    let _ = UserPtr::new(from.address()).write(cx, &(size_of::<SchedAttr>() as u32));
+    Err(Errno::E2BIG.because("the structure is too short or has unknown fields"))
+}
+
+fn check_flags(flags: u64) -> Result<()> {
+    const UTILISATION: u64 = 32 | 64;
+    const KNOWN: u64 = 127;
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL.because("unknown flags"));
+    }
+    if flags & UTILISATION != 0 {
+        return Err(Errno::EOPNOTSUPP.because("utilisation is not looked at"));
+    }
+    Ok(())
+}
+
+/// sched_rr_get_interval(2): how long a thread runs while others wait.
+///
+/// # Differences from Linux
+/// All threads have the same slice.
+pub(crate) fn sched_rr_get_interval(
+    cx: &Context<'_>,
+    tid: i32,
+    to: UserPtr<Timespec>,
+) -> Result<()> {
+    let is_endless = thread(cx, tid)?.scheduling().policy == Policy::Fifo;
+    to.write(cx, &Timespec::from_ns(if is_endless { 0 } else { SLICE_NS }))
 }
 
 /// sched_get_priority_max(2): the highest priority of a policy.
@@ -148,9 +284,8 @@ pub(crate) fn sched_setparam(cx: &Context<'_>, tid: i32, from: UserPtr<i32>) -> 
 /// None.
 pub(crate) fn sched_get_priority_max(_: &Context<'_>, policy: i32) -> Result<i32> {
     match policy {
-        SCHED_FIFO | SCHED_RR => Ok(99),
-        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok(0),
-        _ => Err(Errno::EINVAL.because("no such policy")),
+        SCHED_DEADLINE => Ok(0),
+        _ => Ok(if Policy::from_number(policy)?.is_real_time() { 99 } else { 0 }),
     }
 }
 
@@ -160,9 +295,8 @@ pub(crate) fn sched_get_priority_max(_: &Context<'_>, policy: i32) -> Result<i32
 /// None.
 pub(crate) fn sched_get_priority_min(_: &Context<'_>, policy: i32) -> Result<i32> {
     match policy {
-        SCHED_FIFO | SCHED_RR => Ok(1),
-        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok(0),
-        _ => Err(Errno::EINVAL.because("no such policy")),
+        SCHED_DEADLINE => Ok(0),
+        _ => Ok(if Policy::from_number(policy)?.is_real_time() { 1 } else { 0 }),
     }
 }
 
@@ -185,14 +319,34 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_policy() {
+    fn policies_are_kept_and_told() {
         let kit = kit::process();
-        let (zero, one) = (kit.put_value(&0_i32), kit.put_value(&1_i32));
+        let (zero, five) = (kit.put_value(&0_i32), kit.put_value(&5_i32));
+        let to = kit.room(64);
         assert_eq!(kit.call("sched_getscheduler", [0; 6]), Ok(0));
         assert_eq!(kit.call("sched_setscheduler", [0, 0, zero, 0, 0, 0]), Ok(0));
-        assert_eq!(kit.call("sched_setscheduler", [0, 0, one, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(kit.call("sched_setscheduler", [0, 1, one, 0, 0, 0]), Err(Errno::EPERM));
+        assert_eq!(kit.call("sched_setscheduler", [0, 0, five, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(kit.call("sched_setscheduler", [0, 1, five, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.call("sched_getscheduler", [0; 6]), Ok(1));
+        assert_eq!(kit.call("sched_getparam", [0, to, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.get_value::<i32>(to), 5);
+        assert_eq!(kit.call("sched_setparam", [0, zero, 0, 0, 0, 0]), Err(Errno::EINVAL));
         assert_eq!(kit.call("sched_get_priority_max", [2, 0, 0, 0, 0, 0]), Ok(99));
         assert_eq!(kit.call("sched_get_priority_min", [77, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn attributes_are_read_in_any_version() {
+        let kit = kit::process();
+        let attributes = SchedAttr { size: 48, policy: 3, nice: 7, ..SchedAttr::default() };
+        let (from, to) = (kit.put_value(&attributes), kit.room(64));
+        assert_eq!(kit.call("sched_setattr", [0, from, 0, 0, 0, 0]), Ok(0));
+        assert_eq!(kit.call("sched_getattr", [0, to, 56, 0, 0, 0]), Ok(0));
+        let told: SchedAttr = kit.get_value(to);
+        assert_eq!((told.size, told.policy, told.nice), (56, 3, 7));
+        kit.set(from, &47_u32.to_le_bytes());
+        assert_eq!(kit.call("sched_setattr", [0, from, 0, 0, 0, 0]), Err(Errno::E2BIG));
+        assert_eq!(kit.get_value::<u32>(from), 56);
+        assert_eq!(kit.call("sched_getattr", [0, to, 47, 0, 0, 0]), Err(Errno::EINVAL));
     }
 }

@@ -14,6 +14,7 @@ use crate::machine::{self, Flow, Registers, ThreadStart, Trap};
 use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
 use crate::process::rseq::Rseq;
+use crate::process::scheduling::Scheduling;
 use crate::process::{Attention, Process};
 use crate::report::RecentCalls;
 use crate::signal::{RestartBlock, ThreadSignals};
@@ -46,6 +47,8 @@ pub struct Thread {
     pub(super) borrowed: Mutex<Option<Arc<BorrowedMemory>>>,
     /// What it ended with by itself: _exit(2).
     exit_status: AtomicI32,
+    /// How it has asked to be scheduled.
+    scheduling: Mutex<Scheduling>,
     /// When it was made, monotonic.
     start_ns: u64,
     /// For how long it has waited.
@@ -87,6 +90,7 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             borrowed: Mutex::new(None),
             exit_status: AtomicI32::new(0),
+            scheduling: Mutex::default(),
             start_ns,
             waited_ns: AtomicU64::new(0),
             is_waiting: AtomicBool::new(false),
@@ -127,6 +131,7 @@ impl Thread {
     /// Takes over what a child has of the thread that made it: clone(2).
     pub(super) fn inherit(&self, parent: &Self, flags: CloneFlags) {
         *self.name.lock() = *parent.name.lock();
+        *self.scheduling.lock() = parent.scheduling().of_child();
         self.signals.inherit(&parent.signals, flags);
         if !flags.contains(CloneFlags::VM) {
             self.rseq.inherit(&parent.rseq);
@@ -236,6 +241,17 @@ impl Thread {
     pub fn cpu_time_ns(&self) -> u64 {
         let age = self.system.machine.monotonic_ns().saturating_sub(self.start_ns);
         age.saturating_sub(self.waited_ns.load(Ordering::Relaxed))
+    }
+
+    /// How it has asked to be scheduled.
+    #[must_use]
+    pub(crate) fn scheduling(&self) -> Scheduling {
+        *self.scheduling.lock()
+    }
+
+    /// Replaces how it has asked to be scheduled.
+    pub(crate) fn set_scheduling(&self, new: Scheduling) {
+        *self.scheduling.lock() = new;
     }
 
     /// Its state as /proc tells it: a letter and a word of proc_pid_status(5).
