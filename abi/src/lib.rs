@@ -16,6 +16,7 @@
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`events`]: epoll(7), eventfd(2)
 //! - [`time_page`]: where applications read the time
+//! - [`net`]: sockets and their options
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod fs;
 pub mod futex;
 pub mod ipc;
 pub mod memory;
+pub mod net;
 pub mod number;
 pub mod poll;
 pub mod process;

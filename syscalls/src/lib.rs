@@ -54,6 +54,7 @@ mod joint;
 pub mod machine;
 pub mod mm;
 mod named;
+pub(crate) mod net;
 pub mod process;
 mod report;
 pub mod signal;

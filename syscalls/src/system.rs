@@ -19,6 +19,7 @@ use crate::fs::sysfs::SysFs;
 use crate::ipc::Segments;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
+use crate::net::Sockets;
 use crate::process::futex::Futexes;
 use crate::process::{Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
@@ -48,6 +49,8 @@ pub struct System {
     pub vfs: Vfs,
     /// All processes.
     pub processes: ProcessTable,
+    /// What there is of sockets.
+    pub(crate) sockets: Sockets,
     /// System V's shared memory.
     pub(crate) segments: Segments,
     /// The memory of processes that have ended.
@@ -85,6 +88,7 @@ impl System {
             streams: Streams::default(),
             pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
+            sockets: Sockets::default(),
             segments: Segments::default(),
             timers: Timers::default(),
             futexes: Futexes::default(),

@@ -290,6 +290,29 @@ pub static TABLE: &[Row] = rows! {
     pipe = calls::pipe::pipe, full;
     pipe2 = calls::pipe::pipe2, full;
 
+    // Sockets
+    socket = calls::socket::socket,
+        partial("only AF_UNIX, without out-of-band data");
+    socketpair = calls::socket::socketpair, full;
+    bind = calls::socket::bind, full;
+    listen = calls::socket::listen, full;
+    accept = calls::socket::accept, full;
+    accept4 = calls::socket::accept4, full;
+    connect = calls::socket::connect, full;
+    shutdown = calls::socket::shutdown, full;
+    getsockname = calls::socket::getsockname, full;
+    getpeername = calls::socket::getpeername, full;
+    setsockopt = calls::socket::setsockopt,
+        partial("no time stamps, filters or devices");
+    getsockopt = calls::socket::getsockopt,
+        partial("no time stamps, filters or devices");
+    sendto = calls::message::sendto, full;
+    sendmsg = calls::message::sendmsg, full;
+    sendmmsg = calls::message::sendmmsg, full;
+    recvfrom = calls::message::recvfrom, full;
+    recvmsg = calls::message::recvmsg, full;
+    recvmmsg = calls::message::recvmmsg, full;
+
     // The system
     uname = calls::system::uname, full;
     sethostname = calls::system::sethostname, full;

@@ -61,6 +61,9 @@ pub mod magic {
         PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC, V9FS_MAGIC,
     };
 
+    /// Sockets (`linux/magic.h`).
+    pub const SOCKFS_MAGIC: u32 = 0x534f_434b;
+
     /// Anonymous inodes (`linux/magic.h`).
     pub const ANON_INODE_FS_MAGIC: u32 = 0x0904_1934;
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod capability;
+mod control;
 pub(crate) mod copy;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
@@ -19,6 +20,7 @@ pub(crate) mod identity;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod message;
 pub(crate) mod metadata;
 pub(crate) mod mount;
 pub(crate) mod name;
@@ -30,6 +32,7 @@ pub(crate) mod process;
 pub(crate) mod schedule;
 pub(crate) mod shm;
 pub(crate) mod signal;
+pub(crate) mod socket;
 pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod time;

@@ -187,7 +187,7 @@ fn check_at(open: &OpenFile, check: fn(&OpenFile) -> Result<()>) -> Result<()> {
     check(open)
 }
 
-fn one(cx: &Context<'_>, buffer: UserPtr<u8>, len: usize) -> Result<Buffers> {
+pub(super) fn one(cx: &Context<'_>, buffer: UserPtr<u8>, len: usize) -> Result<Buffers> {
     let end = buffer.address().checked_add(len as u64);
     if end.is_none_or(|end| end > abi::TASK_SIZE) {
         return Err(Errno::EFAULT.because("the buffer is outside of the address space"));

@@ -8,6 +8,8 @@ use abi::fs::{
     Mode, MountFlags, OpenFlags, RenameFlags, SpliceFlags, StatxMask, TransferFlags, UnmountFlags,
 };
 
+use abi::net::MessageFlags;
+
 use crate::args::Argument;
 use crate::context::Context;
 use crate::error::Result;
@@ -104,6 +106,7 @@ macro_rules! flag_arguments {
 
 flag_arguments! {
     EventFlags, "EFD_";
+    MessageFlags, "MSG_";
     MountFlags, "MS_";
     UnmountFlags, "MNT_";
     SpliceFlags, "SPLICE_F_";

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
 use crate::events::Epoll;
 use crate::io::{Sink, Source};
+use crate::net::Socket;
 use crate::wait::WaitQueue;
 
 use super::inode::Inode;
@@ -243,6 +244,11 @@ pub trait File: Send + Sync {
 
     /// The epoll instance that it is.
     fn epoll(&self) -> Option<&Arc<Epoll>> {
+        None
+    }
+
+    /// The socket that it is.
+    fn socket(&self) -> Option<&Arc<dyn Socket>> {
         None
     }
 

@@ -58,7 +58,7 @@ pub mod stream;
 pub mod sysfs;
 pub mod tmpfs;
 pub(crate) mod tree;
-mod turn;
+pub(crate) mod turn;
 pub mod vfs;
 pub(crate) mod watch;
 pub mod working;
@@ -88,5 +88,8 @@ pub use write_access::Writers;
 /// Those of close(2); the descriptor is gone in any case.
 pub fn close(system: &System, process: &Process, open: &Arc<OpenFile>) -> Result<()> {
     system.vfs.locks.release_files(&process.files, open);
+    if open.file.socket().is_some() && system.sockets.in_flight.has_sockets() {
+        system.sockets.in_flight.collect(Some(open));
+    }
     open.file.flush()
 }

@@ -17,6 +17,10 @@ impl PseudoFileSystem {
     pub const PIPES: Self =
         Self { name: "pipefs", device: Device::new(0, 2), magic: magic::PIPEFS_MAGIC };
 
+    /// Where sockets live.
+    pub const SOCKETS: Self =
+        Self { name: "sockfs", device: Device::new(0, 4), magic: magic::SOCKFS_MAGIC };
+
     /// Where the inodes of epoll, eventfd and their kin live.
     pub const ANONYMOUS: Self =
         Self { name: "anon_inodefs", device: Device::new(0, 3), magic: magic::ANON_INODE_FS_MAGIC };

@@ -31,6 +31,8 @@ pub enum Capability {
     SetUid = 7,
     /// Change the bounding set and others' capabilities.
     SetPcap = 8,
+    /// Configure networks.
+    NetAdmin = 12,
     /// Lock memory.
     IpcLock = 14,
     /// Bypass permission checks of System V objects.

@@ -1,0 +1,209 @@
+//! Sockets: socket(2), socket(7), unix(7), and the structures of sendmsg(2) and recvmsg(2).
+
+use bitflags::bitflags;
+use linux_raw_sys::net as raw;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Address families: the first argument of socket(2).
+pub mod family {
+    /// None: disconnects a datagram socket.
+    pub const UNSPEC: u16 = 0;
+    /// unix(7).
+    pub const UNIX: u16 = 1;
+    /// One more than the highest family of Linux.
+    pub const MAX: i32 = 46;
+}
+
+/// Types of sockets: the second argument of socket(2).
+pub mod kind {
+    /// A stream of bytes.
+    pub const STREAM: u32 = 1;
+    /// Messages, each on its own.
+    pub const DATAGRAM: u32 = 2;
+    /// Packets of a lower layer; in the family of unix(7) the same as [`DATAGRAM`].
+    pub const RAW: u32 = 3;
+    /// Messages in order, over a connection.
+    pub const SEQPACKET: u32 = 5;
+    /// One more than the highest type.
+    pub const MAX: u32 = 11;
+    /// The bits that are the type; the others are [`super::SocketFlags`].
+    pub const MASK: u32 = 0xf;
+}
+
+bitflags! {
+    /// Flags of socket(2), socketpair(2) and accept4(2).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SocketFlags: u32 {
+        /// Calls do not wait.
+        const NONBLOCK = linux_raw_sys::general::O_NONBLOCK;
+        /// The descriptor closes on execve(2).
+        const CLOEXEC = linux_raw_sys::general::O_CLOEXEC;
+    }
+}
+
+bitflags! {
+    /// Flags of send(2) and recv(2), and those that recvmsg(2) gives.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct MessageFlags: u32 {
+        /// Out-of-band data.
+        const OOB = raw::MSG_OOB;
+        /// Leave what is received.
+        const PEEK = raw::MSG_PEEK;
+        /// Not over a gateway.
+        const DONTROUTE = raw::MSG_DONTROUTE;
+        /// Control data was cut.
+        const CTRUNC = raw::MSG_CTRUNC;
+        /// The message was cut; as an argument: give its whole length.
+        const TRUNC = raw::MSG_TRUNC;
+        /// Do not wait.
+        const DONTWAIT = raw::MSG_DONTWAIT;
+        /// The end of a record.
+        const EOR = raw::MSG_EOR;
+        /// Wait for all.
+        const WAITALL = raw::MSG_WAITALL;
+        /// The neighbour is known.
+        const CONFIRM = raw::MSG_CONFIRM;
+        /// Receive errors.
+        const ERRQUEUE = raw::MSG_ERRQUEUE;
+        /// No `SIGPIPE`.
+        const NOSIGNAL = raw::MSG_NOSIGNAL;
+        /// More follows.
+        const MORE = raw::MSG_MORE;
+        /// recvmmsg(2): wait for the first message only.
+        const WAITFORONE = 0x10000;
+        /// Received descriptors close on execve(2).
+        const CMSG_CLOEXEC = raw::MSG_CMSG_CLOEXEC;
+    }
+}
+
+/// Levels of options and control messages.
+pub mod level {
+    /// The socket itself.
+    pub const SOCKET: u32 = super::raw::SOL_SOCKET;
+}
+
+/// Options at the level [`level::SOCKET`]: socket(7).
+pub mod option {
+    pub use linux_raw_sys::net::{
+        SO_ACCEPTCONN, SO_BROADCAST, SO_DOMAIN, SO_DONTROUTE, SO_ERROR, SO_KEEPALIVE, SO_LINGER,
+        SO_NO_CHECK, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PRIORITY, SO_PROTOCOL, SO_RCVBUF,
+        SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_REUSEADDR, SO_REUSEPORT,
+        SO_SNDBUF, SO_SNDBUFFORCE, SO_SNDLOWAT, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TYPE,
+    };
+}
+
+/// Control messages at the level [`level::SOCKET`]: unix(7).
+pub mod control {
+    /// Descriptors.
+    pub const RIGHTS: u32 = super::raw::SCM_RIGHTS;
+    /// Who sends.
+    pub const CREDENTIALS: u32 = super::raw::SCM_CREDENTIALS;
+    /// Most descriptors in one message (`SCM_MAX_FD`).
+    pub const MAX_RIGHTS: usize = 253;
+}
+
+/// Requests of ioctl(2) on sockets.
+pub mod request {
+    /// How many bytes are sent and not yet received (`SIOCOUTQ`).
+    pub const OUTQ: u32 = 0x5411;
+}
+
+/// Longest address, in bytes: `struct sockaddr_storage`.
+pub const ADDRESS_MAX: usize = 128;
+
+/// Length of `struct sockaddr_un`, in bytes.
+pub const UNIX_ADDRESS_MAX: usize = 110;
+
+/// Longest queue of connections that listen(2) takes (/proc/sys/net/core/somaxconn).
+pub const SOMAXCONN: u32 = 4096;
+
+/// `struct msghdr`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct MessageHeader {
+    /// Where the address is.
+    pub name: u64,
+    /// Length of that, in bytes.
+    pub name_len: u32,
+    /// Zero.
+    pub padding: u32,
+    /// Where the vector of buffers is.
+    pub vector: u64,
+    /// How many buffers.
+    pub vector_len: u64,
+    /// Where the control messages are.
+    pub control: u64,
+    /// Length of them all, in bytes.
+    pub control_len: u64,
+    /// [`MessageFlags`] of what was received.
+    pub flags: u32,
+    /// Zero.
+    pub padding2: u32,
+}
+
+const _: () = assert!(size_of::<MessageHeader>() == 56);
+
+/// `struct mmsghdr`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct CountedMessage {
+    /// The message.
+    pub header: MessageHeader,
+    /// How many bytes of it were transferred.
+    pub len: u32,
+    /// Zero.
+    pub padding: u32,
+}
+
+const _: () = assert!(size_of::<CountedMessage>() == 64);
+
+/// `struct cmsghdr`: the head of a control message.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct ControlHeader {
+    /// Length of the message with this head, in bytes.
+    pub len: u64,
+    /// Whose message it is: [`level`].
+    pub level: u32,
+    /// What it is: [`control`].
+    pub kind: u32,
+}
+
+const _: () = assert!(size_of::<ControlHeader>() == 16);
+
+/// `struct ucred`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Ucred {
+    /// Number of the process; 0 for none.
+    pub process: u32,
+    /// Its user.
+    pub user: u32,
+    /// Its group.
+    pub group: u32,
+}
+
+const _: () = assert!(size_of::<Ucred>() == 12);
+
+impl Ucred {
+    /// Nobody.
+    pub const NOBODY: Self = Self { process: 0, user: u32::MAX, group: u32::MAX };
+}
+
+/// `struct linger`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Linger {
+    /// Whether close(2) waits.
+    pub is_on: u32,
+    /// For how many seconds.
+    pub seconds: u32,
+}
