@@ -1,6 +1,7 @@
 //! `birgus ltp`, proven without LTP: with a small suite made of a program that speaks LTP's
 //! protocol, one entry for every way that a test can end.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -161,6 +162,93 @@ fn a_time_out_and_a_crash_of_the_kernel_are_told_apart() {
     assert_eq!(entry(&report, "hang01")["verdict"], "CRASH");
     let message = entry(&report, "hang01")["message"].as_str().unwrap();
     assert!(message.contains("panic"), "{message}");
+}
+
+#[test]
+fn a_batch_goes_on_after_an_entry_that_ends_its_machine() {
+    let suite = Suite::new();
+    suite.describe(&[
+        ("pass01", "protocol pass", "good", "PASS", "2"),
+        ("litter01", "protocol litter", "good", "PASS", "1"),
+        ("fail01", "protocol fail", "bad", "PASS", "2"),
+        ("hang01", "protocol hang", "bad", "PASS", "1"),
+        ("killer01", "protocol kill-all", "bad", "PASS", "1"),
+        ("missing01", "protocol_that_is_not_there", "bad", "PASS", "1"),
+        ("pass02", "protocol old-pass", "good", "PASS", "1"),
+        ("signal01", "protocol signal", "bad", "PASS", "1"),
+        ("litter02", "protocol litter", "good", "PASS", "1"),
+    ]);
+    let outcome = suite.run("--jobs 1 --batch 9 --timeout 4");
+    assert_status(&outcome, 0);
+    let report = suite.report();
+    let verdicts = [
+        ("pass01", "PASS", "shared"),
+        ("litter01", "PASS", "shared"),
+        ("fail01", "FAIL", "shared"),
+        ("hang01", "TIMEOUT", "shared"),
+        // What ends the whole batch is looked at alone.
+        ("killer01", "PASS", "own"),
+        ("missing01", "MISSING", "own"),
+        ("pass02", "PASS", "shared"),
+        ("signal01", "BROK", "shared"),
+        ("litter02", "PASS", "shared"),
+    ];
+    for (name, verdict, machine) in verdicts {
+        let entry = entry(&report, name);
+        let found = (&entry["verdict"], &entry["machine"]);
+        assert_eq!(found, (&verdict.into(), &machine.into()), "{name}: {}", entry["message"]);
+    }
+    let page = fs::read_to_string(suite.at("report/report.html")).unwrap();
+    assert_eq!(page.matches("<small>batch</small>").count(), 7);
+    // Where every entry is to have its own machine, verdicts from batches do not stay.
+    assert_status(&suite.run("--resume --filter pass*"), 0);
+    assert_eq!(entry(&suite.report(), "pass01")["machine"], "own");
+}
+
+#[test]
+fn tools_of_the_host_that_a_test_names_are_brought() {
+    let suite = Suite::new();
+    suite.describe(&[("tool01", "protocol tool", "good", "PASS", "1")]);
+    assert_status(&suite.run(""), 0);
+    let report = suite.report();
+    assert_eq!(entry(&report, "tool01")["verdict"], "PASS", "{}", entry(&report, "tool01"));
+}
+
+/// A folder as the open_posix_testsuite is installed: programs that are named after what they
+/// end with.
+#[test]
+fn the_posix_suite_is_judged_by_its_exit_status() {
+    let scratch = Scratch::new().unwrap();
+    let page = scratch.path().join("suite/conformance/interfaces/fork");
+    fs::create_dir_all(&page).unwrap();
+    let program = Program::for_ltp("status").and_then(|program| program.build()).unwrap();
+    for status in ["0", "1", "2", "4", "5"] {
+        fs::copy(&program, page.join(format!("fork_{status}-1.run-test"))).unwrap();
+    }
+    let line = |status: &str| {
+        let path = format!("conformance/interfaces/fork/fork_{status}-1.run-test");
+        format!("fork_{status}-1\t{path}\tfork\tprocesses\tPASS\t0\t0.1\t-\n")
+    };
+    let lines: String = ["0", "1", "2", "4", "5"].map(line).concat();
+    let baseline = scratch.path().join("baseline.tsv");
+    fs::write(&baseline, format!("entry\n{lines}")).unwrap();
+    for more in ["", "--batch 5"] {
+        let report = scratch.path().join(format!("report{}", more.len()));
+        let mut words: Vec<OsString> = vec!["ltp".into(), "--posix".into()];
+        words.extend([scratch.path().join("suite").into(), "--baseline".into()]);
+        words.extend([baseline.clone().into(), "--output".into(), report.clone().into()]);
+        words.extend(more.split_whitespace().map(OsString::from));
+        assert_status(&birgus(words, Given::limit(LIMIT)).unwrap(), 0);
+        let text = fs::read_to_string(report.join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let verdicts = [("0", "PASS"), ("1", "FAIL"), ("2", "BROK"), ("4", "CONF"), ("5", "CONF")];
+        for (status, verdict) in verdicts {
+            let entry = entry(&report, &format!("fork_{status}-1"));
+            assert_eq!(entry["verdict"], verdict, "{more} {status}: {entry}");
+        }
+        assert_eq!(report["total"]["covered"], 1);
+        assert_eq!(entry(&report, "fork_1-1")["message"], "Test fork_1-1.run-test ends with 1");
+    }
 }
 
 #[test]

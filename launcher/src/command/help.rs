@@ -88,12 +88,18 @@ Runs the system call tests of the Linux Test Project, each in a machine of its o
 with Linux, and writes a coverage report.
 
 Usage: birgus ltp --suite DIR [OPTIONS]
+       birgus ltp --posix DIR [OPTIONS]
 
       --suite DIR          Where LTP is installed: DIR/testcases/bin, DIR/runtest/syscalls
+      --posix DIR          Run the open_posix_testsuite, which is built or installed in DIR:
+                           DIR/conformance/*/*/*.run-test
       --output DIR         Where results, outputs and the report go [default: ltp-report]
       --filter WORDS       Only these entries: names, with * for anything, or directories or
                            areas; separated by commas; may be repeated
   -j, --jobs N             Machines at the same time [default: 2]
+      --batch N            Up to N entries in one machine, one after the other: quicker, but
+                           the verdicts are marked, because entries may disturb each other
+                           [default: 1]
       --resume             Go on: keep the results of the same kernel that are there
       --baseline FILE|run  Linux's verdicts: from a file, or by running the tests on this
                            host, in namespaces and without the harmful ones
@@ -105,7 +111,9 @@ Usage: birgus ltp --suite DIR [OPTIONS]
       --engine ENGINE      auto, kvm or qemu [default: auto]
   -h, --help               Print this
 
-A machine gets the entry's program, the programs of the suite that it names, and its data.
+A machine gets the entry's program, the programs of the suite and of this host that it names,
+and its data. Time that a machine waits for a processor of this host does not count as time of
+the test; an entry that ran out of time on a busy host is run once more at the end, alone.
 What is done is kept when Ctrl-C ends the run early.
 
 Exit status: 0 when all entries were run; 1 when --check found that something passes no

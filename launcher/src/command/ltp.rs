@@ -5,6 +5,7 @@ use super::values::{choice, memory, text, timeout, usage, value};
 use crate::Error;
 use crate::escape::escaped_os;
 use crate::ltp;
+use crate::ltp::files::Kind;
 use crate::ltp::options::{Baseline, LtpOptions};
 use lexopt::prelude::*;
 
@@ -26,7 +27,9 @@ pub(super) fn parse(parser: &mut lexopt::Parser) -> Result<Command, Error> {
         take(parser, &name, &mut options)?;
     }
     if options.suite.as_os_str().is_empty() {
-        return Err(Error::Usage("where is the suite? birgus ltp --suite DIR".into()));
+        return Err(Error::Usage(
+            "where is the suite? birgus ltp --suite DIR, or --posix DIR".into(),
+        ));
     }
     if options.check && options.compare.is_none() {
         return Err(Error::Usage("--check wants earlier results: --compare FILE".into()));
@@ -37,13 +40,20 @@ pub(super) fn parse(parser: &mut lexopt::Parser) -> Result<Command, Error> {
 /// Takes one option and its value.
 fn take(parser: &mut lexopt::Parser, name: &str, options: &mut LtpOptions) -> Result<(), Error> {
     match name {
-        "--suite" => options.suite = value(parser)?.into(),
+        "--suite" | "--posix" => {
+            if !options.suite.as_os_str().is_empty() {
+                return Err(Error::Usage("one suite at a time: --suite DIR or --posix DIR".into()));
+            }
+            options.suite = value(parser)?.into();
+            options.kind = if name == "--posix" { Kind::Posix } else { Kind::Ltp };
+        }
         "--output" => options.output = value(parser)?.into(),
         "--filter" => {
             let words = text(name, parser)?;
             options.filters.extend(words.split([',', ' ']).map(str::to_owned));
         }
-        "--jobs" => options.jobs = jobs(parser)?,
+        "--jobs" => options.jobs = number(name, parser, MAX_JOBS)?,
+        "--batch" => options.batch = number(name, parser, MAX_BATCH)?,
         "--resume" => options.resume = true,
         "--baseline" => {
             let word = value(parser)?;
@@ -66,11 +76,14 @@ fn take(parser: &mut lexopt::Parser, name: &str, options: &mut LtpOptions) -> Re
 /// Most machines at the same time.
 const MAX_JOBS: usize = 1024;
 
-fn jobs(parser: &mut lexopt::Parser) -> Result<usize, Error> {
-    let word = text("--jobs", parser)?;
-    word.parse().ok().filter(|jobs| (1..=MAX_JOBS).contains(jobs)).ok_or_else(|| {
+/// Most entries in one machine, whose programs all have to be in it.
+const MAX_BATCH: usize = 200;
+
+fn number(name: &str, parser: &mut lexopt::Parser, most: usize) -> Result<usize, Error> {
+    let word = text(name, parser)?;
+    word.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(|| {
         let word = escaped_os(&word);
-        Error::Usage(format!("--jobs wants a number of machines, not `{word}`"))
+        Error::Usage(format!("{name} wants a number from 1 to {most}, not `{word}`"))
     })
 }
 

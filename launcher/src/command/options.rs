@@ -6,6 +6,7 @@ use super::values::{
 use crate::Error;
 use crate::escape::escaped_os;
 use crate::ltp::options::LtpOptions;
+use crate::ltp::sequence;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub enum Command {
     },
     /// Run the Linux Test Project and write the coverage report.
     Ltp(Box<LtpOptions>),
+    /// Inside a machine: run the entries of a batch.
+    LtpSequence,
     /// Print how to use `birgus`, or one of its commands.
     Help(Topic),
     /// Print the version.
@@ -129,6 +132,8 @@ pub struct RunOptions {
     pub volumes: Vec<Volume>,
     /// A directory of the host that becomes the root.
     pub root: Option<Root>,
+    /// Programs of the host that the program may execute, brought along where they can be.
+    pub companions: Vec<PathBuf>,
     /// How long the program may run.
     pub timeout: Option<Duration>,
     /// Tell more.
@@ -157,6 +162,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
             Some("doctor") => parse_plain(&mut parser, Topic::Doctor),
             Some("syscalls") => parse_plain(&mut parser, Topic::Syscalls),
             Some("ltp") => super::ltp::parse(&mut parser),
+            Some(sequence::COMMAND) => Ok(Command::LtpSequence),
             Some("help") => Ok(Command::Help(Topic::Birgus)),
             _ => Err(Error::Usage(format!(
                 "no such command: {} (to run a program: birgus run PROGRAM)",

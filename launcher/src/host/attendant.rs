@@ -4,7 +4,7 @@ use super::input::{Arrival, Input};
 use super::output::{Origin, Outputs};
 use super::signals::{Policy, Reaction};
 use super::wire::Wire;
-use super::{Ending, Manner, Notice, Streams, Terminal};
+use super::{Ending, Limit, Manner, Notice, Streams, Terminal};
 use crate::engine::Vm;
 use crate::error::reason;
 use crate::escape::escaped;
@@ -13,6 +13,7 @@ use abi::boot::channel::{LogLevel, Stream};
 use rustix::io::Errno;
 use rustix::process::{self, Signal};
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +30,9 @@ const REPORT_BACKLOG: usize = 1 << 20;
 /// How often a job in the background looks whether it is in the foreground.
 const FOREGROUND_CHECK: Duration = Duration::from_millis(300);
 
+/// How often the limit of the run is asked.
+const LIMIT_CHECK: Duration = Duration::from_millis(300);
+
 /// How long the readers of the program's output have after the run was cut short.
 const LAST_WRITES: Duration = Duration::from_secs(1);
 
@@ -43,6 +47,7 @@ pub(super) struct Attendant<'a> {
     verbose: bool,
     trace: Origin,
     deadline: Option<Instant>,
+    limit: Option<Arc<dyn Limit>>,
     policy: Policy,
     /// Read permits of the wire that are held back.
     held_permits: usize,
@@ -85,6 +90,7 @@ impl<'a> Attendant<'a> {
             verbose: manner.verbose,
             trace,
             deadline: manner.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            limit: manner.limit,
             policy: Policy::default(),
             held_permits: 0,
         })
@@ -149,12 +155,14 @@ impl<'a> Attendant<'a> {
     fn next_deadline(&self) -> Option<Instant> {
         // A shell moves a running job to the foreground without a word to it.
         let foreground = self.input.is_in_background().then(|| Instant::now() + FOREGROUND_CHECK);
-        [self.deadline, self.policy.deadline(), foreground].into_iter().flatten().min()
+        let limit = self.limit.is_some().then(|| Instant::now() + LIMIT_CHECK);
+        [self.deadline, self.policy.deadline(), foreground, limit].into_iter().flatten().min()
     }
 
     fn overdue(&self) -> Option<Ending> {
         let now = Instant::now();
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
+        let over = self.limit.as_ref().is_some_and(|limit| limit.is_over());
+        if over || self.deadline.is_some_and(|deadline| now >= deadline) {
             return Some(Ending::TimedOut);
         }
         self.policy.overdue(now).map(Ending::Signal)

@@ -27,8 +27,10 @@ use attendant::Attendant;
 use output::Origin;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the threads tell the one that attends to the virtual machine.
@@ -87,6 +89,13 @@ impl Streams {
     }
 }
 
+/// A limit that is more than a length of time: one that moves while the machine runs, or
+/// that counts what the machine had and not what the clock says.
+pub trait Limit: fmt::Debug + Send + Sync {
+    /// Whether the run has had what it may. Asked a few times a second.
+    fn is_over(&self) -> bool;
+}
+
 /// How to attend to a run.
 #[derive(Debug, Default)]
 pub struct Manner {
@@ -96,6 +105,8 @@ pub struct Manner {
     pub trace: Option<OwnedFd>,
     /// How long the run may take.
     pub timeout: Option<Duration>,
+    /// Another limit, beside that time.
+    pub limit: Option<Arc<dyn Limit>>,
     /// The file for Birgus's own words; `None`: where the program's stderr goes.
     pub report: Option<OwnedFd>,
     /// Signals of this process to pass on.

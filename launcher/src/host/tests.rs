@@ -367,6 +367,25 @@ fn a_guest_that_never_falls_silent_is_ended_in_time() {
     assert!(begin.elapsed() < PATIENCE);
 }
 
+#[derive(Debug)]
+struct Soon(Instant);
+
+impl Limit for Soon {
+    fn is_over(&self) -> bool {
+        self.0.elapsed() > Duration::from_millis(200)
+    }
+}
+
+#[test]
+fn a_limit_ends_a_guest_as_a_time_out_does() {
+    let (streams, _ends) = pipes();
+    let begin = Instant::now();
+    let manner = Manner { limit: Some(Arc::new(Soon(begin))), ..patient() };
+    let run = attend_to(streams, manner, |guest| while guest.hear().is_some() {});
+    assert_eq!(run.join().unwrap(), Ending::TimedOut);
+    assert!(begin.elapsed() < PATIENCE);
+}
+
 /// A pseudo-terminal: the user's end, and the end that programs have.
 fn pseudo_terminal() -> (File, OwnedFd) {
     let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();

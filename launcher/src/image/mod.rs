@@ -138,7 +138,12 @@ fn bring_needs(
         // Most files are no programs.
         let _ = needs.program(&volume.guest);
     }
-    Ok(needs.missing())
+    let missing = needs.missing();
+    for companion in &options.companions {
+        // One that cannot be had here is missing there as well.
+        let _ = needs.program(companion);
+    }
+    Ok(missing)
 }
 
 /// Mounts the user's directories, and brings the user's files.

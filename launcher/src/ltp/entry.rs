@@ -28,6 +28,9 @@ pub struct Entry {
     pub gvisor: Option<Verdict>,
 }
 
+/// The first line of a baseline. More columns may follow.
+const HEAD: &str = "entry\targv\tdirectory\tarea\tlinux\tlinux_tpass\tlinux_seconds\tgvisor";
+
 /// What is known of an entry on Linux.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -98,7 +101,8 @@ fn baseline_entry(line: &str) -> Option<Entry> {
         (None, word) => Reference::Verdict(Verdict::from_name(word)?),
     };
     let argv: Vec<String> = argv.split_whitespace().map(str::to_owned).collect();
-    if name.is_empty() || argv.is_empty() || argv[0].contains('/') {
+    let is_below = |program: &String| !program.split('/').any(|part| matches!(part, "" | ".."));
+    if name.is_empty() || !argv.first().is_some_and(is_below) {
         return None;
     }
     Some(Entry {
@@ -111,6 +115,31 @@ fn baseline_entry(line: &str) -> Option<Entry> {
         linux_seconds: number(seconds)?,
         gvisor: Verdict::from_name(gvisor),
     })
+}
+
+/// Entries as a baseline, which [`read_baseline`] reads.
+#[must_use]
+pub fn baseline_text(entries: &[Entry]) -> String {
+    let mut text = format!("{HEAD}\n");
+    for entry in entries {
+        let (linux, measured) = match &entry.linux {
+            Reference::Verdict(verdict) => (verdict.name().to_owned(), true),
+            Reference::Excluded(reason) => (format!("EXCLUDED({reason})"), false),
+            Reference::Unknown => ("-".to_owned(), false),
+        };
+        let number = |text: String| if measured { text } else { String::new() };
+        text.push_str(&format!(
+            "{}\t{}\t{}\t{}\t{linux}\t{}\t{}\t{}\n",
+            entry.name,
+            entry.argv.join(" "),
+            entry.directory,
+            entry.area,
+            number(entry.linux_tpass.to_string()),
+            number(format!("{:.2}", entry.linux_seconds)),
+            entry.gvisor.map_or("-", Verdict::name),
+        ));
+    }
+    text
 }
 
 /// A number; none where the field is empty.
@@ -174,8 +203,6 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "entry\targv\tdirectory\tarea\tlinux\tlinux_tpass\tlinux_seconds\tgvisor\t-";
-
     #[test]
     fn a_baseline_says_what_linux_and_gvisor_made_of_it() {
         let text = format!(
@@ -188,6 +215,7 @@ mod tests {
         assert_eq!((entries[0].linux_tpass, entries[0].gvisor), (20, Some(Verdict::Fail)));
         assert_eq!(entries[1].excluded(), Some("reboot"));
         assert!(!entries[1].is_scored());
+        assert_eq!(read_baseline("b", &baseline_text(&entries)).unwrap(), entries);
     }
 
     #[test]
@@ -197,9 +225,10 @@ mod tests {
         assert!(refusal(&format!("{HEAD}\n{line}a\tb\n")).contains("b.tsv, line 3"));
         assert!(refusal(&format!("{HEAD}\n{line}{line}")).contains("a is there twice"));
         assert!(refusal(&format!("{HEAD}\n{}", line.replace("\t1\t", "\tx\t"))).contains("line 2"));
-        assert!(
-            refusal(&format!("{HEAD}\n{}", line.replace("a\ta", "a\t../a"))).contains("line 2")
-        );
+        for path in ["../a", "/bin/a", "a/../b"] {
+            let line = line.replace("a\ta", &format!("a\t{path}"));
+            assert!(refusal(&format!("{HEAD}\n{line}")).contains("line 2"), "{path}");
+        }
     }
 
     #[test]

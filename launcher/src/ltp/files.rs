@@ -2,15 +2,17 @@
 //!
 //! The program itself; the programs of the suite's `testcases/bin` that it may execute, which
 //! are those whose names it contains as a whole string or as the end of a path, and theirs;
-//! its directory in `testcases/data`. Around them the users and groups that tests look for.
+//! the [`tools`](super::tools) of the host that they name; its directory in `testcases/data`.
+//! Around them the users and groups that tests look for.
 
+use super::tools::{self, Tools, strings};
 use crate::Error;
 use crate::escape::escaped_os;
 use crate::image::{Body, Node, Source, Tree};
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -27,35 +29,86 @@ const GROUP: &str = "root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\ntty:x:5:\nusers
 /// Largest helper that is brought along, in bytes.
 const LARGEST_HELPER: u64 = 4 << 20;
 
+/// How the names of the other suite's programs end.
+pub const POSIX_TEST: &[u8] = b".run-test";
+
+/// How deep the other suite's programs may lie below its folder.
+const DEEPEST: usize = 4;
+
+/// Which suite it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The Linux Test Project's tests of system calls.
+    #[default]
+    Ltp,
+    /// The conformance tests of its open_posix_testsuite.
+    Posix,
+}
+
 /// An installed suite.
 #[derive(Debug)]
 pub struct Suite {
     root: PathBuf,
-    /// The programs, with their lengths in bytes.
+    kind: Kind,
+    /// The programs by what names them, with their lengths in bytes: LTP's by their names,
+    /// the other suite's by their paths below the root.
     programs: HashMap<Vec<u8>, u64>,
+    tools: Tools,
+}
+
+/// What a machine needs for some programs.
+#[derive(Debug, Default)]
+pub struct Needed {
+    /// The files of the suite, users and groups.
+    pub tree: Tree,
+    /// Programs of the host.
+    pub tools: BTreeSet<PathBuf>,
 }
 
 impl Suite {
     /// Looks at the suite that is installed in `root`.
     ///
     /// # Errors
-    /// It has no `testcases/bin`.
-    pub fn open(root: &Path) -> Result<Self, Error> {
-        let cannot = |error| Error::io(format_args!("--suite {}", escaped_os(root)), &error);
+    /// It has no `testcases/bin`, or no `conformance`.
+    pub fn open(root: &Path, kind: Kind) -> Result<Self, Error> {
+        let cannot = |error| Error::io(escaped_os(root), &error);
         let root = root.canonicalize().map_err(cannot)?;
-        let bin = root.join("testcases/bin");
-        let entries = fs::read_dir(&bin)
-            .map_err(|error| Error::io(format_args!("cannot read {}", escaped_os(&bin)), &error))?;
-        let mut programs = HashMap::new();
-        for entry in entries {
-            let entry = entry.map_err(cannot)?;
-            if let Ok(metadata) = fs::metadata(entry.path())
-                && metadata.is_file()
-            {
-                programs.insert(entry.file_name().as_bytes().to_vec(), metadata.len());
+        let tools = Tools::find(tools::FOLDERS.iter().map(Path::new));
+        let mut suite = Self { root, kind, programs: HashMap::new(), tools };
+        let folder = suite.folder();
+        suite.look(&folder, 0).map_err(|error| {
+            Error::io(format_args!("cannot read {}", escaped_os(&folder)), &error)
+        })?;
+        Ok(suite)
+    }
+
+    /// The folder of its programs.
+    fn folder(&self) -> PathBuf {
+        self.root.join(match self.kind {
+            Kind::Ltp => "testcases/bin",
+            Kind::Posix => "conformance",
+        })
+    }
+
+    /// Takes the programs of a folder.
+    fn look(&mut self, folder: &Path, depth: usize) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let name = match self.kind {
+                Kind::Ltp => path.file_name().map(OsStr::as_bytes),
+                Kind::Posix => {
+                    path.strip_prefix(&self.root).ok().map(|path| path.as_os_str().as_bytes())
+                }
+            };
+            let Some(name) = name else { continue };
+            if metadata.is_file() && (self.kind == Kind::Ltp || name.ends_with(POSIX_TEST)) {
+                self.programs.insert(name.to_vec(), metadata.len());
+            } else if metadata.is_dir() && self.kind == Kind::Posix && depth < DEEPEST {
+                self.look(&path, depth + 1)?;
             }
         }
-        Ok(Self { root, programs })
+        Ok(())
     }
 
     /// Its directory, on the host and in the guest.
@@ -64,10 +117,10 @@ impl Suite {
         &self.root
     }
 
-    /// The directory of its programs.
+    /// Which suite it is.
     #[must_use]
-    pub fn programs(&self) -> PathBuf {
-        self.root.join("testcases/bin")
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Whether it has a program.
@@ -76,28 +129,70 @@ impl Suite {
         self.programs.contains_key(program.as_bytes())
     }
 
-    /// The root file system for one program of the suite.
+    /// The names of its programs, in order.
+    #[must_use]
+    pub fn programs(&self) -> Vec<String> {
+        let name = |name: &Vec<u8>| String::from_utf8(name.clone()).ok();
+        let mut names: Vec<String> = self.programs.keys().filter_map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The path of a program, on the host and in the guest.
+    #[must_use]
+    pub fn path(&self, program: &str) -> PathBuf {
+        self.path_of(program.as_bytes())
+    }
+
+    fn path_of(&self, program: &[u8]) -> PathBuf {
+        let program = OsStr::from_bytes(program);
+        match self.kind {
+            Kind::Ltp => self.folder().join(program),
+            Kind::Posix => self.root.join(program),
+        }
+    }
+
+    /// Where tests look for programs, as `PATH` says it.
+    #[must_use]
+    pub fn search_path(&self) -> OsString {
+        let own = match self.kind {
+            Kind::Ltp => Some(self.folder()),
+            Kind::Posix => None,
+        };
+        let folders = own.into_iter().chain(tools::FOLDERS.iter().map(PathBuf::from));
+        let folders: Vec<OsString> = folders.map(PathBuf::into_os_string).collect();
+        folders.join(OsStr::new(":"))
+    }
+
+    /// What a machine needs for these programs.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn files_for(&self, program: &str) -> io::Result<Tree> {
-        let mut tree = Tree::default();
-        for name in self.closure(program)? {
-            let path = self.programs().join(OsStr::from_bytes(&name));
-            add_file(&mut tree, &path)?;
+    pub fn needed<'a>(&self, programs: impl Iterator<Item = &'a str>) -> io::Result<Needed> {
+        let mut needed = Needed::default();
+        let programs: BTreeSet<&str> = programs.collect();
+        for name in self.closure(&programs, &mut needed.tools)? {
+            add_file(&mut needed.tree, &self.path_of(&name))?;
         }
-        add_directory(&mut tree, &self.root.join("testcases/data").join(program))?;
-        add(&mut tree, Path::new("/etc/passwd"), Node::file(0o644, PASSWD))?;
-        add(&mut tree, Path::new("/etc/group"), Node::file(0o644, GROUP))?;
-        Ok(tree)
+        for program in programs.iter().filter(|_| self.kind == Kind::Ltp) {
+            add_directory(&mut needed.tree, &self.root.join("testcases/data").join(program))?;
+        }
+        add(&mut needed.tree, Path::new("/etc/passwd"), Node::file(0o644, PASSWD))?;
+        add(&mut needed.tree, Path::new("/etc/group"), Node::file(0o644, GROUP))?;
+        Ok(needed)
     }
 
-    /// The program, and every program that is named in one that is brought along.
-    fn closure(&self, program: &str) -> io::Result<BTreeSet<Vec<u8>>> {
-        let mut found = BTreeSet::from([program.as_bytes().to_vec()]);
-        let mut pending = vec![program.as_bytes().to_vec()];
+    /// The programs, and every program that is named in one that is brought along.
+    fn closure(
+        &self,
+        programs: &BTreeSet<&str>,
+        tools: &mut BTreeSet<PathBuf>,
+    ) -> io::Result<BTreeSet<Vec<u8>>> {
+        let mut pending: Vec<Vec<u8>> =
+            programs.iter().map(|program| program.as_bytes().to_vec()).collect();
+        let mut found: BTreeSet<Vec<u8>> = pending.iter().cloned().collect();
         while let Some(name) = pending.pop() {
-            let bytes = fs::read(self.programs().join(OsStr::from_bytes(&name)))?;
+            let bytes = fs::read(self.path_of(&name))?;
             for named in names(&bytes) {
                 if let Some((known, &len)) = self.programs.get_key_value(named)
                     && len <= LARGEST_HELPER
@@ -106,19 +201,36 @@ impl Suite {
                     pending.push(known.clone());
                 }
             }
+            tools.extend(self.tools.named_in(&bytes));
         }
+        self.tools_of_scripts(tools)?;
         Ok(found)
+    }
+
+    /// Adds the programs that scripts among the programs of the host name.
+    fn tools_of_scripts(&self, tools: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+        let mut pending: Vec<PathBuf> = tools.iter().cloned().collect();
+        while let Some(path) = pending.pop() {
+            let mut start = [0; 2];
+            let mut file = fs::File::open(&path)?;
+            if file.read(&mut start)? < start.len() || &start != b"#!" {
+                continue;
+            }
+            for named in self.tools.named_in(&fs::read(&path)?) {
+                if tools.insert(named.clone()) {
+                    pending.push(named);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// The last components of all NUL-terminated strings of a program.
+/// The last components of all strings of a program, which may be the name of another.
 fn names(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|&byte| byte == 0).filter_map(|piece| {
-        // What stands before a string is not always a NUL.
-        let text = piece.iter().rposition(|byte| !(0x20..0x7f).contains(byte));
-        let text = &piece[text.map_or(0, |at| at + 1)..];
-        text.rsplit(|&byte| byte == b'/').next().filter(|name| name.len() > 2)
-    })
+    strings(bytes)
+        .filter_map(|text| text.rsplit(|&byte| byte == b'/').next())
+        .filter(|name| name.len() > 2)
 }
 
 fn add_file(tree: &mut Tree, path: &Path) -> io::Result<()> {
@@ -143,7 +255,8 @@ fn add_directory(tree: &mut Tree, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn add(tree: &mut Tree, path: &Path, node: Node) -> io::Result<()> {
+/// Adds a file to a tree.
+pub(super) fn add(tree: &mut Tree, path: &Path, node: Node) -> io::Result<()> {
     tree.add(path, node).map_err(|error| io::Error::other(error.to_string()))
 }
 
@@ -169,8 +282,8 @@ mod tests {
         fs::write(bin.join("three"), b"").unwrap();
         fs::write(bin.join("four"), b"one\0").unwrap();
         fs::write(root.join("testcases/data/one/file"), b"data").unwrap();
-        let suite = Suite::open(&root).unwrap();
-        let tree = suite.files_for("one").unwrap();
+        let suite = Suite::open(&root, Kind::Ltp).unwrap();
+        let tree = suite.needed(["one"].into_iter()).unwrap().tree;
         let names: Vec<String> = tree
             .nodes()
             .filter(|(_, node)| matches!(node.body, Body::File(_)))

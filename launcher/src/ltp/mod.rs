@@ -2,8 +2,12 @@
 //! own, compared with Linux.
 //!
 //! - [`entry`]: what there is to run, and what Linux and gVisor made of it
-//! - [`files`]: the files that an entry needs
+//! - [`files`]: the files that an entry needs; [`tools`]: programs of the host among them
 //! - [`vm`]: one entry in its machine; [`native`]: one entry on the host
+//! - [`batch`]: several entries in one machine, with [`sequence`] inside it and [`marks`]
+//!   between them
+//! - [`watch`]: when a test has had its time
+//! - [`posix`]: the open_posix_testsuite in place of LTP's own tests
 //! - [`output`]: what a test said; [`verdict`]: what that means
 //! - [`runner`]: many entries; [`progress`]: how far they are; [`results`]: what came of them
 //! - [`score`]: what the results amount to; [`compare`]: what has changed
@@ -12,19 +16,25 @@
 //! The suite is neither part of Birgus nor downloaded by it. `tests/ltp/linux.tsv` has the
 //! verdicts of Linux, as facts.
 
+pub mod batch;
 pub mod compare;
 pub mod entry;
 pub mod files;
+pub mod marks;
 pub mod native;
 pub mod options;
 pub mod output;
+pub mod posix;
 pub mod progress;
 pub mod report;
 pub mod results;
 pub mod runner;
 pub mod score;
+pub mod sequence;
+pub mod tools;
 pub mod verdict;
 pub mod vm;
+pub mod watch;
 
 use crate::Error;
 use crate::command::run::check_engine;
@@ -32,10 +42,11 @@ use crate::escape::escaped_os;
 use crate::kernel;
 use compare::Difference;
 use entry::{Entry, read_baseline, read_suite};
-use files::Suite;
+use files::{Kind, Suite};
 use options::{Baseline, LtpOptions};
 use report::Report;
-use results::ResultsFile;
+use results::{Machine, ResultsFile};
+use runner::{Plan, Record, RunEntries};
 use score::Score;
 use std::fs;
 use std::sync::Arc;
@@ -43,6 +54,14 @@ use std::time::Instant;
 
 /// The verdicts of Linux that come with Birgus.
 const LINUX: &str = include_str!("../../../tests/ltp/linux.tsv");
+
+/// Those for the open_posix_testsuite.
+const LINUX_POSIX: &str = include_str!("../../../tests/ltp/posix-linux.tsv");
+
+/// When an entry has had its time, in the words of the report.
+const LIMIT_RULE: &str = "time that the machine waited for a processor of the host does not; \
+    doing nothing for 20 s and twice Linux's time ends it, too; what ran out of time on a busy \
+    host is run once more, alone";
 
 /// What `birgus ltp` came to.
 #[derive(Debug)]
@@ -61,7 +80,7 @@ pub struct Summary {
 /// or files cannot be written.
 pub fn run(options: &LtpOptions) -> Result<Summary, Error> {
     check_engine(options.engine)?;
-    let suite = Arc::new(Suite::open(&options.suite)?);
+    let suite = Arc::new(Suite::open(&options.suite, options.kind)?);
     let before = options.compare.as_deref().map(compare::read).transpose()?;
     let logs = options.output.join("output");
     fs::create_dir_all(&logs)
@@ -78,22 +97,29 @@ pub fn run(options: &LtpOptions) -> Result<Summary, Error> {
         None => kernel::embedded().to_vec(),
     };
     let id = identity(&image);
-    let (mut file, mut results) = ResultsFile::open(&options.output, &id, options.resume)?;
+    let machine = if options.batch > 1 { Machine::Shared } else { Machine::Own };
+    let (mut file, mut results) = ResultsFile::open(&options.output, &id, machine, options.resume)?;
     let (start, known) = (Instant::now(), results.len());
     let to_run: Vec<&Entry> =
         selected.iter().copied().filter(|entry| entry.excluded().is_none()).collect();
-    let run = {
+    let run: Arc<RunEntries> = {
         let (suite, options) = (suite.clone(), options.clone());
-        Arc::new(move |entry: &Entry| vm::run(&options, &suite, entry))
+        Arc::new(move |entries, ended| batch::run(&options, &suite, entries, ended))
     };
-    let complete = runner::run_all(&to_run, options.jobs, run, &mut file, &mut results, &logs)?;
+    let plan = Plan { jobs: options.jobs, portion: options.batch };
+    let mut record = Record { file: &mut file, results: &mut results, logs: &logs };
+    let complete = runner::run_all(&to_run, plan, &run, &mut record)?;
     let table = kernel::table(&image).unwrap_or_default();
     let score = score::score(&selected, &results, &table);
     let difference = before.map(|before| compare::compare(&selected, &before, &results));
     let seconds = start.elapsed().as_secs_f64();
     let time = format!("{} for {} entries", progress::words(seconds), results.len() - known);
-    let report =
-        Report { score: &score, circumstances: circumstances(options, &id, time), difference };
+    let report = Report {
+        suite: options.kind,
+        score: &score,
+        circumstances: circumstances(options, &id, &score, time),
+        difference,
+    };
     report::write(&report, &options.output)?;
     Ok(summary(options, &score, report.difference.as_ref(), complete))
 }
@@ -105,8 +131,12 @@ fn is_selected(options: &LtpOptions, entry: &Entry) -> bool {
 
 /// The entries with the verdicts of Linux; `None` when finding those out was interrupted.
 fn baseline(options: &LtpOptions, suite: &Arc<Suite>) -> Result<Option<Vec<Entry>>, Error> {
+    let embedded = || match options.kind {
+        Kind::Ltp => read_baseline("the embedded baseline", LINUX),
+        Kind::Posix => read_baseline("the embedded baseline", LINUX_POSIX),
+    };
     match &options.baseline {
-        Baseline::Embedded => read_baseline("the embedded baseline", LINUX).map(Some),
+        Baseline::Embedded => embedded().map(Some),
         Baseline::File(path) => {
             let shown = escaped_os(path).to_string();
             let text = fs::read_to_string(path)
@@ -114,8 +144,11 @@ fn baseline(options: &LtpOptions, suite: &Arc<Suite>) -> Result<Option<Vec<Entry
             read_baseline(&shown, &text).map(Some)
         }
         Baseline::Run => {
-            let known = read_baseline("the embedded baseline", LINUX)?;
-            let mut entries = native::prepare(read_suite(suite.root())?, &known);
+            let all = match options.kind {
+                Kind::Ltp => read_suite(suite.root())?,
+                Kind::Posix => posix::entries(suite),
+            };
+            let mut entries = native::prepare(all, &embedded()?);
             entries.retain(|entry| is_selected(options, entry));
             native::measure(options, suite, entries)
         }
@@ -130,7 +163,12 @@ fn identity(image: &[u8]) -> String {
     format!("{hash:016x}")
 }
 
-fn circumstances(options: &LtpOptions, kernel: &str, time: String) -> Vec<(&'static str, String)> {
+fn circumstances(
+    options: &LtpOptions,
+    kernel: &str,
+    score: &Score<'_>,
+    time: String,
+) -> Vec<(&'static str, String)> {
     let baseline = match &options.baseline {
         Baseline::Embedded => "as it comes with Birgus".to_owned(),
         Baseline::File(path) => escaped_os(path).to_string(),
@@ -141,22 +179,35 @@ fn circumstances(options: &LtpOptions, kernel: &str, time: String) -> Vec<(&'sta
         None => "what LTP's library allows, and 30 s for the machine; more where Linux is slow"
             .to_owned(),
     };
-    vec![
-        ("verdicts", "one machine per entry".to_owned()),
+    let verdicts = match score.total.shared {
+        0 => "one machine per entry".to_owned(),
+        shared => format!(
+            "{shared} of {} from batches of up to {} entries in a machine: not of record",
+            score.total.linux, options.batch
+        ),
+    };
+    let mut all = vec![
+        ("verdicts", verdicts),
         ("kernel", kernel.to_owned()),
         ("machines at a time", options.jobs.to_string()),
         ("memory of each", format!("{} MiB", options.memory / crate::units::MIB)),
         ("limit", limit),
-        ("LTP_TIMEOUT_MUL", format!("{} (the processor is emulated)", vm::TIMEOUT_MULTIPLIER)),
-        ("LTP_RUNTIME_MUL", vm::RUNTIME_MULTIPLIER.to_owned()),
-        ("KCONFIG_SKIP_CHECK", "1 (tests do not ask for the kernel's configuration)".to_owned()),
-        ("baseline", baseline),
-        (
-            "selected",
-            if options.filters.is_empty() { "all".into() } else { options.filters.join(" ") },
-        ),
-        ("this run", time),
-    ]
+        ("what counts for it", LIMIT_RULE.to_owned()),
+    ];
+    if options.kind == Kind::Ltp {
+        let processor = format!("{} (the processor is emulated)", vm::TIMEOUT_MULTIPLIER);
+        let configuration = "1 (tests do not ask for the kernel's configuration)";
+        all.extend([
+            ("LTP_TIMEOUT_MUL", processor),
+            ("LTP_RUNTIME_MUL", vm::RUNTIME_MULTIPLIER.to_owned()),
+            ("KCONFIG_SKIP_CHECK", configuration.to_owned()),
+            ("LTP_DEV_FS_TYPE", "tmpfs (Linux had what each test asks for)".to_owned()),
+        ]);
+    }
+    let selected =
+        if options.filters.is_empty() { "all".into() } else { options.filters.join(" ") };
+    all.extend([("baseline", baseline), ("selected", selected), ("this run", time)]);
+    all
 }
 
 fn summary(
@@ -192,6 +243,8 @@ mod tests {
         let entries = read_baseline("embedded", LINUX).unwrap();
         assert!(entries.iter().filter(|entry| entry.is_scored()).count() > 1000);
         assert!(entries.iter().any(|entry| entry.excluded().is_some()));
+        let posix = read_baseline("embedded", LINUX_POSIX).unwrap();
+        assert!(posix.iter().filter(|entry| entry.is_scored()).count() > 1000);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! A test gets its own mounts, processes, network, host name and IPC, and fresh directories
 //! for temporary files and shared memory. What it could still harm, such as the clock, is never run.
 
-use super::entry::{Entry, Reference};
+use super::entry::{Entry, Reference, baseline_text};
 use super::files::Suite;
 use super::options::LtpOptions;
 use super::output::Counts;
-use super::results::{Outcome, ResultsFile};
-use super::runner;
-use super::verdict::{Verdict, judge_status};
+use super::results::{Machine, Outcome, ResultsFile};
+use super::runner::{self, Plan, Record, RunEntries};
+use super::verdict::{Verdict, judge_end};
 use super::vm::{RUNTIME_MULTIPLIER, Run};
 use crate::Error;
 use crate::escape::escaped_os;
@@ -75,7 +75,8 @@ pub fn prepare(entries: Vec<Entry>, known: &[Entry]) -> Vec<Entry> {
                 entry.linux = Reference::Excluded(reason.clone());
             }
         }
-        let program = &entry.argv[0];
+        // In the other suite the folder has the name of the call.
+        let program = entry.argv[0].rsplit('/').next().unwrap_or_default();
         if let Some((_, reason)) = HARMFUL.iter().find(|(name, _)| program.starts_with(name)) {
             entry.linux = Reference::Excluded((*reason).to_owned());
         }
@@ -97,11 +98,19 @@ pub fn measure(
     let logs = directory.join("output");
     fs::create_dir_all(&logs)
         .map_err(|error| Error::io(format_args!("cannot make {}", escaped_os(&logs)), &error))?;
-    let (mut file, mut results) = ResultsFile::open(&directory, "linux", options.resume)?;
+    let (mut file, mut results) =
+        ResultsFile::open(&directory, "linux", Machine::Own, options.resume)?;
     let to_run: Vec<&Entry> = entries.iter().filter(|entry| entry.excluded().is_none()).collect();
     let shared = suite.clone();
-    let run = Arc::new(move |entry: &Entry| run(&shared, entry));
-    let complete = runner::run_all(&to_run, options.jobs, run, &mut file, &mut results, &logs)?;
+    let run: Arc<RunEntries> = Arc::new(move |entries, ended| {
+        for entry in entries {
+            ended(entry, run(&shared, entry)?);
+        }
+        Ok(())
+    });
+    let plan = Plan { jobs: options.jobs, portion: 1 };
+    let mut record = Record { file: &mut file, results: &mut results, logs: &logs };
+    let complete = runner::run_all(&to_run, plan, &run, &mut record)?;
     for entry in &mut entries {
         if let Some(outcome) = results.get(&entry.name) {
             entry.linux = Reference::Verdict(outcome.verdict);
@@ -109,14 +118,17 @@ pub fn measure(
             entry.linux_seconds = outcome.seconds;
         }
     }
+    // For `--baseline FILE` another time.
+    let path = options.output.join("linux.tsv");
+    fs::write(&path, baseline_text(&entries))
+        .map_err(|error| Error::io(format_args!("cannot write {}", escaped_os(&path)), &error))?;
     Ok(complete.then_some(entries))
 }
 
 fn run(suite: &Suite, entry: &Entry) -> Result<Run, Error> {
     let program = entry.argv.first().map_or("", String::as_str);
     if !suite.has(program) {
-        let message = format!("the suite has no program {program}");
-        return Ok(Run { outcome: Outcome::new(Verdict::Missing, message), output: String::new() });
+        return Ok(Run::missing(program));
     }
     let start = Instant::now();
     let (status, output) = execute(suite, entry)
@@ -124,18 +136,16 @@ fn run(suite: &Suite, entry: &Entry) -> Result<Run, Error> {
     let seconds = start.elapsed().as_secs_f64();
     let (verdict, message) = match status {
         Some(TIMED_OUT) => (Verdict::Timeout, String::new()),
-        Some(status) => judge_status(status, &output),
+        Some(status) => judge_end(suite.kind(), status, &output),
         None => (Verdict::Brok, "ended by a signal".to_owned()),
     };
     let counts = Counts::read(&output);
-    Ok(Run { outcome: Outcome { counts, seconds, ..Outcome::new(verdict, message) }, output })
+    let outcome = Outcome { counts, seconds, ..Outcome::new(verdict, message) };
+    Ok(Run { outcome, output, is_disturbed: false })
 }
 
 /// The exit status and the output of an entry.
 fn execute(suite: &Suite, entry: &Entry) -> io::Result<(Option<i32>, String)> {
-    let programs = suite.programs();
-    let mut path = programs.clone().into_os_string();
-    path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     let (program, arguments) = entry.argv.split_first().map_or(("", &[][..]), |(a, b)| (a, b));
     let visible = |place: &&&str| !suite.root().starts_with(place);
     let temporary = TEMPORARY.iter().find(visible).unwrap_or(&TEMPORARY[0]);
@@ -147,10 +157,10 @@ fn execute(suite: &Suite, entry: &Entry) -> io::Result<(Option<i32>, String)> {
         .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
         .args(["--ipc", "--uts", "--net", "--", "sh", "-c", INSIDE, "sh"])
         .args(["timeout", "--kill-after=5", &LIMIT.as_secs().to_string()])
-        .arg(programs.join(program))
+        .arg(suite.path(program))
         .args(arguments)
         .env_clear()
-        .env("PATH", path)
+        .env("PATH", suite.search_path())
         .env("LTPROOT", suite.root())
         .env("TMPDIR", temporary)
         .env("LTP_RUNTIME_MUL", RUNTIME_MULTIPLIER)

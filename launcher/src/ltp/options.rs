@@ -1,5 +1,6 @@
 //! What `birgus ltp` is asked to do.
 
+use super::files::Kind;
 use crate::command::options::{EngineChoice, MachineKind, RunOptions};
 use crate::units::MIB;
 use std::ffi::OsString;
@@ -11,12 +12,16 @@ use std::time::Duration;
 pub struct LtpOptions {
     /// Where the suite is installed.
     pub suite: PathBuf,
+    /// Which suite that is.
+    pub kind: Kind,
     /// Where the results and the report go.
     pub output: PathBuf,
     /// Which entries; all where there is none.
     pub filters: Vec<String>,
     /// Machines at the same time, at least 1.
     pub jobs: usize,
+    /// Entries in one machine, at least 1.
+    pub batch: usize,
     /// Go on with the results that are there.
     pub resume: bool,
     /// Where Linux's verdicts come from.
@@ -55,9 +60,11 @@ impl Default for LtpOptions {
     fn default() -> Self {
         Self {
             suite: PathBuf::new(),
+            kind: Kind::Ltp,
             output: "ltp-report".into(),
             filters: Vec::new(),
             jobs: 2,
+            batch: 1,
             resume: false,
             baseline: Baseline::Embedded,
             compare: None,
@@ -74,21 +81,12 @@ impl Default for LtpOptions {
 }
 
 impl LtpOptions {
-    /// The options of a run of one program in its machine.
+    /// The options of a run of a program in a machine.
     #[must_use]
-    pub fn for_program(
-        &self,
-        program: OsString,
-        arguments: &[String],
-        environment: Vec<(OsString, Option<OsString>)>,
-        timeout: Duration,
-    ) -> RunOptions {
+    pub fn for_program(&self, program: OsString) -> RunOptions {
         RunOptions {
             program,
-            arguments: arguments.iter().map(OsString::from).collect(),
             memory: Some(self.memory),
-            environment,
-            timeout: Some(timeout),
             engine: self.engine,
             machine: self.machine,
             kernel: self.kernel.clone(),

@@ -115,6 +115,15 @@ pub fn first(output: &str, kind: Kind) -> Option<&str> {
     output.lines().filter_map(result).find(|(found, _)| *found == kind).map(|(_, words)| words)
 }
 
+/// What LTP's library says when a test ran out of time, or slept longer than it was to.
+const OUT_OF_TIME: [&str; 3] = ["Test killed! (timeout?)", "Test timeouted", "slept for too long"];
+
+/// Whether the test's time was the reason of its failure, by its own words.
+#[must_use]
+pub fn is_out_of_time(output: &str) -> bool {
+    OUT_OF_TIME.iter().any(|words| output.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +149,13 @@ mod tests {
         assert_eq!(first(old, Kind::Fail), Some("dup.c:9: no"));
         let cut = NEW.replace("warnings 0\n", "");
         assert_eq!(Counts::read(&cut), expected);
+    }
+
+    #[test]
+    fn tests_say_when_they_ran_out_of_time() {
+        assert!(is_out_of_time("tst_test.c:1950: TBROK: Test killed! (timeout?)\n"));
+        assert!(is_out_of_time("x.c:1: TFAIL: nanosleep() slept for too long\n"));
+        assert!(!is_out_of_time(NEW));
     }
 
     #[test]

@@ -53,6 +53,14 @@ impl Progress {
         }
     }
 
+    /// These entries will be run once more.
+    pub fn again<'a>(&mut self, known: impl Iterator<Item = &'a Outcome>) {
+        for outcome in known {
+            self.done -= 1;
+            self.counts[outcome.verdict as usize] -= 1;
+        }
+    }
+
     /// Shows the line anew on a terminal.
     pub fn tick(&self) {
         if self.terminal {

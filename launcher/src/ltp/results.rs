@@ -23,6 +23,35 @@ pub struct Outcome {
     pub message: String,
     /// The system calls that it wanted and the kernel does not have.
     pub calls: Vec<String>,
+    /// In what machine it ran.
+    pub machine: Machine,
+}
+
+/// In what machine an entry ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    /// In one of its own: the verdict of record.
+    #[default]
+    Own,
+    /// In one with other entries, before or after it.
+    Shared,
+}
+
+impl Machine {
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Shared => "shared",
+        }
+    }
+
+    /// The machine with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Own, Self::Shared].into_iter().find(|machine| machine.name() == name)
+    }
 }
 
 /// Results by the names of their entries.
@@ -32,7 +61,7 @@ pub type Results = BTreeMap<String, Outcome>;
 const MAX_MESSAGE: usize = 300;
 
 const HEAD: &str =
-    "entry\tverdict\ttpass\ttfail\ttbrok\ttwarn\ttconf\tseconds\tkernel\tmessage\tcalls";
+    "entry\tverdict\ttpass\ttfail\ttbrok\ttwarn\ttconf\tseconds\tkernel\tmessage\tcalls\tmachine";
 
 impl Outcome {
     /// An outcome without counts. The message may be foreign text.
@@ -40,7 +69,8 @@ impl Outcome {
     pub fn new(verdict: Verdict, message: impl AsRef<str>) -> Self {
         let message: String =
             escaped(message.as_ref()).to_string().chars().take(MAX_MESSAGE).collect();
-        Self { verdict, counts: Counts::default(), seconds: 0.0, message, calls: Vec::new() }
+        let (counts, calls, machine) = (Counts::default(), Vec::new(), Machine::Own);
+        Self { verdict, counts, seconds: 0.0, message, calls, machine }
     }
 }
 
@@ -53,11 +83,17 @@ pub struct ResultsFile {
 }
 
 impl ResultsFile {
-    /// Opens the file in a directory, with the results of this kernel that are in it.
+    /// Opens the file in a directory, with the results of this kernel that are in it. Those
+    /// of shared machines do not stay where each entry is to have its own.
     ///
     /// # Errors
     /// It cannot be read or written, or has results although none are to be gone on with.
-    pub fn open(directory: &Path, kernel: &str, resume: bool) -> Result<(Self, Results), Error> {
+    pub fn open(
+        directory: &Path,
+        kernel: &str,
+        machine: Machine,
+        resume: bool,
+    ) -> Result<(Self, Results), Error> {
         let path = directory.join("results.tsv");
         let cannot = |error| Error::io(format_args!("cannot write {}", escaped_os(&path)), &error);
         let old = match fs::read_to_string(&path) {
@@ -76,8 +112,11 @@ impl ResultsFile {
             )));
         }
         // A program that was missing may be there by now.
-        let stay = |of: &str, verdict| of == kernel && verdict != Verdict::Missing;
-        let rows = rows.into_iter().filter(|(_, of, outcome)| stay(of, outcome.verdict));
+        let stay = |of: &str, outcome: &Outcome| {
+            let as_wanted = machine == Machine::Shared || outcome.machine == Machine::Own;
+            of == kernel && as_wanted && outcome.verdict != Verdict::Missing
+        };
+        let rows = rows.into_iter().filter(|(_, of, outcome)| stay(of, outcome));
         let results: Results = rows.map(|(name, _, outcome)| (name.to_owned(), outcome)).collect();
         // Written anew, because the last line may be half of one; the old file is there until
         // the new one is complete.
@@ -116,20 +155,39 @@ pub fn parse(text: &str) -> Results {
 fn line(name: &str, kernel: &str, outcome: &Outcome) -> String {
     let Counts { passed, failed, broken, warnings, skipped } = outcome.counts;
     format!(
-        "{name}\t{}\t{passed}\t{failed}\t{broken}\t{warnings}\t{skipped}\t{:.2}\t{kernel}\t{}\t{}\n",
+        "{name}\t{}\t{passed}\t{failed}\t{broken}\t{warnings}\t{skipped}\t{:.2}\t{kernel}\t{}\t{}\t{}\n",
         outcome.verdict.name(),
         outcome.seconds,
         outcome.message,
-        outcome.calls.join(",")
+        outcome.calls.join(","),
+        outcome.machine.name()
     )
 }
 
 fn row(line: &str) -> Option<(&str, &str, Outcome)> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [name, verdict, passed, failed, broken, warnings, skipped, seconds, kernel, message, calls] =
-        fields[..]
+    let [
+        name,
+        verdict,
+        passed,
+        failed,
+        broken,
+        warnings,
+        skipped,
+        seconds,
+        kernel,
+        message,
+        calls,
+        ref machine @ ..,
+    ] = fields[..]
     else {
         return None;
+    };
+    // The first files did not have this column.
+    let machine = match machine {
+        [] => Machine::Own,
+        [machine] => Machine::from_name(machine)?,
+        _ => return None,
     };
     let number = |text: &str| text.parse().ok();
     let counts = Counts {
@@ -144,6 +202,7 @@ fn row(line: &str) -> Option<(&str, &str, Outcome)> {
         counts,
         seconds: seconds.parse().ok()?,
         calls,
+        machine,
         ..Outcome::new(Verdict::from_name(verdict)?, "")
     };
     // What is in the file is escaped already.
@@ -159,6 +218,7 @@ mod tests {
             counts: Counts { passed: 3, skipped: 1, ..Counts::default() },
             seconds: 1.25,
             calls: vec!["bpf".into(), "fork".into()],
+            machine: Machine::Shared,
             ..Outcome::new(Verdict::Fail, "a\tb\n\x1b\\")
         }
     }
@@ -174,12 +234,16 @@ mod tests {
         let text = text(&Results::from([("x01".into(), outcome())]), "k");
         assert_eq!(text.lines().count(), 2);
         assert_eq!(parse(&text), Results::from([("x01".into(), outcome())]));
+        let first = text.replace("\tshared\n", "\n");
+        assert_eq!(parse(&first)["x01"].machine, Machine::Own);
+        assert!(parse(&text.replace("\tshared\n", "\todd\n")).is_empty());
     }
 
     #[test]
     fn results_of_this_kernel_stay_and_half_a_line_is_dropped() {
         let directory = scratch("ltp-resume");
-        let (mut file, found) = ResultsFile::open(&directory, "k1", false).unwrap();
+        let (mut file, found) =
+            ResultsFile::open(&directory, "k1", Machine::Shared, false).unwrap();
         assert!(found.is_empty());
         file.add("a", &outcome()).unwrap();
         file.add("gone", &Outcome::new(Verdict::Missing, "")).unwrap();
@@ -187,14 +251,18 @@ mod tests {
         let path = directory.join("results.tsv");
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 30]).unwrap();
-        let refused = ResultsFile::open(&directory, "k1", false).unwrap_err().to_string();
+        let refused =
+            ResultsFile::open(&directory, "k1", Machine::Shared, false).unwrap_err().to_string();
         assert!(refused.contains("--resume"), "{refused}");
-        let (mut file, found) = ResultsFile::open(&directory, "k1", true).unwrap();
+        let (mut file, found) = ResultsFile::open(&directory, "k1", Machine::Shared, true).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a"]);
         file.add("b", &outcome()).unwrap();
         assert_eq!(parse(&fs::read_to_string(&path).unwrap()).len(), 2);
-        let (_, other) = ResultsFile::open(&directory, "k2", true).unwrap();
+        let (_, other) = ResultsFile::open(&directory, "k2", Machine::Shared, true).unwrap();
         assert!(other.is_empty());
+        fs::write(&path, text(&Results::from([("a".into(), outcome())]), "k1")).unwrap();
+        let (_, own) = ResultsFile::open(&directory, "k1", Machine::Own, true).unwrap();
+        assert!(own.is_empty());
         fs::remove_dir_all(&directory).unwrap();
     }
 }

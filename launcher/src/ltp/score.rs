@@ -5,7 +5,7 @@
 //! does on Linux is not covered, or a missing call would be a free pass.
 
 use super::entry::{Entry, Reference};
-use super::results::{Outcome, Results};
+use super::results::{Machine, Outcome, Results};
 use super::verdict::Verdict;
 use crate::kernel::Row;
 use abi::boot::table::Support;
@@ -50,6 +50,8 @@ pub struct Tally {
     pub open: [usize; 8],
     /// Those that were not run.
     pub not_run: usize,
+    /// Those whose machine had other entries, too.
+    pub shared: usize,
     /// Those that pass on gVisor.
     pub gvisor: usize,
     /// Those of which gVisor's verdict is known.
@@ -167,6 +169,8 @@ impl Tally {
             State::NotRun => self.not_run += 1,
         }
         self.linux += 1;
+        let machine = line.outcome.map(|outcome| outcome.machine);
+        self.shared += usize::from(machine == Some(Machine::Shared));
         self.gvisor_known += usize::from(line.entry.gvisor.is_some());
         self.gvisor += usize::from(line.entry.gvisor == Some(Verdict::Pass));
     }
@@ -180,6 +184,12 @@ impl Tally {
             (_, 0) => Coverage::None,
             _ => Coverage::Partial,
         }
+    }
+
+    /// How many pass on gVisor; nothing where that is not known.
+    #[must_use]
+    pub fn gvisor_words(&self) -> String {
+        if self.gvisor_known > 0 { self.gvisor.to_string() } else { String::new() }
     }
 
     /// The covered part, in percent.

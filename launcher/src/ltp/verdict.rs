@@ -3,7 +3,9 @@
 //! The exit status decides: its bits say FAIL 1, BROK 2, WARN 4, CONF 32. A test that ends
 //! with 0 has to have said that something passed, and nothing that contradicts it.
 
+use super::files;
 use super::output::{Counts, Kind, first};
+use super::posix;
 use crate::host::Ending;
 use abi::boot::channel::ExitStatus;
 
@@ -71,11 +73,20 @@ const BROK: i32 = 2;
 const WARN: i32 = 4;
 const CONF: i32 = 32;
 
+/// Judges a test of a suite by the status that it ended with and what it wrote.
+#[must_use]
+pub fn judge_end(suite: files::Kind, status: i32, output: &str) -> Judged {
+    match suite {
+        files::Kind::Ltp => judge_status(status, output),
+        files::Kind::Posix => posix::judge_status(status, output),
+    }
+}
+
 /// Judges a run by how it ended and what the test (`output`) and Birgus (`own`) said.
 #[must_use]
-pub fn judge(ending: &Ending, output: &str, own: &str) -> Judged {
+pub fn judge(suite: files::Kind, ending: &Ending, output: &str, own: &str) -> Judged {
     match ending {
-        Ending::Exit(ExitStatus::Exited(status)) => judge_status(status & 0xff, output),
+        Ending::Exit(ExitStatus::Exited(status)) => judge_end(suite, status & 0xff, output),
         Ending::Exit(ExitStatus::Killed(signal)) => {
             let said = first(output, Kind::Fail).or(first(output, Kind::Brok));
             let said = said.map(|words| format!(": {words}")).unwrap_or_default();
@@ -139,7 +150,7 @@ mod tests {
     use super::*;
 
     fn exited(status: i32, output: &str) -> Judged {
-        judge(&Ending::Exit(ExitStatus::Exited(status)), output, "")
+        judge(files::Kind::Ltp, &Ending::Exit(ExitStatus::Exited(status)), output, "")
     }
 
     #[test]
@@ -166,12 +177,17 @@ mod tests {
 
     #[test]
     fn ends_of_the_machine_are_told_apart() {
-        let panic = judge(&Ending::Exit(ExitStatus::KernelFailure), "", "x\nkernel panic: y\n");
+        let panic = judge(
+            files::Kind::Ltp,
+            &Ending::Exit(ExitStatus::KernelFailure),
+            "",
+            "x\nkernel panic: y\n",
+        );
         assert_eq!(panic, (Verdict::Crash, "kernel panic: y".into()));
-        assert_eq!(judge(&Ending::Lost("gone".into()), "", "").0, Verdict::Crash);
-        let late = judge(&Ending::TimedOut, "one\ntwo\n\n", "");
+        assert_eq!(judge(files::Kind::Ltp, &Ending::Lost("gone".into()), "", "").0, Verdict::Crash);
+        let late = judge(files::Kind::Ltp, &Ending::TimedOut, "one\ntwo\n\n", "");
         assert_eq!(late, (Verdict::Timeout, "after: two".into()));
-        let killed = judge(&Ending::Exit(ExitStatus::Killed(11)), "", "");
+        let killed = judge(files::Kind::Ltp, &Ending::Exit(ExitStatus::Killed(11)), "", "");
         assert_eq!(killed, (Verdict::Brok, "killed by signal 11".into()));
     }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void say(const char *result, const char *words)
@@ -69,6 +70,33 @@ int main(int argc, char **argv)
         long result = syscall(174, 0, 0, 0, 0);
         say(result < 0 ? "TFAIL" : "TPASS", "create_module: ENOSYS");
         return result < 0;
+    }
+    if (!strcmp(what, "litter")) {
+        // Nothing of it may be there for the next entry.
+        const char *place = getenv("TMPDIR");
+        char name[4096];
+        snprintf(name, sizeof(name), "%s/litter", place ? place : "/tmp");
+        int fresh = access(name, F_OK) != 0 && mkdir(name, 0700) == 0;
+        if (fork() == 0) {
+            setsid();
+            for (;;)
+                pause();
+        }
+        // So that the other one runs.
+        usleep(20000);
+        say(fresh ? "TPASS" : "TFAIL", "the directory is fresh");
+        return !fresh;
+    }
+    if (!strcmp(what, "kill-all")) {
+        kill(-1, SIGTERM);
+        usleep(20000);
+        say("TPASS", "killed all others");
+        return 0;
+    }
+    if (!strcmp(what, "tool")) {
+        int there = access("/usr/bin/tac", X_OK) == 0 && system("echo ok | tac") == 0;
+        say(there ? "TPASS" : "TFAIL", "a shell and its commands are there");
+        return !there;
     }
     if (!strcmp(what, "signal")) {
         raise(SIGSEGV);

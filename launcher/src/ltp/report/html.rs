@@ -6,6 +6,7 @@ use super::Report;
 use super::markdown::CAUSES;
 use super::picture;
 use crate::escape::escaped;
+use crate::ltp::results::Machine;
 use crate::ltp::runner::log_name;
 use crate::ltp::score::{Coverage, Directory, Line, Score, State, Tally, percent};
 
@@ -35,15 +36,16 @@ pub(super) fn page(report: &Report<'_>) -> String {
     [
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>LTP coverage of Birgus</title>\n",
-        &format!("<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>LTP coverage</h1>\n"),
+         <meta name=\"color-scheme\" content=\"light dark\">\n",
+        &format!(
+            "<title>{0}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+            report.title()
+        ),
         &totals(score),
         &difference(report),
         "<section><h2>By area</h2>\n",
         &legend(&score.total),
-        "<div class=\"picture\">",
         &picture::by_area(&score.areas),
-        "</div>\n",
         &areas(score),
         "</section>\n",
         &causes(score),
@@ -82,6 +84,9 @@ fn totals(score: &Score<'_>) -> String {
         count(Coverage::Full),
         format!("{} partial, {} none", count(Coverage::Partial), count(Coverage::None)),
     );
+    if total.shared > 0 {
+        html += &card("", "from batches", total.shared, "no verdicts of record".into());
+    }
     if total.not_run > 0 {
         html += &card("", "not run", total.not_run, "counted as not covered".into());
     }
@@ -129,26 +134,34 @@ fn table(head: &[&str], id: &str, rows: impl Iterator<Item = String>) -> String 
     )
 }
 
+/// The cells of a column about gVisor, where anything is known of it.
+fn gvisor<'a>(total: &Tally, cell: &'a str) -> Option<&'a str> {
+    (total.gvisor_known > 0).then_some(cell)
+}
+
 fn areas(score: &Score<'_>) -> String {
     let rows = score.areas.iter().map(|(name, tally)| {
+        let cell = format!("<td class=\"n\">{}</td>", tally.gvisor_words());
         format!(
             "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{:.1} %</td><td class=\"n\">{}</td></tr>\n",
+             <td class=\"n\">{:.1} %</td>{}</tr>\n",
             safe(name),
             tally.linux,
             tally.covered,
             tally.percent(),
-            tally.gvisor
+            gvisor(&score.total, &cell).unwrap_or_default()
         )
     });
-    table(&["area", "#Linux", "#Birgus", "#covered", "#gVisor"], "", rows)
+    let head = ["area", "#Linux", "#Birgus", "#covered"];
+    let head: Vec<&str> = head.into_iter().chain(gvisor(&score.total, "#gVisor")).collect();
+    table(&head, "", rows)
 }
 
 fn causes(score: &Score<'_>) -> String {
     let rows = score.causes.iter().take(CAUSES).map(|cause| {
         let names: Vec<String> = cause.entries.iter().map(|name| safe(name)).collect();
         format!(
-            "<tr><td class=\"n\">{}</td><td>{}</td><td><details><summary>{}</summary>{}</details>\
+            "<tr><td class=\"n\">{}</td><td class=\"words\">{}</td><td><details><summary>{}</summary>{}</details>\
              </td></tr>\n",
             names.len(),
             safe(&cause.words),
@@ -178,15 +191,14 @@ fn contradictions(score: &Score<'_>) -> String {
 }
 
 fn directories(score: &Score<'_>) -> String {
-    let table = table(
-        &["directory", "area", "coverage", "#covered", "#Linux", "#gVisor", "table"],
-        " class=\"filtered\"",
-        score.directories.iter().map(directory),
-    );
+    let head = ["directory", "area", "coverage", "#covered", "#Linux"].into_iter();
+    let head: Vec<&str> = head.chain(gvisor(&score.total, "#gVisor")).chain(["table"]).collect();
+    let rows = score.directories.iter().map(|found| directory(found, &score.total));
+    let table = table(&head, " class=\"filtered\"", rows);
     format!("<section><h2>Directories</h2>\n{table}</section>\n")
 }
 
-fn directory(found: &Directory) -> String {
+fn directory(found: &Directory, total: &Tally) -> String {
     let level = found.tally.coverage();
     let class = match level {
         Coverage::Full => "covered",
@@ -196,29 +208,32 @@ fn directory(found: &Directory) -> String {
     };
     let support = found.table.as_ref().map_or("", |row| row.support.name());
     let mark = if found.contradiction.is_some() { " ⚠" } else { "" };
+    let cell = format!("<td class=\"n\">{}</td>", found.tally.gvisor_words());
+    let notes = found.table.as_ref().map_or("", |row| &row.note);
+    let notes = found.contradiction.as_deref().unwrap_or(notes);
     format!(
         "<tr><td>{}</td><td>{}</td><td><i class=\"{class}\"></i>{}</td><td class=\"n\">{}</td>\
-         <td class=\"n\">{}</td><td class=\"n\">{}</td><td title=\"{}\">{support}{mark}</td></tr>\n",
+         <td class=\"n\">{}</td>{}<td title=\"{}\">{support}{mark}</td></tr>\n",
         safe(&found.name),
         safe(&found.area),
         level.name(),
         found.tally.covered,
         found.tally.linux,
-        found.tally.gvisor,
-        safe(found.table.as_ref().map_or("", |row| &row.note))
+        gvisor(total, &cell).unwrap_or_default(),
+        safe(notes)
     )
 }
 
 fn entries(score: &Score<'_>) -> String {
-    let table = table(
-        &["entry", "area", "state", "Birgus", "Linux", "gVisor", "#checks", "#seconds", "message"],
-        " class=\"filtered\"",
-        score.lines.iter().map(entry),
-    );
+    let before = ["entry", "area", "state", "Birgus", "Linux"].into_iter();
+    let after = ["#checks", "#seconds", "message"];
+    let head: Vec<&str> = before.chain(gvisor(&score.total, "gVisor")).chain(after).collect();
+    let rows = score.lines.iter().map(|line| entry(line, &score.total));
+    let table = table(&head, " class=\"filtered\"", rows);
     format!("<section><h2>Entries</h2>\n{table}</section>\n")
 }
 
-fn entry(line: &Line<'_>) -> String {
+fn entry(line: &Line<'_>, total: &Tally) -> String {
     let class = match line.state {
         State::Covered => "covered",
         State::Fewer => "fewer",
@@ -232,12 +247,17 @@ fn entry(line: &Line<'_>) -> String {
         },
     };
     let name = safe(&line.entry.name);
+    let cell = format!("<td>{}</td>", line.entry.gvisor.map_or("", |verdict| verdict.name()));
     let (verdict, checks, seconds, message) = match line.outcome {
         Some(outcome) => (
             format!(
-                "<a href=\"output/{}\">{}</a>",
+                "<a href=\"output/{}\">{}</a>{}",
                 log_name(&line.entry.name),
-                outcome.verdict.name()
+                outcome.verdict.name(),
+                match outcome.machine {
+                    Machine::Own => "",
+                    Machine::Shared => " <small>batch</small>",
+                }
             ),
             format!("{}/{}", outcome.counts.passed, line.entry.linux_tpass),
             format!("{:.1}", outcome.seconds),
@@ -247,12 +267,12 @@ fn entry(line: &Line<'_>) -> String {
     };
     format!(
         "<tr><td>{name}</td><td>{}</td><td><i class=\"{class}\"></i>{}</td><td>{verdict}</td>\
-         <td>{}</td><td>{}</td><td class=\"n\">{checks}</td><td class=\"n\">{seconds}</td>\
+         <td>{}</td>{}<td class=\"n\">{checks}</td><td class=\"n\">{seconds}</td>\
          <td class=\"words\">{message}</td></tr>\n",
         safe(&line.entry.area),
         line.state.name(),
         safe(&line.linux()),
-        line.entry.gvisor.map_or("", |verdict| verdict.name())
+        gvisor(total, &cell).unwrap_or_default()
     )
 }
 
@@ -276,6 +296,7 @@ mod tests {
     use super::*;
     use crate::ltp::compare::Difference;
     use crate::ltp::entry::{Entry, read_baseline};
+    use crate::ltp::files::Kind;
     use crate::ltp::results::{Outcome, Results};
     use crate::ltp::score::score;
     use crate::ltp::verdict::Verdict;
@@ -292,6 +313,7 @@ mod tests {
         let score = score(&entries, &results, &[]);
         let difference = Difference { newly_failing: vec![evil.into()], ..Difference::default() };
         let report = Report {
+            suite: Kind::Ltp,
             score: &score,
             circumstances: vec![("suite", evil.into())],
             difference: Some(difference),

@@ -1,7 +1,7 @@
 //! The report for programs.
 
 use super::Report;
-use crate::ltp::results::{Outcome, Results};
+use crate::ltp::results::{Machine, Outcome, Results};
 use crate::ltp::score::{Coverage, Directory, Line, Tally};
 use crate::ltp::verdict::Verdict;
 use serde_json::{Map, Value, json};
@@ -52,6 +52,7 @@ fn tally(tally: &Tally) -> Value {
         "fewer_checks": tally.fewer,
         "open": open,
         "not_run": tally.not_run,
+        "shared": tally.shared,
         "gvisor": tally.gvisor,
         "gvisor_known": tally.gvisor_known,
     })
@@ -87,6 +88,7 @@ fn entry(line: &Line<'_>) -> Value {
         "seconds": outcome.map(|found| found.seconds),
         "message": outcome.map(|found| &found.message),
         "calls": outcome.map(|found| &found.calls),
+        "machine": outcome.map(|found| found.machine.name()),
     })
 }
 
@@ -104,6 +106,8 @@ pub fn read(text: &str) -> Option<Results> {
         let mut outcome = Outcome::new(Verdict::from_name(verdict)?, "");
         let passed = entry.get("tpass").and_then(Value::as_u64).unwrap_or(0);
         outcome.counts.passed = u32::try_from(passed).ok()?;
+        let machine = entry.get("machine").and_then(Value::as_str);
+        outcome.machine = machine.and_then(Machine::from_name).unwrap_or_default();
         results.insert(name, outcome);
     }
     Some(results)

@@ -13,7 +13,7 @@ const EXAMPLES: usize = 5;
 /// The report.
 pub(super) fn text(report: &Report<'_>) -> String {
     let score = report.score;
-    let mut text = String::from("# LTP coverage\n\n");
+    let mut text = format!("# {}\n\n", report.title());
     text.push_str(&totals(&score.total));
     let count =
         |level| score.directories.iter().filter(|found| found.tally.coverage() == level).count();
@@ -32,7 +32,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
             tally.linux,
             tally.covered,
             tally.percent(),
-            tally.gvisor
+            tally.gvisor_words()
         ));
     }
     text.push_str(&causes(&score.causes));
@@ -85,6 +85,12 @@ pub fn totals(total: &Tally) -> String {
     if !rest.is_empty() {
         text.push_str(&format!("The others: {}.\n", rest.join(", ")));
     }
+    if total.shared > 0 {
+        text.push_str(&format!(
+            "The verdicts of {} are from batches: those of record need a machine each.\n",
+            total.shared
+        ));
+    }
     text
 }
 
@@ -135,7 +141,9 @@ mod tests {
         assert!(text.starts_with(
             "Of 4 entries that pass on Linux, Birgus covers 1 (25.0 %), gVisor passes 3 (75.0 %)."
         ));
-        assert!(text.contains("2 FAIL, 1 pass with fewer checks."));
+        assert!(text.contains("2 FAIL, 1 pass with fewer checks.") && !text.contains("batches"));
+        let shared = totals(&Tally { shared: 2, ..total });
+        assert!(shared.contains("The verdicts of 2 are from batches"));
     }
 
     #[test]

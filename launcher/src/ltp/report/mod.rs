@@ -7,6 +7,7 @@ mod markdown;
 mod picture;
 
 use super::compare::Difference;
+use super::files::Kind;
 use super::score::Score;
 use crate::Error;
 use crate::escape::escaped_os;
@@ -19,12 +20,24 @@ pub use markdown::totals;
 /// What a report is about.
 #[derive(Debug)]
 pub struct Report<'a> {
+    /// Which suite was run.
+    pub suite: Kind,
     /// What the results amount to.
     pub score: &'a Score<'a>,
     /// How it was measured: names and values.
     pub circumstances: Vec<(&'static str, String)>,
     /// What has changed since an earlier report.
     pub difference: Option<Difference>,
+}
+
+impl Report<'_> {
+    /// What stands above it.
+    fn title(&self) -> &'static str {
+        match self.suite {
+            Kind::Ltp => "LTP coverage of Birgus",
+            Kind::Posix => "POSIX coverage of Birgus",
+        }
+    }
 }
 
 /// Writes `report.html`, `report.md` and `report.json` into a directory.

@@ -1,21 +1,9 @@
-//! The picture of the report: a bar for each area, as SVG.
+//! The picture of the report: a bar for each area, as long as the area has entries that count.
 
 use super::html::safe;
-use crate::ltp::score::Tally;
+use crate::ltp::score::{Tally, percent};
 use crate::ltp::verdict::Verdict;
 use std::collections::BTreeMap;
-
-/// Height of a row, in the picture's units.
-const ROW: usize = 26;
-
-/// Where the bars begin.
-const LEFT: usize = 130;
-
-/// How long the longest bar is.
-const LENGTH: usize = 500;
-
-/// Width of the picture.
-const WIDTH: usize = 720;
 
 /// What a bar is made of: a class of the style sheet, its name, and how many.
 pub(super) fn parts(tally: &Tally) -> [(&'static str, &'static str, usize); 8] {
@@ -34,40 +22,24 @@ pub(super) fn parts(tally: &Tally) -> [(&'static str, &'static str, usize); 8] {
 
 /// The picture of the coverage by area.
 pub(super) fn by_area(areas: &BTreeMap<String, Tally>) -> String {
-    let most = areas.values().map(|tally| tally.linux).max().unwrap_or(0).max(1);
-    let height = ROW * areas.len() + 4;
-    let mut svg = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"Coverage by area\">\n"
-    );
-    for (index, (name, tally)) in areas.iter().enumerate() {
-        let (top, middle) = (index * ROW + 4, index * ROW + ROW / 2 + 6);
-        svg.push_str(&format!(
-            "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>",
-            LEFT - 10,
-            safe(name)
+    let most = areas.values().map(|tally| tally.linux).max().unwrap_or(0);
+    let mut html = String::from("<div class=\"picture\">\n");
+    for (name, tally) in areas {
+        html.push_str(&format!(
+            "<div>{}</div><div class=\"line\"><div class=\"bar\" style=\"flex-basis:{:.2}%\">",
+            safe(name),
+            percent(tally.linux, most)
         ));
-        let mut before = 0;
         for (class, words, count) in parts(tally).into_iter().filter(|part| part.2 > 0) {
-            let scale = |count: usize| LENGTH as f64 * count as f64 / most as f64;
-            svg.push_str(&format!(
-                "<rect class=\"{class}\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{}\">\
-                 <title>{}: {count} {words}</title></rect>",
-                LEFT as f64 + scale(before),
-                scale(count),
-                ROW - 6,
+            html.push_str(&format!(
+                "<b class=\"{class}\" style=\"flex-grow:{count}\" title=\"{}: {count} {words}\"></b>",
                 safe(name)
             ));
-            before += count;
         }
-        svg.push_str(&format!(
-            "<text x=\"{:.1}\" y=\"{middle}\">{}/{}</text>\n",
-            LEFT as f64 + LENGTH as f64 * before as f64 / most as f64 + 8.0,
-            tally.covered,
-            tally.linux
-        ));
+        html.push_str(&format!("</div><span>{}/{}</span></div>\n", tally.covered, tally.linux));
     }
-    svg.push_str("</svg>\n");
-    svg
+    html.push_str("</div>\n");
+    html
 }
 
 #[cfg(test)]
@@ -77,10 +49,10 @@ mod tests {
     #[test]
     fn every_area_has_a_bar_of_its_parts() {
         let tally = Tally { linux: 3, covered: 1, not_run: 2, ..Tally::default() };
-        let svg = by_area(&BTreeMap::from([("<x>".to_owned(), tally)]));
-        assert_eq!(svg.matches("<rect").count(), 2);
-        assert!(svg.contains("&lt;x&gt;") && !svg.contains("<x>"));
-        assert!(svg.contains("1/3"));
-        assert!(by_area(&BTreeMap::new()).contains("</svg>"));
+        let html = by_area(&BTreeMap::from([("<x>".to_owned(), tally)]));
+        assert_eq!(html.matches("<b ").count(), 2);
+        assert!(html.contains("&lt;x&gt;") && !html.contains("<x>"));
+        assert!(html.contains("1/3") && html.contains("flex-grow:2"));
+        assert!(by_area(&BTreeMap::new()).contains("</div>"));
     }
 }
