@@ -47,6 +47,8 @@ What the program sees:
   -v, --volume HOST:GUEST[:ro]
                               Share a directory of the host, or show a copy of a file (:ro)
       --rootfs DIR[:ro]       Share DIR as the root; PROGRAM is a file in it
+      --no-usr                Hide this machine's /usr, which a dynamically linked program
+                              (or one that such a program executes) sees, read-only
 
 The machine:
   -m, --memory SIZE           Its memory, such as 64M or 1G

@@ -134,6 +134,8 @@ pub struct RunOptions {
     pub root: Option<Root>,
     /// Programs of the host that the program may execute, brought along where they can be.
     pub companions: Vec<PathBuf>,
+    /// The program does not see the host's `/usr`, even if it is dynamically linked.
+    pub hide_usr: bool,
     /// How long the program may run.
     pub timeout: Option<Duration>,
     /// Tell more.
@@ -227,6 +229,7 @@ fn parse_run_option(
         "-w" | "--workdir" => options.working_directory = Some(working_directory(parser)?),
         "-v" | "--volume" => options.volumes.push(volume(&value(parser)?)?),
         "--rootfs" => options.root = Some(root(&value(parser)?)?),
+        "--no-usr" => options.hide_usr = true,
         "--timeout" => options.timeout = Some(timeout(parser)?),
         "--verbose" => options.verbose = true,
         "--trace" => {
@@ -310,6 +313,7 @@ mod tests {
             refusal(&["-v", bad, "p"]);
         }
         refusal(&["--rootfs", "", "p"]);
+        assert!(run(&["--no-usr", "p"]).hide_usr && !run(&["p"]).hide_usr);
     }
 
     #[test]

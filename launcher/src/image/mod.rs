@@ -9,6 +9,7 @@
 //! - [`locale`]: the locale it asks for
 //! - [`defaults`]: what every program finds (`/etc`, `/tmp` …)
 //! - [`unseen`]: what the program might miss
+//! - [`usr`]: the host's `/usr`, for programs that depend on it
 //! - [`config`]: the configuration of the run
 //! - [`archive`]: all of it as a memory file
 //!
@@ -26,6 +27,7 @@ mod program;
 mod shared;
 mod tree;
 mod unseen;
+mod usr;
 
 pub use config::RunConfig;
 pub use shared::Mount;
@@ -96,7 +98,10 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
     share(&mut tree, options)?;
     let environment = environment(options, view);
     let program = program::find(&tree, options, value_of(&environment, "PATH"))?;
-    let missing = bring_needs(&mut tree, options, &environment, &program)?;
+    let Brought { missing, is_dynamic } = bring_needs(&mut tree, options, &environment, &program)?;
+    if is_dynamic {
+        usr::share(&mut tree, options)?;
+    }
     if options.root.is_none() {
         locale::bring_all(&mut tree, &environment);
         defaults::fill(&mut tree);
@@ -122,18 +127,27 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
     Ok(Description { tree, config, missing })
 }
 
+/// What came of bringing what programs need.
+struct Brought {
+    /// What was not found.
+    missing: Option<String>,
+    /// The program, or what executes it, is dynamically linked.
+    is_dynamic: bool,
+}
+
 /// Brings what the program at a path of the guest needs, and what the programs need that were
-/// brought as files; what of it was not found.
+/// brought as files.
 fn bring_needs(
     tree: &mut Tree,
     options: &RunOptions,
     environment: &[(OsString, OsString)],
     program: &Path,
-) -> Result<Option<String>, Error> {
+) -> Result<Brought, Error> {
     let host = if options.root.is_some() { Host::Hidden } else { Host::Shared };
     let directory = options.working_directory.as_deref().unwrap_or(Path::new("/"));
     let mut needs = Needs::new(tree, host, environment, directory);
     program::provide(&mut needs, &options.program, program)?;
+    let is_dynamic = needs.has_dynamic();
     for volume in options.volumes.iter().filter(|volume| volume.host.is_file()) {
         // Most files are no programs.
         let _ = needs.program(&volume.guest);
@@ -143,7 +157,7 @@ fn bring_needs(
         // One that cannot be had here is missing there as well.
         let _ = needs.program(companion);
     }
-    Ok(missing)
+    Ok(Brought { missing, is_dynamic })
 }
 
 /// Mounts the user's directories, and brings the user's files.

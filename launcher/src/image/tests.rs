@@ -223,7 +223,9 @@ const INTERPRETER: &str = "/lib64/ld-linux-x86-64.so.2";
 #[test]
 fn a_dynamic_program_comes_with_its_interpreter_and_libraries() {
     let program = std::env::current_exe().unwrap();
-    let description = describe(Tree::default(), &options(&program), View::default()).unwrap();
+    let mut options = options(&program);
+    options.hide_usr = true;
+    let description = describe(Tree::default(), &options, View::default()).unwrap();
     assert_eq!(description.missing, None);
     let tree = description.tree;
     assert!(tree.find(Path::new(INTERPRETER)).is_some());
@@ -232,6 +234,43 @@ fn a_dynamic_program_comes_with_its_interpreter_and_libraries() {
         let is_it = |path: &[u8]| path.ends_with(name.as_bytes());
         assert!(tree.nodes().any(|(path, _)| is_it(path)), "{library}");
     }
+}
+
+#[test]
+fn a_dynamic_program_sees_usr_unless_the_user_has_other_plans() {
+    let folder = Folder::new("usr");
+    let mounts = |options: &RunOptions| -> Vec<(PathBuf, bool)> {
+        let description = describe(Tree::default(), options, View::default()).unwrap();
+        // What is mounted is not copied as well.
+        let inside = description.tree.nodes().any(|(path, _)| path.starts_with(b"usr/lib/"));
+        let mounts = description.config.mounts;
+        let has_usr = mounts.iter().any(|mount| mount.host == Path::new("/usr"));
+        assert!(!(has_usr && inside));
+        mounts.into_iter().map(|mount| (mount.guest, mount.read_only)).collect()
+    };
+    let volume = |host: &Path, guest: &str| Volume {
+        host: host.into(),
+        guest: guest.into(),
+        read_only: false,
+    };
+    let usr = (PathBuf::from("/usr"), true);
+    let dynamic = std::env::current_exe().unwrap();
+    let script = folder.file("script", &format!("#!{}\n", dynamic.display()), 0o755);
+    let mut options = options(&dynamic);
+    assert_eq!(mounts(&options), std::slice::from_ref(&usr));
+    options.program = script.into();
+    options.volumes = vec![volume(&folder.0, "/data")];
+    assert_eq!(mounts(&options), [("/data".into(), false), usr]);
+    options.volumes = vec![volume(&folder.0, "/usr/local")];
+    assert_eq!(mounts(&options), [("/usr/local".into(), false)]);
+    options.volumes = (0..6).map(|at| volume(&folder.0, &format!("/{at}"))).collect();
+    assert_eq!(mounts(&options).len(), 6);
+    options.volumes.clear();
+    options.hide_usr = true;
+    assert_eq!(mounts(&options), []);
+    options.hide_usr = false;
+    options.program = folder.program("static").into();
+    assert_eq!(mounts(&options), []);
 }
 
 #[test]

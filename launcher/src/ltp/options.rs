@@ -91,6 +91,7 @@ impl LtpOptions {
             machine: self.machine,
             kernel: self.kernel.clone(),
             kernel_arguments: self.kernel_arguments.clone(),
+            hide_usr: true,
             ..RunOptions::default()
         }
     }

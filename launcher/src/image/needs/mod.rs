@@ -75,6 +75,8 @@ pub(super) struct Needs<'a> {
     cache: Option<Cache>,
     /// Programs that have all they need.
     done: HashSet<PathBuf>,
+    /// One of them is dynamically linked.
+    has_dynamic: bool,
     /// Libraries that were not found, each with the program or library that needs it.
     missing: Vec<(Vec<u8>, PathBuf)>,
 }
@@ -87,7 +89,13 @@ impl<'a> Needs<'a> {
         working_directory: &'a Path,
     ) -> Self {
         let (cache, done, missing) = (None, HashSet::new(), Vec::new());
-        Self { tree, host, environment, working_directory, cache, done, missing }
+        let has_dynamic = false;
+        Self { tree, host, environment, working_directory, cache, done, has_dynamic, missing }
+    }
+
+    /// Whether one of the programs so far is dynamically linked.
+    pub(super) fn has_dynamic(&self) -> bool {
+        self.has_dynamic
     }
 
     /// What was not found, in one line.
@@ -160,6 +168,7 @@ impl<'a> Needs<'a> {
             |offset: u64, buffer: &mut [u8]| program.file.read_exact_at(buffer, offset);
         let image = Image::read(program.len, &mut read_at).map_err(refusal_of_elf)?;
         let Some(interpreter) = image.interpreter() else { return Ok(()) };
+        self.has_dynamic = true;
         let path = self.working_directory.join(OsStr::from_bytes(interpreter));
         self.interpreter(&path).map_err(|refusal| refusal.of_interpreter(&path))?;
         let dynamic = Dynamic::read(program.len, &mut read_at).map_err(refusal_of_elf)?;
