@@ -218,6 +218,36 @@ pub struct SigInfo {
 
 const _: () = assert!(size_of::<SigInfo>() == 128);
 
+/// `struct sigevent`: how to tell of an event, sigevent(3type).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SigEvent {
+    /// What the signal carries.
+    pub value: u64,
+    /// Number of the signal.
+    pub signo: i32,
+    /// How to tell: [`sigev`].
+    pub notify: i32,
+    /// Number of the thread, with [`sigev::THREAD_ID`].
+    pub thread: i32,
+    /// Not used.
+    pub padding: [u32; 11],
+}
+
+const _: () = assert!(size_of::<SigEvent>() == 64);
+
+/// Values of `sigev_notify`.
+pub mod sigev {
+    /// By a signal to the process.
+    pub const SIGNAL: i32 = 0;
+    /// Not at all.
+    pub const NONE: i32 = 1;
+    /// By a new thread; the kernel takes it for [`SIGNAL`].
+    pub const THREAD: i32 = 2;
+    /// With [`SIGNAL`]: to one thread.
+    pub const THREAD_ID: i32 = 4;
+}
+
 /// Values of `si_code`.
 pub mod si {
     /// Sent by kill(2).

@@ -106,6 +106,18 @@ pub struct Itimerval {
     pub value: Timeval,
 }
 
+/// `struct itimerspec`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Itimerspec {
+    /// Time between expirations; zero for a single one.
+    pub interval: Timespec,
+    /// Time to the next expiration, or when it is; zero when the timer is not armed.
+    pub value: Timespec,
+}
+
 /// `struct timezone`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -162,6 +174,18 @@ pub mod clock {
 
 /// Flag of clock_nanosleep(2) and others: the time is a moment, not a duration.
 pub const TIMER_ABSTIME: i32 = 1;
+
+/// Flags of timerfd_create(2) and timerfd_settime(2).
+pub mod timerfd {
+    /// Reads do not wait.
+    pub const NONBLOCK: u32 = linux_raw_sys::general::O_NONBLOCK;
+    /// The descriptor closes on execve(2).
+    pub const CLOEXEC: u32 = linux_raw_sys::general::O_CLOEXEC;
+    /// The time is a moment, not a duration.
+    pub const ABSTIME: u32 = 1;
+    /// Reads fail when somebody sets the time of day.
+    pub const CANCEL_ON_SET: u32 = 2;
+}
 
 /// Numbers of interval timers: setitimer(2).
 pub mod itimer {

@@ -310,6 +310,13 @@ pub trait Thread: Send + Sync {
     /// Replaces the thread's address space (execve). Only the thread itself may.
     fn set_space(&self, space: Arc<dyn Space>);
 
+    /// For how long the thread has had a processor.
+    fn cpu_time(&self) -> CpuTime;
+
+    /// Makes the thread pass through [`Task::resume`] once [`CpuTime::total_ns`] is that much,
+    /// before its next application instruction; replaces the earlier request.
+    fn set_cpu_deadline(&self, total_ns: Option<u64>);
+
     /// The FS base: the thread pointer.
     fn fs_base(&self) -> u64;
 
@@ -343,6 +350,33 @@ pub trait Thread: Send + Sync {
     /// machine gives them without asking: pairs of call number and non-negative result. An
     /// empty slice takes all answers back.
     fn publish_answers(&self, answers: &[(u16, u64)]);
+}
+
+/// For how long a thread has had a processor, in nanoseconds. Neither part ever shrinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Altogether.
+    pub total_ns: u64,
+    /// What of that the machine takes for its own and the personality's, the rest being the
+    /// application's. It may be an estimate.
+    pub system_ns: u64,
+}
+
+impl CpuTime {
+    /// What of it is the application's.
+    #[must_use]
+    pub const fn user_ns(self) -> u64 {
+        self.total_ns.saturating_sub(self.system_ns)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            total_ns: self.total_ns.saturating_add(other.total_ns),
+            system_ns: self.system_ns.saturating_add(other.system_ns),
+        }
+    }
 }
 
 /// The state of the processor in which a thread starts.

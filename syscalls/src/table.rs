@@ -214,10 +214,10 @@ pub static TABLE: &[Row] = rows! {
     capget = calls::capability::capget, full;
     capset = calls::capability::capset, partial("capabilities belong to the process");
     getrlimit = calls::limits::getrlimit, full;
-    setrlimit = calls::limits::setrlimit, partial("limits of CPU time and real-time are kept only");
-    prlimit64 = calls::limits::prlimit64, partial("limits of CPU time and real-time are kept only");
+    setrlimit = calls::limits::setrlimit, partial("limits of real-time are kept only");
+    prlimit64 = calls::limits::prlimit64, partial("limits of real-time are kept only");
     getrusage = calls::limits::getrusage,
-        partial("only CPU time, all of it as user time, and peak memory");
+        partial("only CPU time and peak memory");
     getpriority = calls::limits::getpriority, full;
     setpriority = calls::limits::setpriority, partial("the nice value is kept only");
     prctl = calls::prctl::prctl, partial("names, signals, dumpability and capabilities only");
@@ -261,18 +261,26 @@ pub static TABLE: &[Row] = rows! {
     pause = calls::signal::pause, full;
 
     // Time
-    clock_gettime = calls::time::clock_gettime, partial("CPU time is the time a thread did not wait");
-    clock_settime = calls::time::clock_settime, partial("sleepers until a time of day do not notice");
+    clock_gettime = calls::time::clock_gettime, full;
+    clock_settime = calls::time::clock_settime, full;
     clock_getres = calls::time::clock_getres, full;
-    clock_nanosleep = calls::time::clock_nanosleep, partial("no clocks of CPU time");
+    clock_nanosleep = calls::time::clock_nanosleep, full;
     nanosleep = calls::time::nanosleep, full;
     gettimeofday = calls::time::gettimeofday, full;
     settimeofday = calls::time::settimeofday, partial("the time zone is UTC");
     time = calls::time::time, full;
-    times = calls::time::times, partial("all CPU time is user time");
+    times = calls::time::times, full;
     alarm = calls::time::alarm, full;
-    getitimer = calls::time::getitimer, partial("only ITIMER_REAL");
-    setitimer = calls::time::setitimer, partial("only ITIMER_REAL");
+    getitimer = calls::time::getitimer, full;
+    setitimer = calls::time::setitimer, full;
+    timer_create = calls::timer::timer_create, full;
+    timer_settime = calls::timer::timer_settime, full;
+    timer_gettime = calls::timer::timer_gettime, full;
+    timer_getoverrun = calls::timer::timer_getoverrun, full;
+    timer_delete = calls::timer::timer_delete, full;
+    timerfd_create = calls::timer::timerfd_create, full;
+    timerfd_settime = calls::timer::timerfd_settime, full;
+    timerfd_gettime = calls::timer::timerfd_gettime, full;
 
     // Waiting and terminals
     poll = calls::poll::poll, full;

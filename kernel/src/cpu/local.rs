@@ -30,6 +30,8 @@ pub(crate) struct Local {
     /// Whether [`crate::sched::attend`] has something to do: a thread became runnable, or the
     /// current thread must pass through the personality.
     pub attend: bool,
+    /// How many more entries into the kernel go by unmeasured.
+    pub until_sample: u32,
 }
 
 /// Offset of [`Local::kernel_stack`].
@@ -55,6 +57,7 @@ static BOOT: BootLocal = BootLocal(UnsafeCell::new(Local {
     thread: null(),
     extended_state_owner: null(),
     attend: false,
+    until_sample: 0,
 }));
 
 /// Points GS to this processor's data.

@@ -27,11 +27,13 @@ unsafe extern "sysv64" fn application_syscall(frame: *mut Frame) -> u64 {
     // SAFETY: by the caller; nothing else refers to the frame meanwhile.
     let registers = unsafe { &mut (*frame).registers };
     let task = sched::current_task();
+    let sample = sched::begin_sample();
     let flow = if frames::are_critical() {
         task.out_of_memory(registers)
     } else {
         task.syscall(registers)
     };
+    sched::end_sample(sample);
     match flow {
         Flow::Return => {
             if sched::attend(registers) {
@@ -72,7 +74,10 @@ unsafe extern "sysv64" fn application_trap(frame: *mut Frame, vector: u64, error
         let address = if vector == PAGE_FAULT { address } else { 0 };
         Trap { vector: number, error_code, address }
     };
-    match sched::current_task().trap(trap, registers) {
+    let sample = sched::begin_sample();
+    let flow = sched::current_task().trap(trap, registers);
+    sched::end_sample(sample);
+    match flow {
         Flow::Return | Flow::Restore => {
             sched::attend(registers);
         }

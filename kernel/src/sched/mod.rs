@@ -8,6 +8,7 @@
 //!
 //! Lock order: the run queue is taken last, and never across a switch.
 
+mod cpu_clock;
 mod switch;
 mod thread;
 
@@ -30,6 +31,10 @@ use switch::switch_stacks;
 
 /// How long a thread runs while others wait.
 const SLICE_NS: u64 = 10_000_000;
+
+/// Of how many entries into the kernel the time of one is taken, for all: a prime, so that no
+/// loop of calls always shows the same one.
+const SAMPLE_EVERY: u32 = 13;
 
 static QUEUE: Mutex<RunQueue> = Mutex::new(RunQueue {
     runnable: VecDeque::new(),
@@ -71,10 +76,11 @@ impl RunQueue {
         }
     }
 
-    /// Sets the timer for the next event.
-    fn arm_timer(&self) {
+    /// Sets the timer for the next event, while `running` has the processor.
+    fn arm_timer(&self, running: Option<&Thread>, now_ns: u64) {
         let sleeper = self.sleepers.first_key_value().map(|(key, _)| key.0);
-        time::set_timer(sleeper.into_iter().chain(self.slice_end).min());
+        let cpu_deadline = running.and_then(|thread| thread.clock.deadline_at(now_ns));
+        time::set_timer(sleeper.into_iter().chain(self.slice_end).chain(cpu_deadline).min());
     }
 }
 
@@ -184,6 +190,31 @@ fn ask_to_attend() {
     unsafe { (*local::current()).attend = true };
 }
 
+/// The CPU time of the current thread at an entry into the kernel, where this entry is one of
+/// those that are measured.
+#[inline]
+pub(crate) fn begin_sample() -> Option<u64> {
+    // SAFETY: this processor's data, interrupts are off.
+    let until_sample = unsafe { &mut (*local::current()).until_sample };
+    if let Some(left) = until_sample.checked_sub(1) {
+        *until_sample = left;
+        return None;
+    }
+    *until_sample = SAMPLE_EVERY - 1;
+    Some(current_ref().clock.total_ns(time::now_ns()))
+}
+
+/// Ends what [`begin_sample`] began: the time since then counts for this entry and for those
+/// that are not measured.
+#[inline]
+pub(crate) fn end_sample(sample: Option<u64>) {
+    if let Some(began_ns) = sample {
+        let (now, clock) = (time::now_ns(), &current_ref().clock);
+        let took_ns = clock.total_ns(now) - began_ns;
+        clock.add_system(took_ns.saturating_mul(u64::from(SAMPLE_EVERY)), now);
+    }
+}
+
 /// A rescheduling point on the way back to the application: lets others run and gives the
 /// personality its say. Returns whether registers may have changed.
 #[inline]
@@ -211,8 +242,11 @@ fn attend_now(registers: &mut Registers) -> bool {
 }
 
 fn reschedule_if_due() {
-    let mut queue = QUEUE.lock();
     let now = time::now_ns();
+    if current_ref().clock.take_deadline(now) {
+        interrupted();
+    }
+    let mut queue = QUEUE.lock();
     queue.wake_sleepers(now);
     let due = match queue.runnable.front() {
         None => {
@@ -223,7 +257,7 @@ fn reschedule_if_due() {
         Some(_) => now >= *queue.slice_end.get_or_insert(now + SLICE_NS),
     };
     if !due {
-        queue.arm_timer();
+        queue.arm_timer(Some(current_ref()), now);
         return;
     }
     let thread = current();
@@ -235,19 +269,23 @@ fn reschedule_if_due() {
 /// Runs the next runnable thread, idling until there is one. The current thread is parked,
 /// in the queue, or has ended.
 fn run_next() {
+    let mut now = time::now_ns();
+    current_ref().clock.stop(now);
     let next = loop {
         {
             let mut queue = QUEUE.lock();
-            queue.wake_sleepers(time::now_ns());
+            queue.wake_sleepers(now);
             if let Some(next) = queue.runnable.pop_front() {
-                queue.slice_end = (!queue.runnable.is_empty()).then(|| time::now_ns() + SLICE_NS);
-                queue.arm_timer();
+                next.clock.start(now);
+                queue.slice_end = (!queue.runnable.is_empty()).then(|| now + SLICE_NS);
+                queue.arm_timer(Some(&next), now);
                 break next;
             }
-            queue.arm_timer();
+            queue.arm_timer(None, now);
         }
         enable_and_hlt();
         disable();
+        now = time::now_ns();
     };
     if core::ptr::eq(Arc::as_ptr(&next), current_ref()) && QUEUE.lock().ended.is_none() {
         return;

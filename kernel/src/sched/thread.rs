@@ -9,15 +9,19 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use spin::Mutex;
-use syscalls::machine::{self, ExtendedStart, InvalidState, OutOfMemory, Space, Task, ThreadStart};
+use syscalls::machine::{
+    self, CpuTime, ExtendedStart, InvalidState, OutOfMemory, Space, Task, ThreadStart,
+};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::KernelGsBase;
 
+use super::cpu_clock::CpuClock;
 use super::switch::Switched;
 use crate::cpu::entry::{ANSWERS, Frame, NO_ANSWER};
 use crate::cpu::extended_state::ExtendedState;
 use crate::cpu::{local, registers};
 use crate::memory::{paging, space};
+use crate::time;
 
 /// Size of a kernel stack, in bytes.
 const STACK_SIZE: usize = 32 * 1024;
@@ -55,6 +59,8 @@ pub(crate) struct Thread {
     state: AtomicU8,
     /// Whether the thread must pass through [`Task::resume`] before it goes on.
     pub(super) attention: AtomicBool,
+    /// For how long it has run.
+    pub(super) clock: CpuClock,
 }
 
 // SAFETY: cells are touched only by the processor that runs or switches the thread.
@@ -78,6 +84,7 @@ impl Thread {
             answers: None,
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
+            clock: CpuClock::new(),
         })
     }
 
@@ -116,6 +123,7 @@ impl Thread {
             answers: Some(Box::new([const { AtomicU64::new(NO_ANSWER) }; ANSWERS])),
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
+            clock: CpuClock::new(),
         }))
     }
 
@@ -272,6 +280,18 @@ impl machine::Thread for Thread {
         // SAFETY: a root table of an address space; the previous one is dropped afterwards.
         unsafe { paging::activate(root) };
         drop(previous);
+    }
+
+    fn cpu_time(&self) -> CpuTime {
+        self.clock.read(time::now_ns())
+    }
+
+    fn set_cpu_deadline(&self, total_ns: Option<u64>) {
+        self.clock.set_deadline(total_ns);
+        if self.is_current() {
+            // The timer is set on the way back.
+            super::ask_to_attend();
+        }
     }
 
     fn fs_base(&self) -> u64 {

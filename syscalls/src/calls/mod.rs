@@ -36,6 +36,7 @@ pub(crate) mod socket;
 pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod time;
+pub(crate) mod timer;
 pub(crate) mod transfer;
 pub(crate) mod wait;
 pub(crate) mod xattr;

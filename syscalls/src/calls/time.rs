@@ -1,28 +1,32 @@
 //! Clocks, sleep and interval timers.
 
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use abi::Errno;
 use abi::time::{
     Itimerval, NS_PER_SECOND, TICKS_PER_SECOND, TIMER_ABSTIME, Timespec, Timeval, Timezone, Tms,
-    itimer,
+    clock, itimer,
 };
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::machine::CpuTime;
 use crate::named::{ClockNumber, TimerNumber};
 use crate::process::Capability;
-use crate::time::{Clock, Interval};
+use crate::system::System;
+use crate::time::{Again, Clock, CpuClock, Interval, IntervalKind, Owner, Timer, Whose};
 use crate::user::UserPtr;
-use crate::wait::Interruption;
+use crate::wait::{Interruption, WaitQueue};
 
-fn invalid_time() -> Error {
+pub(super) fn invalid_time() -> Error {
     Errno::EINVAL.because("the time is negative or has a second's fraction of a second or more")
 }
 
 /// clock_gettime(2): what time it is.
 ///
 /// # Differences from Linux
-/// The CPU time of a thread is the time it did not wait; the coarse clocks are as fine as the
-/// others.
+/// The coarse clocks are as fine as the others.
 pub(crate) fn clock_gettime(
     cx: &Context<'_>,
     clock: ClockNumber,
@@ -35,15 +39,15 @@ pub(crate) fn clock_gettime(
 /// clock_settime(2): sets the time of day.
 ///
 /// # Differences from Linux
-/// Threads that sleep until a time of day are not woken earlier or later by it.
+/// None.
 pub(crate) fn clock_settime(
     cx: &Context<'_>,
-    clock: ClockNumber,
+    number: ClockNumber,
     from: UserPtr<Timespec>,
 ) -> Result<()> {
-    let clock = Clock::from_number(clock.0, cx)?;
+    let clock = Clock::from_number(number.0, cx)?;
     let ns = from.read(cx)?.to_ns().ok_or_else(invalid_time)?;
-    if clock != Clock::Realtime {
+    if !matches!(clock, Clock::Realtime) || number.0 != clock::REALTIME {
         return Err(Errno::EINVAL.because("the clock cannot be set"));
     }
     set_time_of_day(cx, ns)
@@ -61,6 +65,7 @@ fn set_time_of_day(cx: &Context<'_>, ns: u64) -> Result<()> {
         return Err(Errno::EINVAL.because("the machine would have been booted before 1970"));
     }
     cx.system.machine.set_wall_clock_ns(ns);
+    cx.system.timers.wall_clock_was_set(&*cx.system.machine);
     Ok(())
 }
 
@@ -128,13 +133,16 @@ pub(crate) fn time(cx: &Context<'_>, to: UserPtr<i64>) -> Result<u64> {
 /// times(2): the CPU time of the process and its children, and ticks since boot.
 ///
 /// # Differences from Linux
-/// The time in the kernel counts as time in the application.
+/// How much of the time is the kernel's is an estimate: of the entries into the kernel, one of
+/// 13 is measured.
 pub(crate) fn times(cx: &Context<'_>, to: UserPtr<Tms>) -> Result<u64> {
     let ticks = |ns: u64| ns / (NS_PER_SECOND / TICKS_PER_SECOND);
     if let Some(to) = to.non_null() {
-        let user = ticks(cx.process.cpu_time_ns()).cast_signed();
-        let children_user = ticks(cx.process.children_usage().cpu_ns).cast_signed();
-        to.write(cx, &Tms { user, children_user, ..Tms::default() })?;
+        let parts =
+            |cpu: CpuTime| (ticks(cpu.user_ns()).cast_signed(), ticks(cpu.system_ns).cast_signed());
+        let (user, system) = parts(cx.process.cpu_time());
+        let (children_user, children_system) = parts(cx.process.children_usage().cpu);
+        to.write(cx, &Tms { user, system, children_user, children_system })?;
     }
     Ok(ticks(cx.system.machine.monotonic_ns()))
 }
@@ -149,54 +157,117 @@ pub(crate) fn nanosleep(
     remaining: UserPtr<Timespec>,
 ) -> Result<()> {
     let ns = duration.read(cx)?.to_ns().ok_or_else(invalid_time)?;
-    sleep_until(cx, cx.system.machine.monotonic_ns().saturating_add(ns), remaining)
+    sleep(cx, Clock::Monotonic, ns, remaining)
 }
 
 /// clock_nanosleep(2): waits for a while, or until a moment.
 ///
 /// # Differences from Linux
-/// The clocks of CPU time cannot be waited for; a time of day is not adjusted when somebody
-/// sets the clock meanwhile.
+/// None.
 pub(crate) fn clock_nanosleep(
     cx: &Context<'_>,
-    clock: ClockNumber,
+    number: ClockNumber,
     flags: i32,
     time: UserPtr<Timespec>,
     remaining: UserPtr<Timespec>,
 ) -> Result<()> {
-    let clock = Clock::from_number(clock.0, cx)?;
+    let clock = Clock::for_timer(number.0, cx)?;
     let ns = time.read(cx)?.to_ns().ok_or_else(invalid_time)?;
-    match clock {
-        Clock::Realtime | Clock::Monotonic => {}
-        Clock::ThreadCpu => {
-            return Err(Errno::EINVAL.because("a thread cannot wait for its own CPU time"));
-        }
-        Clock::ProcessCpu => {
-            return Err(Errno::EOPNOTSUPP.because("waiting for CPU time is not possible"));
-        }
+    if number.0 == clock::THREAD_CPUTIME_ID {
+        return Err(Errno::EOPNOTSUPP.because("a thread cannot wait for its own CPU time"));
     }
-    let now_ns = cx.system.machine.monotonic_ns();
+    if let Clock::Cpu(_, CpuClock { whose: Whose::Thread(id), .. }) = clock
+        && id == cx.thread.id()
+    {
+        return Err(Errno::EINVAL.because("a thread cannot wait for its own CPU time"));
+    }
     if flags & TIMER_ABSTIME == 0 {
-        return sleep_until(cx, now_ns.saturating_add(ns), remaining);
+        return sleep(cx, clock, ns, remaining);
     }
-    let deadline_ns = now_ns.saturating_add(ns.saturating_sub(clock.now_ns(cx)));
     // A moment stays the same, so that the call can simply be made again.
-    cx.wait_until::<()>(&[], Some(deadline_ns), Interruption::NoRestart, || Ok(None))?;
-    Ok(())
+    sleep_until(cx, &clock, ns)
 }
 
-/// Waits until a monotonic time; after a signal without a handler it goes on, and after one
-/// with a handler it tells what remains.
-fn sleep_until(cx: &Context<'_>, deadline_ns: u64, remaining: UserPtr<Timespec>) -> Result<()> {
-    let slept = cx.wait_until::<()>(&[], Some(deadline_ns), Interruption::NoRestart, || Ok(None));
-    if slept.is_ok() {
+/// Waits for some time of a clock; see [`sleep_on`].
+fn sleep(cx: &Context<'_>, clock: Clock, ns: u64, remaining: UserPtr<Timespec>) -> Result<()> {
+    // Setting the time of day makes no sleep shorter or longer.
+    let clock = match clock {
+        Clock::Realtime => Clock::Monotonic,
+        clock => clock,
+    };
+    let deadline_ns = clock.now_ns(cx).saturating_add(ns);
+    sleep_on(cx, clock, deadline_ns, remaining)
+}
+
+/// Waits until a moment; after a signal without a handler it goes on, and after one with a
+/// handler it tells what remains.
+fn sleep_on(
+    cx: &Context<'_>,
+    clock: Clock,
+    deadline_ns: u64,
+    remaining: UserPtr<Timespec>,
+) -> Result<()> {
+    if sleep_until(cx, &clock, deadline_ns).is_ok() {
         return Ok(());
     }
     if let Some(to) = remaining.non_null() {
-        let rest_ns = deadline_ns.saturating_sub(cx.system.machine.monotonic_ns());
+        let rest_ns = deadline_ns.saturating_sub(clock.now_ns(cx));
         to.write(cx, &Timespec::from_ns(rest_ns))?;
     }
-    Err(cx.restart_with(move |cx| sleep_until(cx, deadline_ns, remaining).map(Into::into)))
+    Err(cx.restart_with(move |cx| sleep_on(cx, clock, deadline_ns, remaining).map(Into::into)))
+}
+
+/// Waits until `clock` is at `deadline_ns`.
+fn sleep_until(cx: &Context<'_>, clock: &Clock, deadline_ns: u64) -> Result<()> {
+    match clock {
+        Clock::Monotonic => {
+            cx.wait_until::<()>(&[], Some(deadline_ns), Interruption::NoRestart, || Ok(None))?;
+        }
+        // In steps, for the moment comes earlier or later when somebody sets the clock.
+        Clock::Realtime => loop {
+            let left_ns = deadline_ns.saturating_sub(clock.now_ns(cx));
+            if left_ns == 0 {
+                return Ok(());
+            }
+            let machine = &cx.system.machine;
+            let offset_ns = || machine.wall_clock_ns().wrapping_sub(machine.monotonic_ns());
+            let (before, until_ns) = (offset_ns(), machine.monotonic_ns().saturating_add(left_ns));
+            let was_set = || Ok((offset_ns() != before).then_some(()));
+            let queues = [&cx.system.timers.wall_clock_set];
+            cx.wait_until(&queues, Some(until_ns), Interruption::NoRestart, was_set)?;
+        },
+        Clock::Cpu(..) => {
+            let sleeper = Sleeper::new(cx.system);
+            sleeper.timer.set_to(clock.to_wait_on(), deadline_ns, 0);
+            let is_over = || Ok(sleeper.is_over.load(Ordering::SeqCst).then_some(()));
+            cx.wait_until(&[&sleeper.woken], None, Interruption::NoRestart, is_over)?;
+        }
+    }
+    Ok(())
+}
+
+/// Somebody who waits for CPU time.
+struct Sleeper {
+    timer: Arc<Timer>,
+    is_over: AtomicBool,
+    woken: WaitQueue,
+}
+
+impl Sleeper {
+    fn new(system: &Arc<System>) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            timer: Timer::new(system, this.clone(), Again::AtOnce),
+            is_over: AtomicBool::new(false),
+            woken: WaitQueue::new(),
+        })
+    }
+}
+
+impl Owner for Sleeper {
+    fn expired(&self, _: u64) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.woken.wake_all();
+    }
 }
 
 /// alarm(2): `SIGALRM` after some seconds.
@@ -205,7 +276,8 @@ fn sleep_until(cx: &Context<'_>, deadline_ns: u64, remaining: UserPtr<Timespec>)
 /// None.
 pub(crate) fn alarm(cx: &Context<'_>, seconds: u32) -> Result<u64> {
     let value_ns = u64::from(seconds) * NS_PER_SECOND;
-    let old = cx.process.timers.set_real(cx, Interval { value_ns, interval_ns: 0 });
+    let new = Interval { value_ns, interval_ns: 0 };
+    let old = cx.process.timers.set(cx, IntervalKind::Real, new);
     // Rounded to the nearest second, but an armed timer is never told as 0.
     let seconds = (old.value_ns + NS_PER_SECOND / 2) / NS_PER_SECOND;
     Ok(seconds.max(u64::from(old.value_ns != 0)))
@@ -214,21 +286,20 @@ pub(crate) fn alarm(cx: &Context<'_>, seconds: u32) -> Result<u64> {
 /// getitimer(2): how an interval timer stands.
 ///
 /// # Differences from Linux
-/// Only `ITIMER_REAL`.
+/// As setitimer(2).
 pub(crate) fn getitimer(
     cx: &Context<'_>,
     which: TimerNumber,
     to: UserPtr<Itimerval>,
 ) -> Result<()> {
-    check_timer(which)?;
-    let now_ns = cx.system.machine.monotonic_ns();
-    to.write(cx, &to_itimerval(cx.process.timers.real(now_ns)))
+    to.write(cx, &to_itimerval(cx.process.timers.get(interval_kind(which)?)))
 }
 
 /// setitimer(2): arms an interval timer.
 ///
 /// # Differences from Linux
-/// Only `ITIMER_REAL`.
+/// How much of the CPU time `ITIMER_VIRTUAL` does not count, because it is the kernel's, is an
+/// estimate.
 pub(crate) fn setitimer(
     cx: &Context<'_>,
     which: TimerNumber,
@@ -245,25 +316,25 @@ pub(crate) fn setitimer(
         // As on Linux, which keeps this for old programs.
         None => Interval::default(),
     };
-    check_timer(which)?;
-    let stood = cx.process.timers.set_real(cx, new);
+    let stood = cx.process.timers.set(cx, interval_kind(which)?, new);
     old.non_null().map_or(Ok(()), |old| old.write(cx, &to_itimerval(stood)))
 }
 
-fn check_timer(which: TimerNumber) -> Result<()> {
+fn interval_kind(which: TimerNumber) -> Result<IntervalKind> {
     match which.0 {
-        itimer::REAL => Ok(()),
-        itimer::VIRTUAL | itimer::PROF => {
-            Err(Errno::EINVAL.because("timers of CPU time are not implemented"))
-        }
+        itimer::REAL => Ok(IntervalKind::Real),
+        itimer::VIRTUAL => Ok(IntervalKind::Virtual),
+        itimer::PROF => Ok(IntervalKind::Profiling),
         _ => Err(Errno::EINVAL.because("no such timer")),
     }
 }
 
 fn to_itimerval(interval: Interval) -> Itimerval {
+    // What has less left than can be told is armed all the same.
+    let value_ns = if interval.value_ns == 0 { 0 } else { interval.value_ns.max(1000) };
     Itimerval {
         interval: Timeval::from_ns(interval.interval_ns),
-        value: Timeval::from_ns(interval.value_ns),
+        value: Timeval::from_ns(value_ns),
     }
 }
 
@@ -352,7 +423,6 @@ mod tests {
         assert_eq!(kit.machine_time() - before, 3_000_000_000);
         assert_eq!(kit.call("getitimer", [0, old, 0, 0, 0, 0]), Ok(0));
         assert_eq!(kit.get_value::<Itimerval>(old).interval, second);
-        assert_eq!(kit.call("setitimer", [1, new, 0, 0, 0, 0]), Err(Errno::EINVAL));
         assert_eq!(kit.call("setitimer", [3, new, 0, 0, 0, 0]), Err(Errno::EINVAL));
     }
 }

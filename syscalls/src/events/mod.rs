@@ -2,9 +2,12 @@
 //!
 //! - [`Epoll`]: many files at once, epoll(7)
 //! - [`Counter`]: a number to wait for, eventfd(2)
+//! - [`TimerFile`]: a timer to wait for, timerfd_create(2)
 
 pub(crate) mod counter;
 pub(crate) mod epoll;
+mod timer;
 
 pub(crate) use counter::Counter;
 pub(crate) use epoll::Epoll;
+pub(crate) use timer::TimerFile;

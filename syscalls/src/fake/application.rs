@@ -125,6 +125,13 @@ impl Application {
         }
     }
 
+    /// Computes for some time.
+    pub fn compute(&mut self, by_ns: u64) {
+        let here = self.enter();
+        self.thread.compute(by_ns);
+        self.after_interruption(here);
+    }
+
     /// Causes a trap, then goes on as its handling says.
     pub fn trap(&mut self, trap: Trap) {
         let here = self.enter();

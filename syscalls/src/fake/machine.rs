@@ -133,6 +133,11 @@ impl FakeMachine {
         self.scheduler.advance(by_ns);
     }
 
+    /// Lets the thread that runs compute for some time.
+    pub fn compute(&self, by_ns: u64) {
+        self.scheduler.current().compute(by_ns);
+    }
+
     /// Lets `program` be the code at `address`: what a thread runs that starts or goes on
     /// there.
     pub fn set_program(

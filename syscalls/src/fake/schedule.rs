@@ -270,6 +270,12 @@ impl Scheduler {
         }
     }
 
+    /// Lets time pass for the thread that runs.
+    pub(super) fn pass(&self, by_ns: u64) {
+        self.state().now_ns += by_ns;
+        self.deliver_what_is_due();
+    }
+
     /// Lets the other threads run until all have ended or the machine is off.
     pub(super) fn run(&self) -> Option<ExitStatus> {
         loop {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{ExtendedStart, InvalidState, Space, Thread, ThreadStart};
+use crate::machine::{CpuTime, ExtendedStart, InvalidState, Space, Thread, ThreadStart};
 
 use super::machine::PROCESSOR;
 use super::schedule::{SERVICE, Scheduler};
@@ -21,6 +21,8 @@ pub(super) struct FakeThread {
     extended_state: Mutex<Vec<u8>>,
     answers: Mutex<Vec<(u16, u64)>>,
     interrupted: AtomicBool,
+    ran_ns: AtomicU64,
+    cpu_deadline_ns: AtomicU64,
 }
 
 impl FakeThread {
@@ -48,6 +50,8 @@ impl FakeThread {
             extended_state: Mutex::new(initial_extended_state()),
             answers: Mutex::new(Vec::new()),
             interrupted: AtomicBool::new(false),
+            ran_ns: AtomicU64::new(0),
+            cpu_deadline_ns: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -57,6 +61,18 @@ impl FakeThread {
 
     pub(super) fn take_interruption(&self) -> bool {
         self.interrupted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets virtual time pass that the thread, which runs, computes.
+    pub(super) fn compute(&self, by_ns: u64) {
+        if let Some(scheduler) = self.scheduler.upgrade() {
+            let ran_ns = self.ran_ns.fetch_add(by_ns, Ordering::Relaxed) + by_ns;
+            if ran_ns >= self.cpu_deadline_ns.load(Ordering::Relaxed) {
+                self.cpu_deadline_ns.store(u64::MAX, Ordering::Relaxed);
+                self.interrupt();
+            }
+            scheduler.pass(by_ns);
+        }
     }
 
     pub(super) fn answer(&self, number: u16) -> Option<u64> {
@@ -89,6 +105,14 @@ impl Thread for FakeThread {
         if self.id > SERVICE {
             *lock(&self.space) = Some(space);
         }
+    }
+
+    fn cpu_time(&self) -> CpuTime {
+        CpuTime { total_ns: self.ran_ns.load(Ordering::Relaxed), system_ns: 0 }
+    }
+
+    fn set_cpu_deadline(&self, total_ns: Option<u64>) {
+        self.cpu_deadline_ns.store(total_ns.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn fs_base(&self) -> u64 {

@@ -8,7 +8,7 @@ use bitflags::bitflags;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
-use crate::events::Epoll;
+use crate::events::{Epoll, TimerFile};
 use crate::io::{Sink, Source};
 use crate::net::Socket;
 use crate::wait::WaitQueue;
@@ -239,6 +239,11 @@ pub trait File: Send + Sync {
     /// What poll finds of it on behalf of this caller; `None` where that is the same for all.
     fn seen_by(&self, cx: &Context<'_>) -> Option<Arc<dyn File>> {
         let _ = cx;
+        None
+    }
+
+    /// The timer that it is.
+    fn timer(&self) -> Option<&TimerFile> {
         None
     }
 

@@ -49,6 +49,8 @@ pub enum Capability {
     SysTime = 25,
     /// Create device files.
     Mknod = 27,
+    /// Wake a suspended system.
+    WakeAlarm = 35,
 }
 
 /// A set of capabilities, bit by number.

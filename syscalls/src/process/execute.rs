@@ -75,6 +75,7 @@ impl Process {
             && new.users.effective == old.users.effective
             && new.groups.effective == old.groups.effective;
         self.set_credentials(new);
+        self.posix_timers.clear();
         self.signals.reset_handlers();
         self.set_exit_signal(Some(Signal::SIGCHLD));
         self.set_executed();

@@ -52,7 +52,8 @@ impl Thread {
     /// Gives back what the process has: all that is left is what its parent may ask for.
     fn release(&self, process: &Process) {
         let system = self.system();
-        process.timers.disarm_all(system);
+        process.timers.disarm_all();
+        process.posix_timers.clear();
         // The last descriptor of a file may have something to do, also for the host.
         for open in process.files.leave() {
             // Nobody is left to be told of an error.

@@ -2,12 +2,12 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 use abi::Errno;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::machine::CpuTime;
 use crate::wait::Interruption;
 
 use super::{Attention, Process, Thread};
@@ -48,7 +48,10 @@ impl Process {
 
     /// Removes a thread that ends; returns whether it was the last one.
     pub(super) fn remove_thread(&self, thread: &Thread) -> bool {
-        self.ended_cpu_ns.fetch_add(thread.cpu_time_ns(), Ordering::Relaxed);
+        {
+            let mut ended = self.ended_cpu.lock();
+            *ended = ended.with(thread.cpu_time());
+        }
         let is_last = {
             let mut group = self.group_of_threads.lock();
             group.members.retain(|other| !core::ptr::eq(other.as_ptr(), thread));
@@ -58,11 +61,11 @@ impl Process {
         is_last
     }
 
-    /// For how long its threads have computed, in nanoseconds.
+    /// For how long its threads have had a processor.
     #[must_use]
-    pub fn cpu_time_ns(&self) -> u64 {
-        let living: u64 = self.threads().iter().map(|thread| thread.cpu_time_ns()).sum();
-        living.saturating_add(self.ended_cpu_ns.load(Ordering::Relaxed))
+    pub fn cpu_time(&self) -> CpuTime {
+        let ended = *self.ended_cpu.lock();
+        self.threads().iter().fold(ended, |sum, thread| sum.with(thread.cpu_time()))
     }
 }
 

@@ -70,6 +70,14 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Raises the limit that holds, up to the maximum, without asking anybody.
+    pub(crate) fn raise_current(&self, resource: Resource, current: u64) {
+        let limit = &mut self.limits.lock()[resource as usize];
+        limit.current = current.min(limit.maximum);
+    }
+}
+
 impl Clone for Limits {
     fn clone(&self) -> Self {
         Self { limits: Mutex::new(*self.limits.lock()) }

@@ -9,10 +9,10 @@ use spin::{Mutex, Once};
 
 use crate::error::Result;
 use crate::fs::{FdTable, FsContext};
-use crate::machine::ExitStatus;
+use crate::machine::{CpuTime, ExitStatus};
 use crate::mm::AddressSpace;
 use crate::signal::ProcessSignals;
-use crate::time::IntervalTimers;
+use crate::time::{CpuTimers, IntervalTimers, PosixTimers};
 use crate::wait::WaitQueue;
 
 use super::group::ThreadGroup;
@@ -78,6 +78,10 @@ pub struct Process {
     pub signals: ProcessSignals,
     /// Its interval timers.
     pub(crate) timers: IntervalTimers,
+    /// Its timers of timer_create(2).
+    pub(crate) posix_timers: PosixTimers,
+    /// What waits for its CPU time.
+    pub(crate) cpu_timers: CpuTimers,
     /// How it ends, from the moment when that is clear.
     pub(super) exit: Mutex<Option<ExitStatus>>,
     /// How it has ended; then it only waits to be told of.
@@ -96,8 +100,8 @@ pub struct Process {
     pub(crate) properties: Mutex<Properties>,
     /// The nice value, -20 to 19.
     nice: AtomicI32,
-    /// CPU time in nanoseconds of threads that have ended.
-    pub(super) ended_cpu_ns: AtomicU64,
+    /// CPU time of threads that have ended.
+    pub(super) ended_cpu: Mutex<CpuTime>,
     /// Most pages that were resident in an address space it no longer has.
     peak_pages: AtomicU64,
     /// What the children used that were waited for, and theirs.
@@ -125,6 +129,8 @@ impl Process {
             threads_changed: WaitQueue::new(),
             signals: ProcessSignals::default(),
             timers: IntervalTimers::default(),
+            posix_timers: PosixTimers::default(),
+            cpu_timers: CpuTimers::default(),
             exit: Mutex::new(None),
             ended: Once::new(),
             exit_signal: Mutex::new(Some(Signal::SIGCHLD)),
@@ -134,7 +140,7 @@ impl Process {
             barriers: AtomicU32::new(0),
             properties: Mutex::new(Properties::default()),
             nice: AtomicI32::new(0),
-            ended_cpu_ns: AtomicU64::new(0),
+            ended_cpu: Mutex::default(),
             peak_pages: AtomicU64::new(0),
             children_usage: Mutex::new(Usage::default()),
         }
@@ -303,7 +309,7 @@ impl Process {
     pub(crate) fn usage(&self) -> Usage {
         let peak_pages = self.memory().usage().resident_peak;
         Usage {
-            cpu_ns: self.cpu_time_ns(),
+            cpu: self.cpu_time(),
             peak_pages: peak_pages.max(self.peak_pages.load(Ordering::Relaxed)),
         }
     }

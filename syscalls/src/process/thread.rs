@@ -10,7 +10,7 @@ use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Outcome, Result};
-use crate::machine::{self, Flow, Registers, ThreadStart, Trap};
+use crate::machine::{self, CpuTime, Flow, Registers, ThreadStart, Trap};
 use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
 use crate::process::rseq::Rseq;
@@ -51,8 +51,6 @@ pub struct Thread {
     scheduling: Mutex<Scheduling>,
     /// When it was made, monotonic.
     start_ns: u64,
-    /// For how long it has waited.
-    waited_ns: AtomicU64,
     /// Whether it waits now.
     is_waiting: AtomicBool,
 }
@@ -92,7 +90,6 @@ impl Thread {
             exit_status: AtomicI32::new(0),
             scheduling: Mutex::default(),
             start_ns,
-            waited_ns: AtomicU64::new(0),
             is_waiting: AtomicBool::new(false),
         });
         if thread.system.is_traced() {
@@ -120,6 +117,7 @@ impl Thread {
             let machine = self.system.machine.start_thread(this, space, start)?;
             self.attach(machine);
             self.publish_answers();
+            self.process.tell_cpu_deadlines();
             // What was sent to it before could not tell the machine.
             if self.attention.is_needed() {
                 self.interrupt();
@@ -235,12 +233,17 @@ impl Thread {
         self.attention.has(Attention::SIGNAL | Attention::EXIT | Attention::STOP)
     }
 
-    /// For how long it has computed, in nanoseconds: the time since it was made during which
-    /// it did not wait.
+    /// For how long it has had a processor, until it ended.
     #[must_use]
-    pub fn cpu_time_ns(&self) -> u64 {
-        let age = self.system.machine.monotonic_ns().saturating_sub(self.start_ns);
-        age.saturating_sub(self.waited_ns.load(Ordering::Relaxed))
+    pub fn cpu_time(&self) -> CpuTime {
+        self.machine_if_known().map_or(CpuTime::default(), |machine| machine.cpu_time())
+    }
+
+    /// Makes the thread look at what waits for CPU time once it has had that much of it.
+    pub(crate) fn set_cpu_deadline(&self, total_ns: Option<u64>) {
+        if let Some(machine) = self.machine_if_known() {
+            machine.set_cpu_deadline(total_ns);
+        }
     }
 
     /// How it has asked to be scheduled.
@@ -319,12 +322,9 @@ impl Thread {
 
     /// Waits for [`Thread::unpark`]; see [`machine::Thread::park`].
     pub(crate) fn park(&self, deadline_ns: Option<u64>) {
-        let machine = &self.system.machine;
-        let from = machine.monotonic_ns();
         self.is_waiting.store(true, Ordering::Relaxed);
         self.machine().park(deadline_ns);
         self.is_waiting.store(false, Ordering::Relaxed);
-        self.waited_ns.fetch_add(machine.monotonic_ns().saturating_sub(from), Ordering::Relaxed);
     }
 
     /// Ends the thread's wait; see [`machine::Thread::unpark`].
@@ -381,6 +381,7 @@ impl machine::Task for Thread {
     }
 
     fn resume(&self, registers: &mut Registers) -> Flow {
+        self.process.run_cpu_timers();
         // Another thread may have run meanwhile.
         if self.leave_critical_section(registers).is_err() {
             self.force_segv(true);

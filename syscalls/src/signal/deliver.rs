@@ -95,11 +95,15 @@ impl Thread {
     fn next_delivery(&self) -> Option<Delivery> {
         let mut shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
-        let delivery = choose(&mut shared, &mut own);
+        let mut delivery = choose(&mut shared, &mut own);
         self.refresh(&shared, &own);
         if delivery.as_ref().is_some_and(|one| one.disposition == Disposition::Stop) {
             // With the lock held: a continuation that comes later undoes it.
             shared.job = Job::Stopping;
+        }
+        drop((own, shared));
+        if let Some(delivery) = &mut delivery {
+            self.process().posix_timers.deliver(&mut delivery.info);
         }
         delivery
     }

@@ -29,8 +29,16 @@ pub fn user(signal: Signal, code: i32, pid: u32, uid: u32) -> SigInfo {
 pub(crate) fn child(signal: Signal, child: &Process, report: Report) -> SigInfo {
     let (code, status) = report.code_and_status();
     let sender = u64::from(child.id()) | u64::from(child.credentials().users.real) << 32;
-    let ticks = child.cpu_time_ns() / (NS_PER_SECOND / TICKS_PER_SECOND);
-    new(signal, code, &[sender, u64::from(status.cast_unsigned()), ticks])
+    let ticks = |ns| ns / (NS_PER_SECOND / TICKS_PER_SECOND);
+    let cpu = child.cpu_time();
+    let (user, system) = (ticks(cpu.user_ns()), ticks(cpu.system_ns));
+    new(signal, code, &[sender, u64::from(status.cast_unsigned()), user, system])
+}
+
+/// From timer `timer` of timer_create(2), with what the application gave along.
+#[must_use]
+pub(crate) fn timer(signal: Signal, timer: i32, value: u64) -> SigInfo {
+    new(signal, si::TIMER, &[u64::from(timer.cast_unsigned()), value])
 }
 
 /// From the program's own access to `address`.

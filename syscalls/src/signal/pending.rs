@@ -24,7 +24,7 @@ impl Pending {
         self.set
     }
 
-    /// Adds a signal, unless it is a standard one that waits already.
+    /// Adds a signal, unless it is a standard one that waits already; returns whether it did.
     ///
     /// # Errors
     /// [`QueueFull`] when a real-time signal would be more than `limit`, or memory is out.
@@ -33,9 +33,9 @@ impl Pending {
         signal: Signal,
         info: SigInfo,
         limit: u64,
-    ) -> Result<(), QueueFull> {
+    ) -> Result<bool, QueueFull> {
         if !signal.is_real_time() && self.set.contains(signal) {
-            return Ok(());
+            return Ok(false);
         }
         let full = signal.is_real_time() && self.queue.len() as u64 >= limit;
         if full || self.queue.try_reserve(1).is_err() {
@@ -43,7 +43,7 @@ impl Pending {
         }
         self.set.insert(signal);
         self.queue.push_back(info);
-        Ok(())
+        Ok(true)
     }
 
     /// Adds a signal that must not get lost, at worst without its information.
@@ -102,7 +102,7 @@ mod tests {
         let mut pending = Pending::default();
         for value in 0..2 {
             let (signal, info) = real_time(value);
-            assert_eq!(pending.push(signal, info, 2), Ok(()));
+            assert_eq!(pending.push(signal, info, 2), Ok(true));
         }
         let (signal, info) = real_time(2);
         assert_eq!(pending.push(signal, info, 2), Err(QueueFull));

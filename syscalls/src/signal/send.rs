@@ -63,6 +63,17 @@ impl Target<'_> {
     /// # Errors
     /// [`QueueFull`] for a real-time signal that would exceed `RLIMIT_SIGPENDING`.
     pub(crate) fn send(&self, signal: Signal, info: SigInfo) -> Result<(), QueueFull> {
+        let limit = self.process().limits().current(Resource::PendingSignals);
+        self.queue(signal, info, limit).map(drop)
+    }
+
+    /// Sends a signal for which there is room however many are queued; returns whether it
+    /// has an effect of its own: it is not ignored, and no standard one of its kind waits.
+    pub(crate) fn send_reserved(&self, signal: Signal, info: SigInfo) -> bool {
+        self.queue(signal, info, u64::MAX).unwrap_or(false)
+    }
+
+    fn queue(&self, signal: Signal, info: SigInfo, limit: u64) -> Result<bool, QueueFull> {
         let process = self.process();
         if signal == Signal::SIGKILL {
             {
@@ -70,9 +81,8 @@ impl Target<'_> {
                 (shared.job, shared.untold) = (Job::Running, None);
             }
             process.begin_exit(ExitStatus::Killed(signal.number()));
-            return Ok(());
+            return Ok(true);
         }
-        let limit = process.limits().current(Resource::PendingSignals);
         let threads = process.threads();
         let mut shared = process.signals.state.lock();
         if signal == Signal::SIGCONT || SignalSet::STOPS.contains(signal) {
@@ -82,18 +92,18 @@ impl Target<'_> {
             Self::Thread(thread) => *thread,
             Self::Process(_) => match taker(&threads, signal) {
                 Some(thread) => thread,
-                None => return Ok(()),
+                None => return Ok(false),
             },
         };
         let mut own = thread.signals.state.lock();
         if is_dropped(&shared, &own, signal) {
-            return Ok(());
+            return Ok(false);
         }
         let pending = match self {
             Self::Thread(_) => &mut own.pending,
             Self::Process(_) => &mut shared.pending,
         };
-        pending.push(signal, info, limit)?;
+        let is_new = pending.push(signal, info, limit)?;
         thread.refresh(&shared, &own);
         drop((own, shared));
         match self {
@@ -105,7 +115,7 @@ impl Target<'_> {
                 thread.look_for(signal);
             }
         }
-        Ok(())
+        Ok(is_new)
     }
 }
 
@@ -151,7 +161,8 @@ impl Process {
         let mut shared = self.signals.state.lock();
         let old = shared.action(signal);
         shared.set_action(signal, action);
-        if shared.disposition(signal) == Disposition::Ignore {
+        let is_ignored = shared.disposition(signal) == Disposition::Ignore;
+        if is_ignored {
             let one = SignalSet::of(&[signal]);
             shared.pending.discard(one);
             for thread in &threads {
@@ -159,6 +170,10 @@ impl Process {
                 own.pending.discard(one);
                 thread.refresh(&shared, &own);
             }
+        }
+        drop(shared);
+        if is_ignored {
+            self.posix_timers.signals_were_dropped(signal);
         }
         old
     }
@@ -258,8 +273,12 @@ impl Thread {
         let mut shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
         let take = |pending: &mut Pending| pending.take(pending.set().and(set).lowest()?);
-        let info = take(&mut own.pending).or_else(|| take(&mut shared.pending));
+        let mut info = take(&mut own.pending).or_else(|| take(&mut shared.pending));
         self.refresh(&shared, &own);
+        drop((own, shared));
+        if let Some(info) = &mut info {
+            self.process().posix_timers.deliver(info);
+        }
         info
     }
 

@@ -1,22 +1,27 @@
 //! Clocks: what clock_gettime(2) can ask.
 
+use alloc::sync::Arc;
+
 use abi::Errno;
 use abi::time::clock;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::process::Process;
+
+use super::cpu::{CpuClock, Part, Whose};
+use super::timer::TimerClock;
+use super::timers::Base;
 
 /// A clock that this kernel has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Clock {
     /// Time of day, in UTC.
     Realtime,
     /// Time since boot.
     Monotonic,
-    /// Time that the calling process has computed.
-    ProcessCpu,
-    /// Time that the calling thread has computed.
-    ThreadCpu,
+    /// CPU time of a process or one of its threads.
+    Cpu(Arc<Process>, CpuClock),
 }
 
 impl Clock {
@@ -27,6 +32,7 @@ impl Clock {
     /// # Errors
     /// `EINVAL` when there is none.
     pub(crate) fn from_number(number: i32, cx: &Context<'_>) -> Result<Self> {
+        let own = |whose| Self::Cpu(cx.process.clone(), CpuClock { whose, part: Part::All });
         Ok(match number {
             clock::REALTIME | clock::REALTIME_COARSE | clock::REALTIME_ALARM | clock::TAI => {
                 Self::Realtime
@@ -36,33 +42,64 @@ impl Clock {
             | clock::MONOTONIC_COARSE
             | clock::BOOTTIME
             | clock::BOOTTIME_ALARM => Self::Monotonic,
-            clock::PROCESS_CPUTIME_ID => Self::ProcessCpu,
-            clock::THREAD_CPUTIME_ID => Self::ThreadCpu,
+            clock::PROCESS_CPUTIME_ID => own(Whose::Process),
+            clock::THREAD_CPUTIME_ID => own(Whose::Thread(cx.thread.id())),
             ..0 => Self::of_number_of_a_process(number, cx)?,
             _ => return Err(Errno::EINVAL.because("no such clock")),
         })
     }
 
+    /// The clock with this number, on which a timer is to wait.
+    ///
+    /// # Errors
+    /// `EINVAL` when there is none; `EOPNOTSUPP` when it only tells the time.
+    pub(crate) fn for_timer(number: i32, cx: &Context<'_>) -> Result<Self> {
+        let clock = Self::from_number(number, cx)?;
+        let only_tells = [clock::MONOTONIC_RAW, clock::MONOTONIC_COARSE, clock::REALTIME_COARSE];
+        if only_tells.contains(&number) {
+            return Err(Errno::EOPNOTSUPP.because("nothing can wait on this clock"));
+        }
+        Ok(clock)
+    }
+
     /// Negative numbers name the CPU time of a process or thread (clock_getcpuclockid(3)):
     /// its number, inverted and times 8, with 4 for a thread, and the kind of time below.
     fn of_number_of_a_process(number: i32, cx: &Context<'_>) -> Result<Self> {
-        let is_thread = number & 4 != 0;
-        let id = !(number >> 3) as u32;
-        let kind_is_known = number & 3 < 3;
-        match (kind_is_known, is_thread) {
-            (true, false) if id == 0 || id == cx.process.id() => Ok(Self::ProcessCpu),
-            (true, true) if id == 0 || id == cx.thread.id() => Ok(Self::ThreadCpu),
-            _ => Err(Errno::EINVAL.because("no such clock")),
+        /// All CPU time as ticks count it, the application's, and all as it is measured.
+        const PARTS: [Part; 3] = [Part::All, Part::User, Part::All];
+        let no_clock = || Errno::EINVAL.because("no such clock");
+        let (is_thread, id) = (number & 4 != 0, !(number >> 3) as u32);
+        let part = *PARTS.get((number & 3) as usize).ok_or_else(no_clock)?;
+        if is_thread {
+            let id = if id == 0 { cx.thread.id() } else { id };
+            let is_own = cx.process.threads().iter().any(|thread| thread.id() == id);
+            let clock = CpuClock { whose: Whose::Thread(id), part };
+            return is_own.then(|| Self::Cpu(cx.process.clone(), clock)).ok_or_else(no_clock);
         }
+        let process = match id {
+            0 => Some(cx.process.clone()),
+            id if id == cx.process.id() => Some(cx.process.clone()),
+            id => cx.system.processes.get(id),
+        };
+        let clock = CpuClock { whose: Whose::Process, part };
+        process.map(|process| Self::Cpu(process, clock)).ok_or_else(no_clock)
     }
 
     /// What time it is, in nanoseconds.
-    pub(crate) fn now_ns(self, cx: &Context<'_>) -> u64 {
+    pub(crate) fn now_ns(&self, cx: &Context<'_>) -> u64 {
         match self {
             Self::Realtime => cx.system.machine.wall_clock_ns(),
             Self::Monotonic => cx.system.machine.monotonic_ns(),
-            Self::ProcessCpu => cx.process.cpu_time_ns(),
-            Self::ThreadCpu => cx.thread.cpu_time_ns(),
+            Self::Cpu(process, clock) => process.cpu_clock_ns(*clock).unwrap_or(0),
+        }
+    }
+
+    /// What a timer waits on for a moment of this clock.
+    pub(crate) fn to_wait_on(&self) -> TimerClock {
+        match self {
+            Self::Realtime => TimerClock::Moment(Base::Wall),
+            Self::Monotonic => TimerClock::MONOTONIC,
+            Self::Cpu(process, clock) => TimerClock::Cpu(Arc::downgrade(process), *clock),
         }
     }
 }

@@ -2,12 +2,25 @@
 //!
 //! - [`Clock`]: what clock_gettime(2) can ask
 //! - [`Timers`]: everything that waits for a moment, one deadline of the machine for all
-//! - [`IntervalTimers`]: alarm(2), setitimer(2)
+//! - [`CpuTimers`]: everything that waits for CPU time of a process, and its limit
+//! - [`Timer`]: one timer on any clock, behind all that follows
+//! - [`IntervalTimers`] of alarm(2) and setitimer(2)
+//! - [`PosixTimers`] of timer_create(2)
+//!
+//! Neighbour: [`crate::events`] has the files of timerfd_create(2).
 
 mod clock;
+mod cpu;
 mod interval;
+mod posix;
+#[cfg(test)]
+mod tests;
+mod timer;
 mod timers;
 
 pub(crate) use clock::Clock;
-pub(crate) use interval::{Interval, IntervalTimers};
-pub(crate) use timers::{Expire, TimerId, Timers};
+pub(crate) use cpu::{CpuClock, CpuTimers, Whose};
+pub(crate) use interval::{IntervalKind, IntervalTimers};
+pub(crate) use posix::{Notify, PosixTimers};
+pub(crate) use timer::{Again, Interval, Owner, Timer, TimerClock};
+pub(crate) use timers::{Expire, TimerId, Timers, WallClockWatcher};

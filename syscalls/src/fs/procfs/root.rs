@@ -8,6 +8,7 @@ use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
 
 use crate::error::Result;
 use crate::fs::{Link, mount_type};
+use crate::process::Process;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 
 use super::entry::{Entry, Kind, Subject};
@@ -88,9 +89,10 @@ fn cpuinfo(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 /// Time since boot, and how much of it all processes have computed, in nanoseconds.
 fn times(subject: &Subject<'_>) -> (u64, u64) {
     let system = subject.cx.system;
-    let mut busy: u64 = system.processes.all().iter().map(|process| process.cpu_time_ns()).sum();
+    let busy_ns = |process: &Process| process.cpu_time().total_ns;
+    let mut busy: u64 = system.processes.all().iter().map(|process| busy_ns(process)).sum();
     if system.processes.get(subject.cx.process.id()).is_none() {
-        busy += subject.cx.process.cpu_time_ns();
+        busy += busy_ns(subject.cx.process);
     }
     (system.machine.monotonic_ns(), busy)
 }

@@ -22,8 +22,8 @@ const EXIT_SIGNAL: u32 = 17;
 /// Highest priority number of a thread that is not real-time, without its nice value.
 const PRIORITY: i32 = 20;
 
-/// /proc/PID/stat: proc_pid_stat(5), in the order of its fields. Page faults and system time
-/// are not counted.
+/// /proc/PID/stat: proc_pid_stat(5), in the order of its fields. Page faults are not
+/// counted.
 pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let (process, thread) = (&subject.process, &subject.thread);
     let (terminal, foreground) = controlling_terminal(subject);
@@ -33,10 +33,11 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     put!(text, ") {state} {} {} {}", process.parent(), process.group(), process.session());
     // flags, page faults of the process and its children
     put!(text, " {terminal} {foreground} 0 0 0 0 0");
-    let children_ns = process.children_usage().cpu_ns;
-    let (own, children) = (process.cpu_time_ns() / NS_PER_TICK, children_ns / NS_PER_TICK);
+    for cpu in [process.cpu_time(), process.children_usage().cpu] {
+        put!(text, " {} {}", cpu.user_ns() / NS_PER_TICK, cpu.system_ns / NS_PER_TICK);
+    }
     let nice = process.nice();
-    put!(text, " {own} 0 {children} 0 {} {nice}", PRIORITY + nice);
+    put!(text, " {} {nice}", PRIORITY + nice);
     put!(text, " {} 0 {}", process.threads().len().max(1), thread.start_ns() / NS_PER_TICK);
     let memory = process.memory();
     let usage = memory.usage();
