@@ -119,7 +119,7 @@ impl System {
         self.processes.thread(id)
     }
 
-    /// The process with this number, where 0 is the caller's.
+    /// The process with this number, or the one whose thread has it, where 0 is the caller's.
     ///
     /// # Errors
     /// `ESRCH` when there is none.
@@ -127,7 +127,7 @@ impl System {
         if id == 0 {
             return Ok(cx.process.clone());
         }
-        let process = u32::try_from(id).ok().and_then(|id| self.processes.get(id));
+        let process = u32::try_from(id).ok().and_then(|id| self.processes.of_task(id));
         process.ok_or_else(|| Errno::ESRCH.because("no such process"))
     }
 

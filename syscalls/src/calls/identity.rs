@@ -289,6 +289,9 @@ pub(crate) fn setpgid(cx: &Context<'_>, pid: i32, group: i32) -> Result<()> {
     let group = if group == 0 { pid } else { group };
     let group = u32::try_from(group).map_err(|_| Errno::EINVAL.because("negative group"))?;
     let process = cx.system.process(cx, pid)?;
+    if pid != 0 && process.id() != pid.unsigned_abs() {
+        return Err(Errno::EINVAL.because("the number of a thread"));
+    }
     if process.id() != cx.process.id() {
         if process.parent() != cx.process.id() {
             return Err(Errno::ESRCH.because("the process is neither the caller nor its child"));

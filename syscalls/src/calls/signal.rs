@@ -167,7 +167,7 @@ pub(crate) fn kill(cx: &Context<'_>, pid: i32, number: SignalNumber) -> Result<(
         return Ok(());
     }
     if pid > 0 {
-        let process = cx.system.processes.get(pid.unsigned_abs());
+        let process = cx.system.processes.of_task(pid.unsigned_abs());
         return match process {
             Some(process) => send(Target::Process(&process)),
             None => Err(Errno::ESRCH.because("no such process")),
@@ -215,10 +215,15 @@ fn send_to_thread(
     tid: i32,
     number: SignalNumber,
 ) -> Result<()> {
+    let is_meant = |process: u32| tgid.is_none_or(|tgid| process == tgid.unsigned_abs());
     let thread = cx.system.thread(tid.unsigned_abs());
-    let thread = thread
-        .filter(|thread| tgid.is_none_or(|tgid| thread.process().id() == tgid.unsigned_abs()))
-        .ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
+    let Some(thread) = thread.filter(|thread| is_meant(thread.process().id())) else {
+        // A first thread that has ended is there as long as its process, and takes nothing.
+        let process = cx.system.processes.get(tid.unsigned_abs());
+        let process = process.filter(|process| is_meant(process.id()));
+        let process = process.ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
+        return Target::Process(&process).permit(cx, number.signal_if_any()?);
+    };
     let signal = number.signal_if_any()?;
     let target = Target::Thread(&thread);
     target.permit(cx, signal)?;
@@ -241,7 +246,7 @@ pub(crate) fn rt_sigqueueinfo(
 ) -> Result<()> {
     let signal = number.signal_if_any()?;
     let info = read_info(cx, number, from, pid == cx.process.id().cast_signed())?;
-    let process = u32::try_from(pid).ok().and_then(|pid| cx.system.processes.get(pid));
+    let process = u32::try_from(pid).ok().and_then(|pid| cx.system.processes.of_task(pid));
     let process = process.ok_or_else(|| Errno::ESRCH.because("no such process"))?;
     let target = Target::Process(&process);
     target.permit(cx, signal)?;

@@ -102,25 +102,24 @@ impl AddressSpace {
         }
     }
 
-    /// The page of the object that is shown at `address`, where changes of it are seen by
-    /// others; `None` where the memory is the process's own.
+    /// The page of the object that is shown at `address`, an aligned word, where changes of it
+    /// are seen by others; `None` where the memory is the process's own.
     ///
     /// # Errors
-    /// `EFAULT` when nothing is mapped there.
+    /// `EFAULT` when it cannot be read.
     pub(crate) fn shared_page(&self, address: u64) -> Result<Option<Arc<dyn Page>>> {
         loop {
-            {
-                let state = self.state.lock();
-                match state.areas.at(address) {
-                    Some(area) if area.share == Share::Private => return Ok(None),
-                    Some(_) => {}
-                    None => return Err(Errno::EFAULT.because("no memory is mapped there")),
-                }
-                if let Some(resident) = state.pages.get(page_start(address)) {
-                    return Ok(Some(resident.page.clone()));
-                }
+            self.load_u32(address)?;
+            let state = self.state.lock();
+            match state.areas.at(address) {
+                Some(area) if area.share == Share::Private => return Ok(None),
+                Some(_) => {}
+                None => return Err(Errno::EFAULT.because("no memory is mapped there")),
             }
-            self.resolve(address, Wanted::Read)?;
+            // While the lock was free, the page may have gone: then look again.
+            if let Some(resident) = state.pages.get(page_start(address)) {
+                return Ok(Some(resident.page.clone()));
+            }
         }
     }
 

@@ -164,6 +164,12 @@ impl ProcessTable {
         process?.threads().into_iter().find(|thread| thread.id() == id)
     }
 
+    /// The process with this number, or the one whose thread has it.
+    #[must_use]
+    pub(crate) fn of_task(&self, id: u32) -> Option<Arc<Process>> {
+        self.get(id).or_else(|| self.thread(id).map(|thread| thread.process().clone()))
+    }
+
     /// All processes, in the order of their numbers.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Process>> {

@@ -128,7 +128,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The process with this number.
+/// The process with this number, or the one whose thread has it.
 ///
 /// # Errors
 /// `ESRCH`.
@@ -136,7 +136,7 @@ pub(super) fn find_process(cx: &Context<'_>, id: u32) -> Result<Arc<Process>> {
     if cx.process.id() == id {
         return Ok(cx.process.clone());
     }
-    cx.system.processes.get(id).ok_or_else(|| Errno::ESRCH.because("there is no such process"))
+    cx.system.processes.of_task(id).ok_or_else(|| Errno::ESRCH.because("there is no such process"))
 }
 
 fn caller(cx: &Context<'_>) -> Result<Arc<Thread>> {

@@ -124,7 +124,8 @@ impl Node {
         match entry.kind {
             Kind::Root(_) => {
                 let process = find_process(cx, number).map_err(|_| no_entry())?;
-                let owner = Owner { process: process.id(), thread: None };
+                let thread = (process.id() != number).then_some(number);
+                let owner = Owner { process: process.id(), thread };
                 Ok(self.child(name, What::Entry(&PROCESS), Some(owner)))
             }
             Kind::Tasks => {
