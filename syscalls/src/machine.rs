@@ -303,6 +303,9 @@ pub trait Thread: Send + Sync {
     /// Ends the thread's present or next [`Thread::park`].
     fn unpark(&self);
 
+    /// Whether its task is to end ([`Task::is_to_end`]); not where it has none.
+    fn is_to_end(&self) -> bool;
+
     /// Makes the thread pass through [`Task::resume`] before its next application
     /// instruction, if it runs the application now.
     fn interrupt(&self);
@@ -433,6 +436,12 @@ pub trait Task: Send + Sync {
     fn out_of_memory(&self, registers: &mut Registers) -> Flow {
         let _ = registers;
         Flow::End
+    }
+
+    /// Whether the thread will not return to the application: a wait for a device on its
+    /// behalf can be given up. Asked by the thread itself, with no lock held.
+    fn is_to_end(&self) -> bool {
+        false
     }
 }
 

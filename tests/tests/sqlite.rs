@@ -140,6 +140,12 @@ fn a_database_of_the_host_survives_machines_that_are_killed() {
     survives_kills("delete");
 }
 
+/// Its index is in memory that is shared through a file of the host.
+#[test]
+fn a_write_ahead_log_of_the_host_survives_machines_that_are_killed() {
+    survives_kills("wal");
+}
+
 /// Runs `script` under busybox with the host's `/usr` and `scratch` at /data.
 fn guest(scratch: &Scratch, script: &str) -> String {
     scratch.file("script", script).unwrap();

@@ -266,6 +266,10 @@ impl machine::Thread for Thread {
         }
     }
 
+    fn is_to_end(&self) -> bool {
+        self.task().is_some_and(Task::is_to_end)
+    }
+
     fn interrupt(&self) {
         self.attention.store(true, Ordering::Relaxed);
         if self.is_current() {

@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::fs::{AT_FDCWD, Device, Mode};
+use abi::fs::{AT_FDCWD, Device, Mode, mount_flags};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::fs::mount::MountAccess;
 use crate::fs::ninep::{Owner, Share};
 use crate::fs::path::{Follow, resolve};
 use crate::fs::{Fd, Inode, Location, NewInode, NewKind, Vfs};
@@ -38,7 +39,9 @@ impl HostMount {
         let channel = channels
             .find(|channel| channel.name() == self.tag)
             .ok_or_else(|| Errno::ENODEV.because("the machine has no device of that name"))?;
-        Share::connect(machine, channel, device, owner)
+        let read_only = self.flags & mount_flags::ST_RDONLY != 0;
+        let access = if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite };
+        Share::connect(machine, channel, device, owner, access)
     }
 
     fn failed(&self, error: Error) -> NotStarted {

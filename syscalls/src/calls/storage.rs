@@ -92,20 +92,23 @@ fn check_fallocate(flags: FallocateFlags) -> Result<()> {
     Ok(())
 }
 
-/// sync(2): files live in memory, and there is nothing else to bring them to.
+/// sync(2): what was written in directories of the host is stored there; all else lives in
+/// memory.
 ///
 /// # Differences from Linux
-/// None.
-pub(crate) fn sync(_: &Context<'_>) -> Result<()> {
+/// Files of the host that were closed so long ago that nothing is known of them any more are
+/// left to the host, which has all that was written to them.
+pub(crate) fn sync(cx: &Context<'_>) -> Result<()> {
+    cx.system.vfs.shares.sync();
     Ok(())
 }
 
 /// syncfs(2).
 ///
 /// # Differences from Linux
-/// None.
+/// As for sync(2).
 pub(crate) fn syncfs(cx: &Context<'_>, fd: Fd) -> Result<()> {
-    usable(cx, fd).map(drop)
+    usable(cx, fd)?.file.inode().file_system().sync()
 }
 
 /// fsync(2).

@@ -199,6 +199,7 @@ impl Machine for FakeMachine {
         let caller = self.scheduler.current();
         let thread = self.scheduler.start(space);
         thread.begin(&start, &caller);
+        thread.set_task(&task);
         let scheduler = self.scheduler.clone();
         let programs = self.programs.clone();
         let of_application = thread.clone();

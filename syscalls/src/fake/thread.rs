@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{CpuTime, ExtendedStart, InvalidState, Space, Thread, ThreadStart};
+use crate::machine::{CpuTime, ExtendedStart, InvalidState, Space, Task, Thread, ThreadStart};
 
 use super::machine::PROCESSOR;
 use super::schedule::{SERVICE, Scheduler};
@@ -23,6 +23,8 @@ pub(super) struct FakeThread {
     interrupted: AtomicBool,
     ran_ns: AtomicU64,
     cpu_deadline_ns: AtomicU64,
+    /// What it runs, if it was started for that.
+    task: Mutex<Option<Weak<dyn Task>>>,
 }
 
 impl FakeThread {
@@ -52,7 +54,13 @@ impl FakeThread {
             interrupted: AtomicBool::new(false),
             ran_ns: AtomicU64::new(0),
             cpu_deadline_ns: AtomicU64::new(u64::MAX),
+            task: Mutex::new(None),
         }
+    }
+
+    /// Says what it runs.
+    pub(super) fn set_task(&self, task: &Arc<dyn Task>) {
+        *lock(&self.task) = Some(Arc::downgrade(task));
     }
 
     pub(super) fn space(&self) -> Arc<dyn Space> {
@@ -95,6 +103,11 @@ impl Thread for FakeThread {
         if let Some(scheduler) = self.scheduler.upgrade() {
             scheduler.unpark(self.id);
         }
+    }
+
+    fn is_to_end(&self) -> bool {
+        let task = lock(&self.task).as_ref().and_then(Weak::upgrade);
+        task.is_some_and(|task| task.is_to_end())
     }
 
     fn interrupt(&self) {

@@ -108,6 +108,11 @@ pub trait File: Send + Sync {
         Err(Errno::ENODEV.because("the file cannot be mapped"))
     }
 
+    /// Brings what was written to shared memory that maps it to where others see it: such
+    /// memory is being unmapped. What fails is tried again by [`File::sync`]. Called with no
+    /// lock held; waits, but for nobody of this machine.
+    fn settle(&self) {}
+
     /// Whether what is written to shared memory that maps it gets into the file; where it
     /// does not, such memory cannot be written.
     fn shares_writes(&self) -> bool {

@@ -358,6 +358,20 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::ENODEV.because("the file cannot be mapped"))
     }
 
+    /// As [`Inode::shared_page`], for a page that is about to be written.
+    ///
+    /// # Errors
+    /// As [`Inode::page`].
+    fn shared_page_to_write(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
+        self.shared_page(index)
+    }
+
+    /// Whether it must know which of its shared pages are written: they are mapped without
+    /// that right until [`Inode::shared_page_to_write`].
+    fn tracks_writes(&self) -> bool {
+        false
+    }
+
     /// Its seals; `None` where it cannot have any.
     fn seals(&self) -> Option<&SealSet> {
         None
@@ -386,6 +400,14 @@ pub trait FileSystem: Send + Sync {
 
     /// `st_dev` of its inodes.
     fn device(&self) -> Device;
+
+    /// Stores for good what was written: syncfs(2).
+    ///
+    /// # Errors
+    /// Those of what it is stored on.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// How full it is, for statfs(2).
     fn usage(&self) -> Usage;

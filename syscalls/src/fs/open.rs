@@ -100,7 +100,11 @@ pub fn open(cx: &Context<'_>, directory: Fd, path: Vec<u8>, how: How) -> Result<
         if end.slash && !found.is_directory() {
             return Err(path::not_a_directory());
         }
-        return open_location(cx, found, how);
+        return match open_location(cx, found, how) {
+            // The name does not lead there any more, which is known now.
+            Err(error) if error.errno == Errno::ESTALE => open_location(cx, walk.found(&end)?, how),
+            result => result,
+        };
     }
 }
 

@@ -179,6 +179,16 @@ impl AddressSpace {
         state.pages.within(0..abi::TASK_SIZE).filter(|(_, page)| is_private(page)).count() as u64
     }
 
+    /// Brings what was written to shared mappings of files to the files. Called with no lock
+    /// held.
+    pub fn settle(&self) {
+        let written = |state: &State| -> Vec<_> {
+            state.areas.iter().filter_map(Area::written_file).cloned().collect()
+        };
+        let files = written(&self.state.lock());
+        files.iter().for_each(|open| open.file.settle());
+    }
+
     /// How much memory is used.
     #[must_use]
     pub fn usage(&self) -> Usage {

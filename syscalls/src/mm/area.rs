@@ -1,11 +1,14 @@
 //! Memory areas: what lies where in an address space, and with which permissions.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use abi::PAGE_SIZE;
 use abi::memory::Protection;
 use bitflags::bitflags;
 
+use crate::fs::OpenFile;
 use crate::machine::Access;
 
 use super::object::Object;
@@ -166,12 +169,34 @@ impl Area {
             && !self.flags.contains(AreaFlags::NO_RESERVE)
     }
 
+    /// The file that others see what is written to it in.
+    pub(super) fn written_file(&self) -> Option<&Arc<OpenFile>> {
+        match &self.backing {
+            Backing::Object(Object::File { open, .. }, _)
+                if self.share == Share::Shared && self.allowed.contains(Protection::WRITE) =>
+            {
+                Some(open)
+            }
+            Backing::Object(..) | Backing::Anonymous => None,
+        }
+    }
+
     /// The lowest address that a mapping below it must end at: a stack keeps a distance.
     pub(super) fn start_with_gap(&self) -> u64 {
         if self.flags.contains(AreaFlags::GROWS_DOWN) {
             self.range.start.saturating_sub(STACK_GUARD_GAP)
         } else {
             self.range.start
+        }
+    }
+}
+
+/// Lets go of areas that have been taken out of an address space: what was written to files
+/// through them gets there. Called with no lock held: the last use of a file may be among them.
+pub(super) fn let_go(areas: Vec<Area>) {
+    for area in &areas {
+        if let Some(open) = area.written_file() {
+            open.file.settle();
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum FaultSignal {
     NoPage,
     /// There is no memory left: the process is killed.
     OutOfMemory,
+    /// The thread is to end, and has given up waiting for the page.
+    Interrupted,
 }
 
 impl From<OutOfMemory> for FaultSignal {
@@ -50,6 +52,7 @@ struct Fetch {
     object: Object,
     index: u64,
     share: Share,
+    wanted: Wanted,
     generation: u64,
 }
 
@@ -88,9 +91,10 @@ impl AddressSpace {
             let Some(fetch) = self.state.lock().try_fault(self, address, wanted)? else {
                 return Ok(());
             };
-            let page = match fetch.object.page(fetch.index, fetch.share) {
+            let page = match fetch.object.page(fetch.index, fetch.share, fetch.wanted) {
                 Ok(Some(page)) => page,
                 Err(error) if error.errno == Errno::ENOMEM => return Err(FaultSignal::OutOfMemory),
+                Err(error) if error.errno == Errno::EINTR => return Err(FaultSignal::Interrupted),
                 Ok(None) | Err(_) => return Err(FaultSignal::NoPage),
             };
             let mut state = self.state.lock();
@@ -111,6 +115,7 @@ impl AddressSpace {
             FaultSignal::NotAllowed => Errno::EFAULT.because("the memory does not allow that"),
             FaultSignal::NoPage => Errno::EFAULT.because("beyond the end of a mapped file"),
             FaultSignal::OutOfMemory => Errno::ENOMEM.because("out of memory"),
+            FaultSignal::Interrupted => Errno::EINTR.because("the thread is to end"),
         })
     }
 }
@@ -138,14 +143,17 @@ impl State {
             if wanted != Wanted::Write || resident.is_writable(place.share) {
                 return place.map(memory, resident).map(|()| None);
             }
-            let page = resident.page.clone();
-            return self.copy_on_write(memory, place, &*page).map(|()| None);
+            if place.share == Share::Private {
+                let page = resident.page.clone();
+                return self.copy_on_write(memory, place, &*page).map(|()| None);
+            }
         }
         match &area.backing {
             Backing::Object(object, _) => Ok(Some(Fetch {
                 object: object.clone(),
                 index: area.object_offset(place.at) / PAGE,
                 share: area.share,
+                wanted,
                 generation: self.generation,
             })),
             Backing::Anonymous if wanted == Wanted::Write => {
@@ -170,13 +178,22 @@ impl State {
         let area = self.areas.at(address).ok_or(FaultSignal::NotMapped)?;
         let place = Place::in_area(area, address)?;
         // Another thread may have been faster.
-        if self.pages.get(place.at).is_some() {
+        let is_there = |resident: &Resident| {
+            place.share == Share::Private
+                || wanted != Wanted::Write
+                || resident.is_writable(place.share)
+        };
+        if self.pages.get(place.at).is_some_and(is_there) {
             return Ok(());
         }
         match (place.share, wanted) {
             (Share::Private, Wanted::Write) => self.copy_on_write(memory, place, &*page),
             (Share::Private, _) => self.put(memory, place, Resident { page, own: false }),
-            (Share::Shared, _) => self.put(memory, place, Resident { page, own: true }),
+            (Share::Shared, _) => {
+                let tracks = matches!(&area.backing, Backing::Object(it, _) if it.tracks_writes());
+                let own = wanted == Wanted::Write || !tracks;
+                self.put(memory, place, Resident { page, own })
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::fs::seal::SealSet;
 
 use super::address_space::{AddressSpace, State, check_commit};
 use super::area::{
-    ALL_ACCESS, Area, AreaFlags, Backing, PAGE, Share, page_start, pages_of, whole_pages,
+    ALL_ACCESS, Area, AreaFlags, Backing, PAGE, Share, let_go, page_start, pages_of, whole_pages,
 };
 use super::fault::Wanted;
 use super::layout::{FALLBACK_ROOM, LOW_ROOM, Layout};
@@ -88,7 +88,7 @@ impl AddressSpace {
             || area.is_filled_at_once();
         state.insert(area);
         drop(state);
-        drop(old);
+        let_go(old);
         if populate {
             // As on Linux, the mapping stands even where a page cannot be filled.
             let _ = self.populate(&range);
@@ -138,7 +138,7 @@ impl AddressSpace {
             }
             state.clear(&*self.space, &range)
         };
-        drop(old);
+        let_go(old);
         Ok(())
     }
 

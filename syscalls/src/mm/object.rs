@@ -15,6 +15,7 @@ use crate::machine::{Machine, Page};
 
 use super::address_space::check_commit;
 use super::area::{PAGE, Share};
+use super::fault::Wanted;
 use super::mappings::Mappings;
 
 /// What is mapped.
@@ -34,20 +35,33 @@ pub enum Object {
 }
 
 impl Object {
-    /// The page that begins at byte `index * PAGE_SIZE`, or `None` when it is beyond the end.
-    /// Called with no lock held.
+    /// The page that begins at byte `index * PAGE_SIZE`, or `None` when it is beyond the end;
+    /// `wanted` is what will be done with it. Called with no lock held.
     ///
     /// # Errors
     /// `ENOMEM`; `EIO` and others when a file cannot be read.
-    pub(crate) fn page(&self, index: u64, share: Share) -> Result<Option<Arc<dyn Page>>> {
-        match (self, share) {
-            (Self::File { inode, .. }, Share::Private) => inode.page(index),
-            (Self::File { inode, .. }, Share::Shared) => inode.shared_page(index),
-            (Self::Memory(memory), _) => memory.page(index),
-            (Self::Pages(pages), _) => {
+    pub(crate) fn page(
+        &self,
+        index: u64,
+        share: Share,
+        wanted: Wanted,
+    ) -> Result<Option<Arc<dyn Page>>> {
+        match (self, share, wanted) {
+            (Self::File { inode, .. }, Share::Private, _) => inode.page(index),
+            (Self::File { inode, .. }, Share::Shared, Wanted::Write) => {
+                inode.shared_page_to_write(index)
+            }
+            (Self::File { inode, .. }, Share::Shared, _) => inode.shared_page(index),
+            (Self::Memory(memory), ..) => memory.page(index),
+            (Self::Pages(pages), ..) => {
                 Ok(usize::try_from(index).ok().and_then(|index| pages.get(index)).cloned())
             }
         }
+    }
+
+    /// Whether it must be told before a shared page of it is written.
+    pub(super) fn tracks_writes(&self) -> bool {
+        matches!(self, Self::File { inode, .. } if inode.tracks_writes())
     }
 
     /// Who maps it, where it can lose pages.

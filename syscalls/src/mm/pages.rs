@@ -13,7 +13,8 @@ use super::area::{PAGE, Share, read_only};
 pub(super) struct Resident {
     pub(super) page: Arc<dyn Page>,
     /// Whether writing to it is writing to the area: not for a file's page in a private
-    /// area, nor for the common page of zeros.
+    /// area, nor for the common page of zeros, nor for a shared page of which the file must
+    /// know before it is written.
     pub(super) own: bool,
 }
 
@@ -21,7 +22,7 @@ impl Resident {
     /// Whether a store may go to this page, or needs a copy first.
     pub(super) fn is_writable(&self, share: Share) -> bool {
         match share {
-            Share::Shared => true,
+            Share::Shared => self.own,
             Share::Private => self.own && Arc::strong_count(&self.page) == 1,
         }
     }

@@ -9,7 +9,7 @@ use abi::{Errno, TASK_SIZE};
 use crate::error::{Because, Result};
 
 use super::address_space::{AddressSpace, State, check_commit};
-use super::area::{Area, AreaFlags, Backing, PAGE, Share, page_start, whole_pages};
+use super::area::{Area, AreaFlags, Backing, PAGE, Share, let_go, page_start, whole_pages};
 use super::map::check_place;
 
 /// What mremap(2) is asked for.
@@ -53,7 +53,7 @@ impl AddressSpace {
             let fill = state.areas.at(address).is_some_and(Area::is_filled_at_once);
             (address, fill)
         };
-        drop(removed);
+        let_go(removed);
         if fill {
             let _ = self.populate(&(address..address + new_len));
         }

@@ -30,6 +30,7 @@ impl Thread {
     /// Ends the thread, which is the one that runs now; with its last thread the process
     /// ends.
     pub(crate) fn end(&self) -> Flow {
+        self.begin_to_leave();
         self.leave_memory();
         let (system, process) = (self.system(), self.process());
         let own_status = ExitStatus::Exited(self.exit_status());
@@ -76,6 +77,7 @@ fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
             other.begin_exit(ExitStatus::Killed(Signal::SIGKILL.number()));
         }
         system.processes.remove(process.id());
+        system.vfs.shares.settle();
         system.machine.power_off(status);
         return;
     }

@@ -32,7 +32,7 @@ pub(super) const ROOM: u64 = AREA + 0x1000;
 pub(super) type Notes = Arc<Mutex<Vec<u64>>>;
 
 /// Runs `main` as the program of a machine, process 3, to its end.
-pub(super) fn run(
+pub(crate) fn run(
     kit: &Kit,
     main: impl Fn(&mut Application) + Send + Sync + 'static,
 ) -> Option<ExitStatus> {

@@ -17,7 +17,7 @@ mod execute_tests;
 mod exhaustion;
 mod exit;
 #[cfg(test)]
-mod family_tests;
+pub(crate) mod family_tests;
 pub(crate) mod fork;
 pub(crate) mod futex;
 mod group;

@@ -53,6 +53,8 @@ pub struct Thread {
     start_ns: u64,
     /// Whether it waits now.
     is_waiting: AtomicBool,
+    /// Whether it ends and gives back what it has.
+    is_leaving: AtomicBool,
 }
 
 impl Thread {
@@ -91,6 +93,7 @@ impl Thread {
             scheduling: Mutex::default(),
             start_ns,
             is_waiting: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
         });
         if thread.system.is_traced() {
             thread.attention.set(Attention::TRACE);
@@ -267,6 +270,11 @@ impl Thread {
         }
     }
 
+    /// From now on it gives back what it has, and what it waits for then is waited for.
+    pub(super) fn begin_to_leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
     /// When it was made, in nanoseconds since boot.
     #[must_use]
     pub fn start_ns(&self) -> u64 {
@@ -387,6 +395,11 @@ impl machine::Task for Thread {
             self.force_segv(true);
         }
         self.leave(registers, None)
+    }
+
+    fn is_to_end(&self) -> bool {
+        let is_to_end = self.attention.has(Attention::EXIT) || self.has_fatal_signal();
+        is_to_end && !self.is_leaving.load(Ordering::Relaxed)
     }
 
     fn out_of_memory(&self, registers: &mut Registers) -> Flow {

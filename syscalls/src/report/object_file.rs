@@ -8,7 +8,7 @@ use abi::PAGE_SIZE;
 use loader::symbols::CodeFile;
 
 use crate::machine::Page;
-use crate::mm::{Area, Backing, Object, Share};
+use crate::mm::{Area, Backing, Object, Share, Wanted};
 
 /// Most pages of one file that a report reads: 32 MiB. Bounds the time that a report takes,
 /// whatever the files say.
@@ -104,7 +104,7 @@ impl Reader {
         if self.page.as_ref().is_none_or(|(cached, _)| *cached != index) {
             self.pages_left = self.pages_left.checked_sub(1)?;
             let at = index.checked_add(first_page(object))?;
-            self.page = Some((index, object.page(at, Share::Private).ok()??));
+            self.page = Some((index, object.page(at, Share::Private, Wanted::Read).ok()??));
         }
         self.page.as_ref().map(|(_, page)| &**page)
     }

@@ -1,7 +1,7 @@
 //! Delivery: what happens to signals on the way back to the application.
 
 use abi::Errno;
-use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, sa};
+use abi::signal::{SIG_DFL, SIGNAL_COUNT, SigAction, SigInfo, Signal, sa};
 
 use crate::error::{Outcome, Result};
 use crate::machine::{ExitStatus, Flow, Registers};
@@ -154,6 +154,20 @@ impl Thread {
 
     fn die(&self, signal: Signal) {
         self.process().begin_exit(ExitStatus::Killed(signal.number()));
+    }
+
+    /// Whether a signal waits that will end the process.
+    pub(crate) fn has_fatal_signal(&self) -> bool {
+        if !self.attention.has(Attention::SIGNAL) {
+            return false;
+        }
+        let shared = self.process().signals.state.lock();
+        let own = self.signals.state.lock();
+        let deliverable = own.pending.set().or(shared.pending.set()).without(own.blocked);
+        let all = (1..=SIGNAL_COUNT as u8).filter_map(Signal::new);
+        all.filter(|&signal| deliverable.contains(signal)).any(|signal| {
+            matches!(shared.disposition(signal), Disposition::Terminate | Disposition::Core)
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A request has a tag, which is also the token of the machine's channel. Whoever waits looks
 //! at the channel itself, parks, and is unparked by whoever finds its answer: another thread,
-//! or the service thread ([`Client::collect`]). A server that does not answer for
+//! or the service thread ([`Client::collect`]). A thread that is to end, by a signal that it
+//! does not survive, does not wait any longer: the server is asked to forget the request. A
+//! server that does not answer for
 //! [`PATIENCE_NS`] is taken for dead until it says something again.
 
 use alloc::sync::Arc;
@@ -114,7 +116,7 @@ impl Client {
     /// Sends a request and waits for the answer, which is `reply_len` bytes long at most.
     ///
     /// # Errors
-    /// Those of the host; `EIO` when the server is dead, silent or does not make sense;
+    /// Those of the host; `EINTR` when the thread is to end; `EIO` when the server is dead, silent or does not make sense;
     /// `ENOMEM`; `ENAMETOOLONG`.
     pub(super) fn call(&self, request: Request, reply_len: usize) -> Result<Reply> {
         let kind = request.kind();
@@ -156,6 +158,9 @@ impl Client {
             }
             state.blocked.push(me.clone());
             drop(state);
+            if me.is_to_end() {
+                return Err(interrupted());
+            }
             if self.machine.monotonic_ns() >= give_up {
                 return Err(self.abandon(None));
             }
@@ -176,6 +181,10 @@ impl Client {
                 return Ok(bytes);
             }
             drop(state);
+            if me.is_to_end() {
+                self.forget(&mut self.state.lock(), tag);
+                return Err(interrupted());
+            }
             if !self.channel.is_alive() || self.machine.monotonic_ns() >= give_up {
                 return Err(self.abandon(Some(tag)));
             }
@@ -183,16 +192,22 @@ impl Client {
         }
     }
 
-    /// Gives up waiting, and asks the server to forget the request, which it may still do.
+    /// Gives up on the server, and on the request.
     fn abandon(&self, tag: Option<u16>) -> Error {
         let mut state = self.state.lock();
         state.is_silent = true;
         if let Some(tag) = tag {
-            state.exchanges[usize::from(tag)] = Exchange::Abandoned;
-            let request = Request::new(Kind::Flush).u16(tag);
-            self.send_unattended(&mut state, request, Exchange::Abandoned);
+            self.forget(&mut state, tag);
         }
         dead()
+    }
+
+    /// Lets nobody wait for the answer of this tag any more, and asks the server to forget the
+    /// request, which it may have done, or still do. The tag is free when it has answered.
+    fn forget(&self, state: &mut State, tag: u16) {
+        state.exchanges[usize::from(tag)] = Exchange::Abandoned;
+        let request = Request::new(Kind::Flush).u16(tag);
+        self.send_unattended(state, request, Exchange::Abandoned);
     }
 
     /// Hands on the answers that have arrived: called by whoever waits for one, and when the
@@ -310,6 +325,10 @@ impl State {
         }
         core::mem::take(&mut self.blocked)
     }
+}
+
+fn interrupted() -> Error {
+    Errno::EINTR.because("the thread is to end")
 }
 
 fn dead() -> Error {

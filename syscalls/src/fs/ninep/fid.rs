@@ -99,8 +99,8 @@ impl Fid {
         match ask(number) {
             Ok(reply) => Ok((Self { client: client.clone(), number }, reply)),
             Err(error) => {
-                // Where nobody answered, the server may know it: then it is never used again.
-                if error.errno != Errno::EIO {
+                // Where no answer was seen, the server may know it: then it is never used again.
+                if !matches!(error.errno, Errno::EIO | Errno::EINTR) {
                     client.forget_fid(number);
                 }
                 Err(error)

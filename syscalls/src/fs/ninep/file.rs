@@ -2,8 +2,10 @@
 
 use alloc::sync::Arc;
 
-use abi::Errno;
-use abi::fs::{Mode, OpenFlags};
+use core::ops::Range;
+
+use abi::fs::{AccessMode, Mode, OpenFlags};
+use abi::{Errno, PAGE_SIZE};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
@@ -15,6 +17,7 @@ use crate::io::{Sink, Source};
 
 use super::fid::Fid;
 use super::node::Node;
+use super::pages::Pages;
 
 /// Longest file, in bytes: the largest offset.
 const MAX_SIZE: u64 = i64::MAX as u64;
@@ -24,12 +27,27 @@ pub(super) struct HostFile {
     node: Arc<Node>,
     inode: Arc<dyn Inode>,
     fid: Fid,
+    can_write: bool,
 }
 
 impl HostFile {
-    /// The file behind `fid`, which is open.
-    pub(super) fn open(node: Arc<Node>, fid: Fid) -> Arc<dyn File> {
-        Arc::new(Self { inode: node.clone(), node, fid })
+    /// The file behind `fid`, which is open for `mode`.
+    pub(super) fn open(node: Arc<Node>, fid: Fid, mode: AccessMode) -> Arc<dyn File> {
+        Arc::new(Self { inode: node.clone(), node, fid, can_write: mode.can_write() })
+    }
+
+    /// Repeats what was written to `range` in pages that mappings have written to as well.
+    fn repeat(&self, ahead: &Pages, range: &Range<u64>) -> Result<()> {
+        for (index, page) in ahead {
+            let start = index * PAGE_SIZE as u64;
+            let common = range.start.max(start)..range.end.min(start + PAGE_SIZE as u64);
+            let len = (common.end - common.start) as usize;
+            self.node.reader()?.read(common.start, len, |bytes| {
+                page.write((common.start - start) as usize, bytes);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Writes at `offset` with the turn taken; returns how many bytes.
@@ -44,6 +62,7 @@ impl HostFile {
             return Ok(0);
         }
         let end = permission::check_file_size(cx, offset, MAX_SIZE)?;
+        self.node.tell_written()?;
         self.fill_gap(offset)?;
         let mut done = 0;
         let result = self.write_pieces(offset, end, from, &mut done);
@@ -51,7 +70,9 @@ impl HostFile {
             let written = offset..offset + done as u64;
             self.node.with_lost(|lost, size| lost.written(size, &written));
             self.node.was_changed();
-            self.node.pages.changed(&written);
+            self.node.set_stored(false);
+            let ahead = self.node.pages.changed(&written);
+            self.repeat(&ahead, &written)?;
             self.drop_set_id(cx)?;
             if open.flags().intersects(OpenFlags::DSYNC | OpenFlags::SYNC_BIT) {
                 self.fid.sync()?;
@@ -133,16 +154,21 @@ impl File for HostFile {
     }
 
     fn mapping(&self) -> Result<Mapping> {
-        // Once the name is gone it could not be opened for reading any more.
+        // Once the name is gone it could not be opened any more.
         self.node.reader()?;
+        if self.can_write {
+            self.node.writer()?;
+        }
         Ok(Mapping::Pages)
     }
 
-    fn shares_writes(&self) -> bool {
-        false
+    fn settle(&self) {
+        // What fails is tried again, and told, by fsync(2).
+        let _ = self.node.tell_written();
     }
 
     fn read(&self, _: &Context<'_>, _: &OpenFile, offset: u64, to: &mut dyn Sink) -> Result<usize> {
+        self.node.tell_written()?;
         let mut done = 0;
         while to.remaining() > 0 {
             let at = offset.saturating_add(done as u64);
@@ -195,7 +221,9 @@ impl File for HostFile {
     }
 
     fn sync(&self) -> Result<()> {
-        self.fid.sync()
+        self.node.tell_written()?;
+        self.node.set_stored(true);
+        self.fid.sync().inspect_err(|_| self.node.set_stored(false))
     }
 }
 

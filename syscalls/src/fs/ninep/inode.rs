@@ -17,7 +17,7 @@ use crate::mm::Mappings;
 use super::fid::{Entry, NewAttributes, REMOVE_DIRECTORY};
 use super::file::{HostDirectory, HostFile};
 use super::node::Node;
-use super::share::hosted;
+use super::share::{Share, hosted};
 use super::wire::Qid;
 
 /// How a regular file is created: for reading and writing, and only if nothing is there.
@@ -50,7 +50,9 @@ impl Inode for Node {
             FileType::Regular => {
                 let fid = self.open_fid(flags.access_mode())?;
                 self.pages.revalidate(&self.ask_attributes()?);
-                Ok(HostFile::open(self, fid))
+                // The server opens what is at the path now, which may be another file.
+                self.reachable()?;
+                Ok(HostFile::open(self, fid, flags.access_mode()))
             }
             FileType::Directory => Ok(HostDirectory::open(self)),
             FileType::SymbolicLink => Err(Errno::ELOOP.because("a symbolic link")),
@@ -63,7 +65,12 @@ impl Inode for Node {
 
     fn lookup(&self, _: &Context<'_>, name: &[u8]) -> Result<Arc<dyn Inode>> {
         self.check_directory()?;
-        Ok(self.entry(name)?)
+        let now = self.share.machine.monotonic_ns();
+        match self.share.names.find(self.number(), name, now) {
+            Some(Some(node)) if node.is_reachable() => Ok(node),
+            Some(None) => Err(Errno::ENOENT.because("the host said so a moment ago")),
+            _ => Ok(self.entry(name)?),
+        }
     }
 
     fn is_shared(&self) -> bool {
@@ -113,7 +120,7 @@ impl Inode for Node {
                 directory.make_node(name, mode, device, group).map(|()| None)?
             }
         };
-        self.was_changed();
+        self.entry_changed(name);
         let node = self.entry(name)?;
         if let Some(created) = created {
             node.set_created(created);
@@ -125,7 +132,7 @@ impl Inode for Node {
     fn link(&self, name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
         let node = node_of(inode)?;
         self.reachable()?.link(&*node.reachable()?, name)?;
-        self.was_changed();
+        self.entry_changed(name);
         node.was_changed();
         Ok(())
     }
@@ -152,8 +159,8 @@ impl Inode for Node {
         let (from_fid, to_fid) = (self.reachable()?, to.reachable()?);
         let replaced = to_fid.walk(new_name).ok().and_then(|(_, qid)| self.share.known(qid.path));
         from_fid.rename(name, &to_fid, new_name)?;
-        self.was_changed();
-        to.was_changed();
+        self.entry_changed(name);
+        to.entry_changed(new_name);
         if let Some(replaced) = replaced {
             replaced.lose();
         }
@@ -179,9 +186,11 @@ impl Inode for Node {
         if len > i64::MAX as u64 {
             return Err(Errno::EFBIG.because("the file would be too large"));
         }
+        self.tell_written()?;
         if self.with_lost(|lost, size| lost.truncate(size, len)).is_none() {
             self.set_attributes(&NewAttributes { size: Some(len), ..NewAttributes::default() })?;
         }
+        self.set_stored(false);
         self.pages.cut(len);
         Ok(())
     }
@@ -192,6 +201,15 @@ impl Inode for Node {
 
     fn shared_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         self.mapped_page(index)
+    }
+
+    fn shared_page_to_write(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
+        self.check_mappable()?;
+        self.pages.page_to_write(&*self.share.machine, &*self.reader()?, index)
+    }
+
+    fn tracks_writes(&self) -> bool {
+        true
     }
 
     fn mappings(&self) -> Option<&Mappings> {
@@ -209,9 +227,30 @@ impl Node {
 
     /// The entry `name` of this directory, as it is now.
     fn entry(&self, name: &[u8]) -> Result<Arc<Self>> {
+        let found = self.ask_entry(name);
+        let Share { trust, names, machine, .. } = &*self.share;
+        let age = match &found {
+            Ok(node) if node.file_type() == FileType::Directory => trust.directories_ns,
+            Err(error) if error.errno != Errno::ENOENT => 0,
+            Ok(_) | Err(_) => trust.names_ns,
+        };
+        if age > 0 {
+            let until = machine.monotonic_ns() + age;
+            names.remember(self.number(), name, found.as_ref().ok(), until);
+        }
+        found
+    }
+
+    fn ask_entry(&self, name: &[u8]) -> Result<Arc<Self>> {
         let (fid, _) = self.reachable()?.walk(name)?;
         let attributes = fid.attributes()?;
         Ok(self.share.node(fid, attributes))
+    }
+
+    /// The entry `name` of this directory was changed from here.
+    fn entry_changed(&self, name: &[u8]) {
+        self.share.names.forget(self.number(), name);
+        self.was_changed();
     }
 
     /// Gives a new file its owner, where that is not who the server makes files for. A host
@@ -229,17 +268,22 @@ impl Node {
         let directory = self.reachable()?;
         let (_, qid) = directory.walk(name)?;
         directory.unlink(name, flags)?;
-        self.was_changed();
+        self.entry_changed(name);
         if let Some(node) = self.share.known(qid.path) {
             node.lose();
         }
         Ok(())
     }
 
-    fn mapped_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
-        if self.file_type() != FileType::Regular {
-            return Err(Errno::ENODEV.because("only regular files can be mapped"));
+    fn check_mappable(&self) -> Result<()> {
+        if self.file_type() == FileType::Regular {
+            return Ok(());
         }
+        Err(Errno::ENODEV.because("only regular files can be mapped"))
+    }
+
+    fn mapped_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
+        self.check_mappable()?;
         let reader = self.reader()?;
         let page = self.pages.page(&*self.share.machine, &reader, index);
         self.share.limit_cache();

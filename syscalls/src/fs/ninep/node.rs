@@ -20,10 +20,6 @@ use super::lost::Lost;
 use super::pages::PageCache;
 use super::share::{Share, hosted, shown};
 
-/// For how long attributes are taken to be true, in nanoseconds: one walk along a path, not
-/// more. Opening a file always asks.
-const ATTRIBUTES_NS: u64 = 10_000_000;
-
 /// A file of the host.
 pub(super) struct Node {
     pub(super) share: Arc<Share>,
@@ -34,6 +30,8 @@ pub(super) struct Node {
     /// Taken by whoever writes, so that appends do not overlap.
     pub(super) writers: Turn,
     is_kept: AtomicBool,
+    /// Whether the host has stored for good what was written here.
+    is_stored: AtomicBool,
 }
 
 struct State {
@@ -50,6 +48,8 @@ struct State {
     created: Option<Fid>,
     /// For mappings, open for reading.
     reader: Option<Arc<Fid>>,
+    /// For mappings that are written, open for writing.
+    writer: Option<Arc<Fid>>,
     /// Of a directory, open.
     listing: Option<Arc<Fid>>,
 }
@@ -59,11 +59,12 @@ impl Node {
         let state = State {
             fid: Arc::new(fid),
             attributes,
-            valid_until_ns: share.machine.monotonic_ns() + ATTRIBUTES_NS,
+            valid_until_ns: share.machine.monotonic_ns() + share.trust.attributes_ns,
             changes: 0,
             lost: None,
             created: None,
             reader: None,
+            writer: None,
             listing: None,
         };
         Arc::new(Self {
@@ -74,7 +75,13 @@ impl Node {
             pages: PageCache::default(),
             writers: Turn::new(),
             is_kept: AtomicBool::new(false),
+            is_stored: AtomicBool::new(true),
         })
+    }
+
+    /// Its number, which no other file of the share has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn file_type(&self) -> FileType {
@@ -84,6 +91,24 @@ impl Node {
     /// Says whether the share keeps it; returns whether it did.
     pub(super) fn set_kept(&self, kept: bool) -> bool {
         self.is_kept.swap(kept, Ordering::Relaxed)
+    }
+
+    /// Says whether the host has stored for good what was written here.
+    pub(super) fn set_stored(&self, stored: bool) {
+        self.is_stored.store(stored, Ordering::Relaxed);
+    }
+
+    /// Lets the host store for good what was written here.
+    ///
+    /// # Errors
+    /// Those of the host.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.tell_written()?;
+        if self.is_stored.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let synced = self.reader().or_else(|_| self.writer()).and_then(|fid| fid.sync());
+        synced.inspect_err(|_| self.set_stored(false))
     }
 
     /// Whether a file with these attributes, found now, is this one.
@@ -96,7 +121,7 @@ impl Node {
 
     /// It was found at the path of `fid`, with these attributes.
     pub(super) fn found(&self, fid: Fid, attributes: Attributes) {
-        let valid_until_ns = self.share.machine.monotonic_ns() + ATTRIBUTES_NS;
+        let valid_until_ns = self.share.machine.monotonic_ns() + self.share.trust.attributes_ns;
         let mut state = self.state.lock();
         let old = core::mem::replace(&mut state.fid, Arc::new(fid));
         state.attributes = attributes;
@@ -116,6 +141,11 @@ impl Node {
             return Err(stale());
         }
         Ok(state.fid.clone())
+    }
+
+    /// Whether a path leads to it, as far as is known.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.state.lock().lost.is_none()
     }
 
     /// The attributes, as they were a moment ago at most.
@@ -151,7 +181,8 @@ impl Node {
                 state.attributes = found;
                 // What was changed meanwhile may not be in it.
                 let is_newest = state.changes == changes;
-                state.valid_until_ns = if is_newest { now + ATTRIBUTES_NS } else { 0 };
+                let valid_until_ns = now + self.share.trust.attributes_ns;
+                state.valid_until_ns = if is_newest { valid_until_ns } else { 0 };
                 Ok(found)
             }
             // The host removed it, or put something else in its place.
@@ -289,6 +320,38 @@ impl Node {
         let fid = self.reachable()?.duplicate()?;
         fid.open(0)?;
         Ok(self.state.lock().reader.get_or_insert_with(|| Arc::new(fid)).clone())
+    }
+
+    /// The fid through which what mappings write is written; opened when it is first wanted.
+    ///
+    /// # Errors
+    /// Those of the host; `ESTALE`.
+    pub(super) fn writer(&self) -> Result<Arc<Fid>> {
+        if let Some(writer) = self.state.lock().writer.clone() {
+            return Ok(writer);
+        }
+        let fid = self.reachable()?.duplicate()?;
+        fid.open(1)?;
+        Ok(self.state.lock().writer.get_or_insert_with(|| Arc::new(fid)).clone())
+    }
+
+    /// Lets the server know all that mappings have written. Called with no lock held.
+    ///
+    /// # Errors
+    /// Those of the host.
+    pub(super) fn tell_written(&self) -> Result<()> {
+        if !self.pages.is_ahead() {
+            return Ok(());
+        }
+        let writer = self.writer()?;
+        self.pages.tell(&writer, self.ask_attributes()?.size)?;
+        self.set_stored(false);
+        self.was_changed();
+        while self.pages.is_being_told() {
+            self.share.news();
+            self.share.machine.yield_now();
+        }
+        Ok(())
     }
 
     /// The fid with which this directory is listed; opened when it is first wanted.

@@ -14,10 +14,12 @@ use spin::Mutex;
 
 use crate::error::Result;
 use crate::fs::inode::{FileSystem, Inode, Usage};
+use crate::fs::mount::MountAccess;
 use crate::machine::{Machine, MessageChannel};
 
 use super::client::Client;
 use super::fid::{Attributes, Fid};
+use super::names::{Names, Trust};
 use super::node::Node;
 
 /// How many nodes are kept though nobody uses them.
@@ -35,9 +37,17 @@ pub struct Owner {
     pub group: u32,
 }
 
-/// A number of the host as it is shown here: that of `owner` is 0.
+/// The number of whoever has none here (`overflowuid`).
+const NOBODY: u32 = 65534;
+
+/// A number of the host as it is shown here: that of `owner` is 0. Where that is another than
+/// the host's 0, the host's 0 is nobody: what belongs to it is not the guest's.
 pub(super) const fn shown(number: u32, owner: u32) -> u32 {
-    if number == owner { 0 } else { number }
+    match number {
+        _ if number == owner => 0,
+        0 => NOBODY,
+        _ => number,
+    }
 }
 
 /// A number given here as it is on the host.
@@ -51,6 +61,8 @@ pub struct Share {
     client: Arc<Client>,
     device: Device,
     pub(super) owner: Owner,
+    pub(super) trust: Trust,
+    pub(super) names: Names,
     root: Fid,
     nodes: Mutex<Nodes>,
 }
@@ -64,7 +76,7 @@ struct Nodes {
 
 impl Share {
     /// Takes up contact with the server behind `channel`; returns the share and its root
-    /// directory. The share shows itself as `device`.
+    /// directory. The share shows itself as `device`; `access` is what the guest may do with it.
     ///
     /// # Errors
     /// `EIO`; `EPROTONOSUPPORT`; those of the host.
@@ -73,13 +85,18 @@ impl Share {
         channel: Arc<dyn MessageChannel>,
         device: Device,
         owner: Owner,
+        access: MountAccess,
     ) -> Result<(Arc<Self>, Arc<dyn Inode>)> {
         let client = Client::connect(machine.clone(), channel)?;
         let root = Fid::attach(&client, owner.user)?;
         let (fid, attributes) = (root.duplicate()?, root.attributes()?);
         let machine = machine.clone();
-        let nodes = Mutex::default();
-        let share = Arc::new(Self { machine, client, device, owner, root, nodes });
+        let trust = match access {
+            MountAccess::ReadOnly => Trust::READ_ONLY,
+            MountAccess::ReadWrite => Trust::WRITABLE,
+        };
+        let (names, nodes) = (Names::default(), Mutex::default());
+        let share = Arc::new(Self { machine, client, device, owner, trust, names, root, nodes });
         let root = share.node(fid, attributes);
         Ok((share, root))
     }
@@ -87,6 +104,19 @@ impl Share {
     /// The machine has news of its channels.
     pub fn news(&self) {
         self.client.wake();
+    }
+
+    /// All files that are known of it.
+    fn all(&self) -> Vec<Arc<Node>> {
+        self.nodes.lock().known.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Lets the server know all that mappings have written.
+    fn settle(&self) {
+        for node in self.all() {
+            // Nobody is left to be told of an error.
+            let _ = node.tell_written();
+        }
     }
 
     /// Lets go of everything that nobody uses.
@@ -176,6 +206,10 @@ impl FileSystem for Share {
         self.device
     }
 
+    fn sync(&self) -> Result<()> {
+        self.all().iter().map(|node| node.sync()).fold(Ok(()), Result::and)
+    }
+
     fn usage(&self) -> Usage {
         // statfs(2) has no error here: a dead server shows as a full file system.
         Usage { magic: magic::V9FS_MAGIC, ..self.root.usage().unwrap_or_default() }
@@ -192,6 +226,21 @@ impl Shares {
         self.0.lock().push(share);
     }
 
+    /// Lets the servers know all that mappings have written.
+    pub fn settle(&self) {
+        let shares = self.0.lock().clone();
+        shares.iter().for_each(|share| share.settle());
+    }
+
+    /// Lets the hosts store for good what was written.
+    pub fn sync(&self) {
+        let shares = self.0.lock().clone();
+        for share in &shares {
+            // sync(2) has no errors.
+            let _ = share.sync();
+        }
+    }
+
     /// The machine has news of its channels.
     pub fn news(&self) {
         let shares = self.0.lock().clone();
@@ -202,5 +251,17 @@ impl Shares {
 impl Drop for Shares {
     fn drop(&mut self) {
         self.0.get_mut().drain(..).for_each(|share| share.forget());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_root_is_not_the_guests() {
+        assert_eq!([0, 5].map(|number| shown(number, 0)), [0, 5]);
+        assert_eq!([0, 5, 1000].map(|number| shown(number, 1000)), [NOBODY, 5, 0]);
+        assert_eq!([0, 5].map(|number| hosted(number, 1000)), [1000, 5]);
     }
 }

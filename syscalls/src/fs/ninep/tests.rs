@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::string::String;
@@ -13,8 +14,10 @@ use abi::{Errno, PAGE_SIZE};
 use super::{Owner, Share};
 use crate::fake::kit::{self, Kit};
 use crate::fake::ninep::{FakeHost, Mood, text};
+use crate::fs::mount::MountAccess;
 use crate::fs::{DirectoryEntry, NewInode, NewKind};
-use crate::machine::Machine;
+use crate::machine::{ExitStatus, Machine};
+use crate::process::family_tests::run;
 
 const O_RDWR: u64 = 2;
 const O_CREAT: u64 = 0o100;
@@ -31,6 +34,10 @@ struct Guest {
 }
 
 fn guest() -> Guest {
+    guest_with(MountAccess::ReadWrite)
+}
+
+fn guest_with(access: MountAccess) -> Guest {
     let host = FakeHost::new("h");
     let kit = kit::process();
     kit.machine.add_channel(host.clone());
@@ -38,7 +45,7 @@ fn guest() -> Guest {
     let owner = fs::metadata(host.path("")).map(|own| Owner { user: own.uid(), group: own.gid() });
     let device = kit.system.vfs.new_device();
     let (share, root) =
-        Share::connect(&machine, host.clone(), device, owner.unwrap()).expect("a share");
+        Share::connect(&machine, host.clone(), device, owner.unwrap(), access).expect("a share");
     kit.system.vfs.shares.add(share);
     kit.system.vfs.mount_in_root("tmp", root, "9p", 0).expect("a mount");
     Guest { kit, host }
@@ -260,8 +267,6 @@ fn mappings_and_reads_agree() {
     let len = 3 * PAGE_SIZE as u64;
     let map = |protection: u64, flags: u64| guest.call("mmap", &[0, len, protection, flags, fd, 0]);
     let (private, shared) = (map(3, 2).unwrap(), map(1, 1).unwrap());
-    assert_eq!(map(3, 1), Err(Errno::ENODEV));
-    assert_eq!(guest.call("mprotect", &[shared, len, 3]), Err(Errno::EACCES));
     let page = PAGE_SIZE as u64;
     for address in [private, shared] {
         assert_eq!(guest.kit.get(address + page + 8, 4), b"aa\0\0");
@@ -281,6 +286,74 @@ fn mappings_and_reads_agree() {
     let other = guest.call("mmap", &[0, page, 1, 1, fd, 0]).unwrap();
     guest.call("unlink", &[guest.kit.string("/tmp/map")]).unwrap();
     assert_eq!(guest.kit.get(other, 11), b"by the host");
+}
+
+#[test]
+fn what_is_written_to_shared_mappings_gets_to_the_host() {
+    let guest = guest();
+    let page = PAGE_SIZE as u64;
+    fs::write(guest.host.path("map"), vec![b'a'; 3 * PAGE_SIZE + 10]).unwrap();
+    let fd = guest.open("/tmp/map", O_RDWR).unwrap();
+    let map = || guest.call("mmap", &[0, 5 * page, 3, 1, fd, 0]).unwrap();
+    let (one, other) = (map(), map());
+    let private = guest.call("mmap", &[0, 5 * page, 3, 2, fd, 0]).unwrap();
+    let on_host = |at: u64, len: usize| {
+        let bytes = fs::read(guest.host.path("map")).unwrap();
+        assert_eq!(bytes.len(), 3 * PAGE_SIZE + 10);
+        bytes[at as usize..][..len].to_vec()
+    };
+    assert_eq!(guest.kit.get(other, 2), b"aa");
+    guest.kit.set(one + 1, b"bcd");
+    // All that map it see it at once, and so does who reads it, which the host then knows.
+    assert_eq!(guest.kit.get(other, 5), b"abcda");
+    assert_eq!(guest.kit.get(private, 5), b"abcda");
+    assert_eq!(on_host(0, 4), b"aaaa");
+    assert_eq!(guest.read_at(fd, 0, 5).unwrap(), b"abcda");
+    assert_eq!(on_host(0, 5), b"abcda");
+    // It is noted again each time; what is only looked at is not written.
+    guest.kit.set(other + page, b"msync");
+    guest.kit.set(one + 3 * page + 8, b"beyond the end");
+    assert_eq!(guest.kit.get(one + 2 * page, 1), b"a");
+    assert_eq!(guest.call("msync", &[one, 4 * page, 4]), Ok(0));
+    assert_eq!(on_host(page, 6), b"msynca");
+    assert_eq!(on_host(3 * page + 8, 2), b"be");
+    // A write and a mapping that write to the same page lose nothing of each other.
+    guest.kit.set(one + 100, b"mapped");
+    guest.call("pwrite64", &[fd, guest.kit.put(b"written"), 7, 200]).unwrap();
+    guest.kit.set(one + 300, b"again");
+    assert_eq!(guest.kit.get(other + 200, 7), b"written");
+    assert_eq!(guest.call("fsync", &[fd]), Ok(0));
+    assert_eq!([on_host(100, 6), on_host(200, 7), on_host(300, 5)].concat(), b"mappedwrittenagain");
+    // The end of the mapping, or of the memory, is enough.
+    guest.kit.set(one + 400, b"unmapped");
+    assert_eq!(guest.call("munmap", &[one, 5 * page]), Ok(0));
+    assert_eq!(on_host(400, 8), b"unmapped");
+    guest.kit.set(other + 500, b"after close");
+    assert_eq!(guest.call("close", &[fd]), Ok(0));
+    assert_eq!(guest.call("unlink", &[guest.kit.string("/tmp/none")]), Err(Errno::ENOENT));
+    let fd = guest.open("/tmp/map", 0).unwrap();
+    assert_eq!(guest.read_at(fd, 500, 11).unwrap(), b"after close");
+    let read_only = guest.call("mmap", &[0, page, 1, 1, fd, 0]).unwrap();
+    assert_eq!(guest.call("mprotect", &[read_only, page, 3]), Err(Errno::EACCES));
+    guest.kit.set(other + 600, b"exit");
+    let empty = guest.kit.system.empty_memory();
+    guest.kit.process.set_memory(empty.clone());
+    assert_eq!(on_host(600, 4), b"exit");
+}
+
+#[test]
+fn a_mapping_that_cannot_be_written_back_says_so_when_it_is_synced() {
+    let guest = guest();
+    fs::write(guest.host.path("map"), vec![b'a'; PAGE_SIZE]).unwrap();
+    let fd = guest.open("/tmp/map", O_RDWR).unwrap();
+    let at = guest.call("mmap", &[0, PAGE_SIZE as u64, 3, 1, fd, 0]).unwrap();
+    guest.kit.set(at, b"b");
+    guest.host.set_mood(Mood::Dead);
+    assert_eq!(guest.call("fsync", &[fd]), Err(Errno::EIO));
+    guest.host.set_mood(Mood::Answering);
+    assert_eq!(guest.call("fsync", &[fd]), Ok(0));
+    assert!(text(&guest.host.path("map")).starts_with("ba"));
+    assert_eq!(guest.kit.get(at, 2), b"ba");
 }
 
 #[test]
@@ -359,7 +432,8 @@ fn a_server_of_another_protocol_is_refused() {
     host.set_mood(Mood::Dead);
     let kit = kit::process();
     let machine: Arc<dyn Machine> = kit.machine.clone();
-    let connected = Share::connect(&machine, host, Device::new(0, 99), Owner::default());
+    let (device, access) = (Device::new(0, 99), MountAccess::ReadWrite);
+    let connected = Share::connect(&machine, host, device, Owner::default(), access);
     assert_eq!(connected.map(drop).unwrap_err().errno, Errno::EIO);
 }
 
@@ -374,4 +448,105 @@ fn files_of_others_keep_their_owners_and_special_files_are_refused_as_the_host_d
     assert_eq!(root.create(b"fifo", &new).map(drop).unwrap_err().errno, Errno::EOPNOTSUPP);
     let usage = root.file_system().usage();
     assert_eq!((usage.pages, usage.free_pages, usage.inodes), (2000, 1000, 70));
+}
+
+#[test]
+fn what_is_only_read_is_asked_for_once_a_second() {
+    let guest = guest_with(MountAccess::ReadOnly);
+    fs::create_dir_all(guest.host.path("a/b")).unwrap();
+    fs::write(guest.host.path("a/b/file"), "one").unwrap();
+    assert_eq!(guest.stat("/tmp/a/b/file").unwrap().size, 3);
+    assert_eq!(guest.stat("/tmp/a/none"), Err(Errno::ENOENT));
+    let asked = guest.host.requests();
+    for _ in 0..10 {
+        assert_eq!(guest.stat("/tmp/a/b/file").unwrap().size, 3);
+        assert_eq!(guest.stat("/tmp/a/none"), Err(Errno::ENOENT));
+    }
+    assert_eq!(guest.host.requests(), asked);
+    fs::write(guest.host.path("a/none"), "there").unwrap();
+    fs::write(guest.host.path("new"), "another").unwrap();
+    fs::rename(guest.host.path("new"), guest.host.path("a/b/file")).unwrap();
+    // Who opens it gets what is there now.
+    let fd = guest.open("/tmp/a/b/file", 0).unwrap();
+    assert_eq!(guest.read_at(fd, 0, 100).unwrap(), b"another");
+    assert_eq!(guest.fstat(fd).size, 7);
+    guest.wait();
+    assert_eq!(guest.stat("/tmp/a/none").unwrap().size, 5);
+    fs::remove_dir_all(guest.host.path("a")).unwrap();
+    guest.wait();
+    assert_eq!(guest.stat("/tmp/a/b/file"), Err(Errno::ENOENT));
+}
+
+#[test]
+fn directories_are_trusted_for_a_moment_and_files_are_asked_for() {
+    let guest = guest();
+    fs::create_dir_all(guest.host.path("a/b/c")).unwrap();
+    fs::write(guest.host.path("a/b/c/file"), "one").unwrap();
+    assert_eq!(guest.stat("/tmp/a/b/c/file").unwrap().size, 3);
+    let asked = guest.host.requests();
+    assert_eq!(guest.stat("/tmp/a/b/c/file").unwrap().size, 3);
+    // It is walked to, looked at, and the fid of before is given back.
+    assert_eq!(guest.host.requests(), asked + 3);
+    fs::remove_file(guest.host.path("a/b/c/file")).unwrap();
+    assert_eq!(guest.stat("/tmp/a/b/c/file"), Err(Errno::ENOENT));
+    fs::write(guest.host.path("a/b/c/file"), "again").unwrap();
+    assert_eq!(guest.stat("/tmp/a/b/c/file").unwrap().size, 5);
+    // Another directory in its place.
+    fs::rename(guest.host.path("a/b"), guest.host.path("a/old")).unwrap();
+    assert_eq!(guest.stat("/tmp/a/b/c/file"), Err(Errno::ENOENT));
+    fs::create_dir_all(guest.host.path("a/b/c")).unwrap();
+    fs::write(guest.host.path("a/b/c/file"), "new").unwrap();
+    assert_eq!(guest.stat("/tmp/a/b/c/file").unwrap().size, 3);
+    // What the guest changes is true at once.
+    let (b, other) = ("/tmp/a/b", "/tmp/a/other");
+    assert_eq!(guest.paths("rename", b, other), Ok(0));
+    assert_eq!(guest.stat("/tmp/a/b/c"), Err(Errno::ENOENT));
+    assert_eq!(guest.stat("/tmp/a/other/c/file").unwrap().size, 3);
+    assert_eq!(guest.paths("rename", "/tmp/a/old", b), Ok(0));
+    // What the host has moved is known to be elsewhere after a while.
+    guest.wait();
+    assert_eq!(guest.stat("/tmp/a/b/c/file").unwrap().size, 5);
+}
+
+/// A child opens a file while the server is silent, and is sent `signal` after two seconds.
+/// Returns how it ended, as wait4(2) tells, and how long that took in all.
+fn sent_while_it_waits(signal: u64) -> (u64, u64) {
+    let guest = guest();
+    fs::write(guest.host.path("a"), "text").unwrap();
+    let (path, times) =
+        (guest.kit.string("/tmp/a"), guest.kit.put(&[2_u64, 0].map(u64::to_le_bytes).concat()));
+    let (host, room) = (guest.host.clone(), guest.kit.room(8));
+    let ended = Arc::new(AtomicU64::new(0));
+    let seen = ended.clone();
+    let status = run(&guest.kit, move |application| {
+        host.set_mood(Mood::Silent);
+        let child = application.fork("fork", &[], move |child| {
+            child.call("openat", &[AT_FDCWD, path, 0]);
+            child.call("exit_group", &[7]);
+        });
+        application.call("nanosleep", &[times, 0]);
+        application.call("kill", &[child, signal]);
+        application.call("wait4", &[child, room, 0, 0]);
+        let mut status = [0; 4];
+        application.load(room, &mut status);
+        seen.store(u64::from(u32::from_le_bytes(status)), Ordering::Relaxed);
+        host.set_mood(Mood::Answering);
+        application.call("exit_group", &[0]);
+    });
+    assert_eq!(status, Some(ExitStatus::Exited(0)));
+    (ended.load(Ordering::Relaxed), guest.kit.machine_time())
+}
+
+#[test]
+fn a_signal_that_ends_the_process_ends_its_wait_for_the_server() {
+    const SECOND: u64 = 1_000_000_000;
+    for (signal, status) in [(9, 9), (15, 15), (2, 2)] {
+        let (ended, time) = sent_while_it_waits(signal);
+        assert_eq!(ended, status);
+        assert!(time < 3 * SECOND, "{time} ns");
+    }
+    // One that does not is no reason: the call fails when the server has been silent for long.
+    let (ended, time) = sent_while_it_waits(17);
+    assert_eq!(ended, 7 << 8);
+    assert!(time > 100 * SECOND);
 }
