@@ -48,6 +48,8 @@ pub(crate) mod events;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod fs;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod io;
 mod ipc;
 mod joint;
