@@ -197,3 +197,31 @@ fn what_was_written_survives_a_machine_that_is_killed() {
     says(&guest(&scratch, "rm /data/out"), "");
     assert!(!Path::new(&target).exists());
 }
+
+/// Whoever these tests run as: no privileges are needed. As root they run as nobody here.
+#[test]
+fn an_ordinary_user_shares_a_directory() {
+    let scratch = shared();
+    let data = scratch.path().join("shared");
+    if fs::metadata(&data).unwrap().uid() != 0 {
+        return;
+    }
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(data.join("of-root"), "text\n").unwrap();
+    let birgus = scratch.path().join("birgus");
+    fs::copy(path(), &birgus).unwrap();
+    let script = "ls -ln /data/of-root; cat /data/of-root; echo new >/data/new; mkdir /data/dir;
+        chmod 640 /data/new; mv /data/new /data/dir; stat -c '%u %g %a' /data/dir/new /data/dir;
+        echo >>/data/of-root || echo refused; chown 5 /data/dir || echo refused";
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.arg(birgus).args(["run", "-v", "shared:/data", BUSYBOX, "sh", "-c", script]);
+    command.current_dir(scratch.path());
+    let outcome = run(command, Given::limit(LIMIT)).unwrap();
+    let text = outcome.text();
+    let (listed, rest) = text.split_once('\n').unwrap_or_else(|| panic!("{}", outcome.errors()));
+    assert!(listed.starts_with("-rw-r--r--    1 65534    65534 "), "{listed}");
+    assert_eq!(rest, "text\n0 0 640\n0 0 755\nrefused\nrefused\n", "{}", outcome.errors());
+    let made = fs::metadata(data.join("dir/new")).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.permissions().mode() & 0o777), (65534, 65534, 0o640));
+}
