@@ -28,7 +28,7 @@ use crate::user::UserPtr;
 use crate::wait::{Interruption, Sharing, WaitQueue};
 
 pub(crate) use interest::Interest;
-use ready::Ready;
+use ready::{Ready, Taken};
 
 /// Events of an interest that only a file which is watched by several instances may have with
 /// `EPOLLEXCLUSIVE`.
@@ -177,8 +177,10 @@ impl Epoll {
             if told == count {
                 break;
             }
-            let Some(interest) = self.ready.take() else {
-                break;
+            let interest = match self.ready.take() {
+                Taken::Interest(interest) => interest,
+                Taken::Gone => continue,
+                Taken::Nothing => break,
             };
             let event = interest.event();
             if event.events == 0 {
@@ -199,8 +201,10 @@ impl Epoll {
     /// Whether a file that is watched has an event.
     fn has_event(&self) -> bool {
         for _ in 0..self.ready.len() {
-            let Some(interest) = self.ready.take() else {
-                return false;
+            let interest = match self.ready.take() {
+                Taken::Interest(interest) => interest,
+                Taken::Gone => continue,
+                Taken::Nothing => return false,
             };
             if interest.event().events != 0 {
                 self.ready.put_back(&interest);

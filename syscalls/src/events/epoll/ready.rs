@@ -22,6 +22,16 @@ pub(super) struct Ready {
     polled: WaitQueue,
 }
 
+/// What was first in the queue.
+pub(super) enum Taken {
+    /// Nothing is queued.
+    Nothing,
+    /// An interest that has been removed.
+    Gone,
+    /// An interest that had news.
+    Interest(Arc<Interest>),
+}
+
 impl Ready {
     /// Makes room for `count` interests, so that news never need memory.
     pub(super) fn reserve(&self, count: usize) -> Result<()> {
@@ -59,15 +69,18 @@ impl Ready {
     }
 
     /// Takes the first interest. News that come from now on queue it again.
-    pub(super) fn take(&self) -> Option<Arc<Interest>> {
+    pub(super) fn take(&self) -> Taken {
         let mut queue = self.queue.lock();
-        while let Some(interest) = queue.pop_front() {
-            if let Some(interest) = interest.upgrade() {
+        let Some(first) = queue.pop_front() else {
+            return Taken::Nothing;
+        };
+        match first.upgrade() {
+            Some(interest) => {
                 interest.set_queued(false);
-                return Some(interest);
+                Taken::Interest(interest)
             }
+            None => Taken::Gone,
         }
-        None
     }
 
     /// Where threads wait for news.

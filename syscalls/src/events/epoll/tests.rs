@@ -243,3 +243,15 @@ fn an_instance_that_is_gone_leaves_nothing_behind() {
     assert!(open.watchers().is_empty());
     assert!(!open.file.wait_queue().unwrap().has_waiters());
 }
+
+#[test]
+fn a_file_that_is_watched_no_more_does_not_make_another_one_be_told_twice() {
+    let test = setup();
+    let (read, write) = test.pipe();
+    assert_eq!(test.ctl(ADD, read, IN, 1), Ok(0));
+    assert_eq!(test.ctl(ADD, write, OUT, 2), Ok(0));
+    test.write(write, 1);
+    assert_eq!(test.ready(), [(OUT, 2), (IN, 1)]);
+    assert_eq!(test.ctl(DEL, write, 0, 0), Ok(0));
+    assert_eq!(test.ready(), [(IN, 1)]);
+}
