@@ -288,6 +288,29 @@ pub mod request {
     pub const TCSETSW2: u32 = 0x402c_542c;
     pub const TCSETSF2: u32 = 0x402c_542d;
     pub const TIOCGEXCL: u32 = 0x8004_5440;
+    pub const TIOCPKT: u32 = 0x5420;
+    pub const TIOCGPTN: u32 = 0x8004_5430;
+    pub const TIOCSPTLCK: u32 = 0x4004_5431;
+    pub const TIOCSIG: u32 = 0x4004_5436;
+    pub const TIOCGPKT: u32 = 0x8004_5438;
+    pub const TIOCGPTLCK: u32 = 0x8004_5439;
+    pub const TIOCGPTPEER: u32 = 0x5441;
+}
+
+/// What the first byte of a read in packet mode tells: ioctl_tty(2), `TIOCPKT`.
+pub mod packet {
+    /// The queue of input was flushed.
+    pub const FLUSHREAD: u8 = 1;
+    /// The queue of output was flushed.
+    pub const FLUSHWRITE: u8 = 2;
+    /// Output was stopped.
+    pub const STOP: u8 = 4;
+    /// Output goes on.
+    pub const START: u8 = 8;
+    /// `^S` and `^Q` do not stop output any more.
+    pub const NOSTOP: u8 = 16;
+    /// `^S` and `^Q` stop output.
+    pub const DOSTOP: u8 = 32;
 }
 
 /// Arguments of `TCFLSH`: tcflush(3).

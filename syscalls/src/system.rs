@@ -23,6 +23,7 @@ use crate::net::Sockets;
 use crate::process::futex::Futexes;
 use crate::process::{Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
+use crate::terminal::pty::Ptys;
 use crate::terminal::{self, Terminal};
 use crate::time::Timers;
 
@@ -45,6 +46,8 @@ pub struct System {
     pub(crate) pipe_numbers: PipeNumbers,
     /// The terminal of the machine.
     pub terminal: Arc<Terminal>,
+    /// The pseudoterminals.
+    pub(crate) ptys: Arc<Ptys>,
     /// The tree of files.
     pub vfs: Vfs,
     /// All processes.
@@ -84,6 +87,7 @@ impl System {
             empty_memory: empty.unwrap_or_else(|_| panic!("no memory for an address space")),
             terminal: terminal::console::new(&machine),
             machine,
+            ptys: Arc::default(),
             vfs,
             streams: Streams::default(),
             pipe_numbers: PipeNumbers::default(),
@@ -107,10 +111,20 @@ impl System {
     /// `EEXIST` when the archive has something else there; `ENOSPC`.
     pub fn equip(&self) -> Result<()> {
         terminal::console::add_devices(&self.vfs)?;
+        terminal::pty::add_devices(self)?;
         let fifos = Arc::new(Fifos::default());
         self.vfs.devices.register(FileType::Fifo, Device::default(), fifos);
         ProcFs::mount(self)?;
         SysFs::mount(self).map(drop)
+    }
+
+    /// The controlling terminal of a session.
+    #[must_use]
+    pub(crate) fn terminal_of(&self, session: u32) -> Option<Arc<Terminal>> {
+        if self.terminal.controls(session) {
+            return Some(self.terminal.clone());
+        }
+        self.ptys.controlling(session)
     }
 
     /// The thread with this number.

@@ -61,6 +61,9 @@ pub mod magic {
         PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC, V9FS_MAGIC,
     };
 
+    /// Slaves of pseudoterminals (`linux/magic.h`).
+    pub const DEVPTS_SUPER_MAGIC: u32 = 0x1cd1;
+
     /// Sockets (`linux/magic.h`).
     pub const SOCKFS_MAGIC: u32 = 0x534f_434b;
 

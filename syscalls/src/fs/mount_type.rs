@@ -6,6 +6,7 @@ use abi::Errno;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::terminal::pty::devpts;
 
 use super::inode::Inode;
 use super::mount::SuperBlock;
@@ -14,7 +15,7 @@ use super::sysfs::SysFs;
 use super::tmpfs::{Options, Tmpfs};
 
 /// The types by their names in /proc/filesystems.
-pub(crate) const NAMES: [&str; 5] = ["sysfs", "proc", "tmpfs", "ramfs", "devtmpfs"];
+pub(crate) const NAMES: [&str; 6] = ["sysfs", "proc", "tmpfs", "ramfs", "devtmpfs", "devpts"];
 
 /// A file system of this type, with what mount(2) was told of it.
 ///
@@ -36,6 +37,8 @@ pub(crate) fn create(
         b"ramfs" => in_memory("ramfs")?,
         b"proc" if options.is_empty() => ProcFs::create(machine, vfs.new_device()),
         b"sysfs" if options.is_empty() => SysFs::create(machine, vfs.new_device()),
+        // Its options say what the slaves of a new instance are like: there is only one.
+        b"devpts" => devpts::create(cx.system),
         b"devtmpfs" if options.is_empty() => return Ok(vfs.dev().clone()),
         b"proc" | b"sysfs" | b"devtmpfs" => {
             return Err(Errno::EINVAL.because("the file system has no options"));

@@ -182,6 +182,27 @@ impl Vfs {
         self.mounts.mount(self.directory_in_root(name)?, inode, source, flags)
     }
 
+    /// Mounts the file system of `inode`, its root directory, on the directory `name` of /dev,
+    /// which is made.
+    ///
+    /// # Errors
+    /// `ENOTDIR` when something else is there; `ENOSPC`.
+    pub(crate) fn mount_in_dev(
+        &self,
+        name: &str,
+        inode: Arc<dyn Inode>,
+        source: &str,
+        flags: u64,
+    ) -> Result<()> {
+        let mounts = self.mounts.mounts();
+        let dev = mounts.into_iter().find(|mount| Arc::ptr_eq(mount.super_block(), &self.dev));
+        let dev = dev.ok_or_else(|| Errno::ENOENT.because("/dev is not mounted"))?;
+        let directory = make_directory(self.dev.root().inode(), name.as_bytes(), 0o755)?;
+        let dentry = Dentry::child(dev.root(), name.as_bytes(), directory);
+        let point = Location { mount: dev.clone(), dentry };
+        self.mounts.mount(point, inode, source, flags).map(drop)
+    }
+
     /// The directory `name` of the root, which is made if it is not there; a directory of the
     /// host stays as it is.
     fn directory_in_root(&self, name: &str) -> Result<Location> {

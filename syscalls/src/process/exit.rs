@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use abi::signal::{Signal, si};
 
+use crate::fs::PollEvents;
 use crate::machine::{ExitStatus, Flow};
 use crate::signal::info;
 use crate::system::System;
@@ -81,11 +82,14 @@ fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
         system.machine.power_off(status);
         return;
     }
-    if process.session() == process.id() {
-        system.terminal.lose_session(system, process.session());
+    if process.session() == process.id()
+        && let Some(terminal) = system.terminal_of(process.session())
+    {
+        terminal.lose_session(system, process.session());
     }
     let guarded = guarded_groups(system, process);
     let orphans = system.processes.end(process, status);
+    process.ending.wake(PollEvents::IN | PollEvents::RDNORM);
     for orphan in orphans {
         tell_orphan(system, process, &orphan);
     }

@@ -37,7 +37,7 @@ impl Transport for Host {
 /// The terminal of `machine`.
 #[must_use]
 pub fn new(machine: &Arc<dyn Machine>) -> Arc<Terminal> {
-    Terminal::new(Box::new(Host(machine.clone())), Settings::console())
+    Terminal::new(Box::new(Host(machine.clone())), Settings::console(), DEVICE)
 }
 
 /// Opens the console where there is no /dev/console.
@@ -98,11 +98,9 @@ fn open_console(system: &System, inode: Arc<dyn Inode>) -> Arc<dyn File> {
 /// # Errors
 /// `ENXIO` when it has none.
 fn open_controlling(cx: &Context<'_>, inode: Arc<dyn Inode>) -> Result<Arc<dyn File>> {
-    let terminal = &cx.system.terminal;
-    if !terminal.controls(cx.process.session()) {
-        return Err(Errno::ENXIO.because("the process has no controlling terminal"));
-    }
-    Ok(Arc::new(TerminalFile::new(terminal.clone(), inode)))
+    let terminal = cx.system.terminal_of(cx.process.session());
+    let none = || Errno::ENXIO.because("the process has no controlling terminal");
+    Ok(Arc::new(TerminalFile::new(terminal.ok_or_else(none)?, inode)))
 }
 
 /// The console without a path.

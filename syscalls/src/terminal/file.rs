@@ -22,7 +22,14 @@ impl TerminalFile {
     /// `terminal`, opened as `inode`.
     #[must_use]
     pub fn new(terminal: Arc<Terminal>, inode: Arc<dyn Inode>) -> Self {
+        terminal.transport().opened();
         Self { terminal, inode }
+    }
+}
+
+impl Drop for TerminalFile {
+    fn drop(&mut self) {
+        self.terminal.transport().closed();
     }
 }
 

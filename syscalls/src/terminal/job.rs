@@ -6,6 +6,7 @@ use abi::signal::Signal;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::process::Capability;
 use crate::system::System;
 
 use super::Terminal;
@@ -57,20 +58,45 @@ impl Terminal {
         Err(Errno::ERESTARTSYS.because("the process is in the background"))
     }
 
-    /// `TIOCSCTTY`: makes it the controlling terminal of the caller's session.
-    pub(super) fn acquire(&self, cx: &Context<'_>) -> Result<()> {
-        let (session, group) = (cx.process.session(), cx.process.group());
-        let mut state = self.state();
-        if state.job.controls(session) {
+    /// `TIOCSCTTY`: makes it the controlling terminal of the caller's session. With `steals`, a
+    /// superuser takes it from another session.
+    pub(super) fn acquire(&self, cx: &Context<'_>, steals: bool) -> Result<()> {
+        let session = cx.process.session();
+        if self.controls(session) {
             return Ok(());
         }
         if session != cx.process.id() {
             return Err(Errno::EPERM.because("the caller does not lead its session"));
         }
-        if state.job.session != 0 {
+        if cx.system.terminal_of(session).is_some() {
+            return Err(Errno::EPERM.because("the session has a controlling terminal"));
+        }
+        let may_steal = steals && cx.process.credentials().has(Capability::SysAdmin);
+        let mut state = self.state();
+        if state.job.session != 0 && !may_steal {
             return Err(Errno::EPERM.because("the terminal controls another session"));
         }
-        state.job = Job { session, foreground: group };
+        state.job = Job { session, foreground: cx.process.group() };
+        Ok(())
+    }
+
+    /// Makes it the controlling terminal of a session leader that has none, if it is nobody's:
+    /// open(2) without `O_NOCTTY`.
+    ///
+    /// # Errors
+    /// As `TIOCSCTTY`.
+    pub(super) fn acquire_if_free(&self, cx: &Context<'_>) -> Result<()> {
+        self.acquire(cx, false)
+    }
+
+    /// Fails when `TIOCEXCL` keeps others from opening it.
+    ///
+    /// # Errors
+    /// `EBUSY`.
+    pub(super) fn check_exclusive(&self, cx: &Context<'_>) -> Result<()> {
+        if self.state().is_exclusive && !cx.process.credentials().has(Capability::SysAdmin) {
+            return Err(Errno::EBUSY.because("the terminal is in exclusive use"));
+        }
         Ok(())
     }
 

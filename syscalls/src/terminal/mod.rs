@@ -4,6 +4,7 @@
 //!   without any transport
 //! - [`Terminal`]: that state shared by those who read, write and type, above a [`Transport`]
 //! - `requests`: ioctl_tty(2); `job`: process groups and their signals
+//! - [`pty`]: pseudoterminals, whose user is a program too
 //! - [`console`]: the terminal of the machine; [`TerminalFile`]: what opening it gives
 
 pub mod console;
@@ -15,6 +16,7 @@ mod file;
 mod input;
 mod job;
 mod output;
+pub(crate) mod pty;
 mod requests;
 mod settings;
 mod shared;

@@ -3,7 +3,9 @@
 use abi::Errno;
 use abi::signal::Signal;
 use abi::terminal::request as r;
-use abi::terminal::{Termio, Termios, Termios2, Winsize, control, flow, queue, request};
+use abi::terminal::{
+    InputFlags, Termio, Termios, Termios2, Winsize, control, flow, packet, queue, request,
+};
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
@@ -29,6 +31,12 @@ impl Terminal {
     /// # Errors
     /// `ENOTTY` for an unknown request, otherwise as the manual page says.
     pub(super) fn ioctl(&self, cx: &Context<'_>, number: u32, argument: u64) -> Result<Outcome> {
+        if self.state().is_hung_up() {
+            return Err(match number {
+                r::TIOCSPGRP => Errno::ENOTTY.because("the terminal is hung up"),
+                _ => Errno::EIO.because("the terminal is hung up"),
+            });
+        }
         match number {
             r::TCGETS | r::TCGETS2 | r::TCGETA => self.get_settings(cx, number, argument)?,
             r::TCSETS | r::TCSETS2 | r::TCSETA => {
@@ -75,7 +83,7 @@ impl Terminal {
     /// The requests of job control.
     fn control_jobs(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<()> {
         match request {
-            request::TIOCSCTTY => self.acquire(cx),
+            request::TIOCSCTTY => self.acquire(cx, argument == 1),
             request::TIOCNOTTY => self.release(cx),
             request::TIOCGPGRP => {
                 let group = self.check_controlling(cx)?.foreground;
@@ -119,12 +127,21 @@ impl Terminal {
             state.settings = new;
             state.discipline.set_settings(new.termios());
         });
+        if stops_output(&old.termios()) != stops_output(&new.termios()) {
+            let stops = stops_output(&new.termios());
+            self.transport().tell(if stops { packet::DOSTOP } else { packet::NOSTOP });
+        }
         Ok(())
     }
 
     /// `TCXONC`: tcflow(3).
     fn control_flow(&self, cx: &Context<'_>, action: u64) -> Result<()> {
         self.check_foreground(cx, Signal::SIGTTOU)?;
+        match action {
+            flow::TCOOFF => self.transport().tell(packet::STOP),
+            flow::TCOON => self.transport().tell(packet::START),
+            _ => {}
+        }
         self.with(cx.system, |state| {
             let key = match action {
                 flow::TCOOFF | flow::TCOON => {
@@ -157,6 +174,12 @@ impl Terminal {
                 state.discipline.output.clear();
             }
         });
+        if which != queue::TCOFLUSH {
+            self.transport().tell(packet::FLUSHREAD);
+        }
+        if which != queue::TCIFLUSH {
+            self.transport().tell(packet::FLUSHWRITE);
+        }
         Ok(())
     }
 
@@ -183,6 +206,12 @@ fn read_settings(
         }
         _ => old.with_termios(UserPtr::<Termios>::new(argument).read(cx)?),
     })
+}
+
+/// Whether `^S` and `^Q` stop output and let it go on.
+fn stops_output(settings: &Termios) -> bool {
+    let (stop, start) = (settings.control[control::VSTOP], settings.control[control::VSTART]);
+    settings.input_flags().contains(InputFlags::IXON) && (stop, start) == (0x13, 0x11)
 }
 
 /// `TIOCSETD`: there is only one line discipline.

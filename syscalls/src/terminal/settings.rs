@@ -18,6 +18,13 @@ impl Settings {
         Self(Termios2 { termios, input_speed: 38400, output_speed: 38400 })
     }
 
+    /// What the slave of a pseudoterminal starts with: no line to hang up.
+    pub(super) fn pseudoterminal() -> Self {
+        let mut termios = Termios::STANDARD;
+        termios.control_flags &= !ControlFlags::HUPCL.bits();
+        Self(Termios2 { termios, input_speed: 38400, output_speed: 38400 })
+    }
+
     pub(super) fn termios(&self) -> Termios {
         self.0.termios
     }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use abi::Errno;
+use abi::fs::Device;
 use abi::signal::Signal;
 use abi::terminal::{LocalFlags, Winsize, control};
 use spin::Mutex;
@@ -13,6 +14,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::PollEvents;
 use crate::io::{Sink, Source};
+use crate::signal::info;
 use crate::system::System;
 use crate::wait::{Interruption, WaitQueue};
 
@@ -35,11 +37,24 @@ pub trait Transport: Send + Sync {
     /// Shows bytes to the user; returns how many were taken, 0 when the user's side takes no
     /// more at the moment.
     fn send(&self, bytes: &[u8]) -> usize;
+
+    /// The terminal has one more open file.
+    fn opened(&self) {}
+
+    /// The terminal has one open file less.
+    fn closed(&self) {}
+
+    /// Something has happened that packet mode tells of: [`abi::terminal::packet`].
+    fn tell(&self, event: u8) {
+        let _ = event;
+    }
 }
 
 /// A terminal.
 pub struct Terminal {
     transport: Box<dyn Transport>,
+    /// Its number.
+    device: Device,
     state: Mutex<State>,
     /// Woken when input, output, settings or the connection have changed.
     changed: WaitQueue,
@@ -61,7 +76,11 @@ pub(super) struct State {
 
 impl Terminal {
     /// A terminal that nobody controls yet.
-    pub(super) fn new(transport: Box<dyn Transport>, settings: Settings) -> Arc<Self> {
+    pub(super) fn new(
+        transport: Box<dyn Transport>,
+        settings: Settings,
+        device: Device,
+    ) -> Arc<Self> {
         let state = State {
             discipline: Discipline::new(settings.termios()),
             settings,
@@ -72,7 +91,16 @@ impl Terminal {
             arrived: [0; CHUNK],
             waiting: 0..0,
         };
-        Arc::new(Self { transport, state: Mutex::new(state), changed: WaitQueue::new() })
+        Arc::new(Self { transport, device, state: Mutex::new(state), changed: WaitQueue::new() })
+    }
+
+    /// Its number.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    pub(super) fn transport(&self) -> &dyn Transport {
+        &*self.transport
     }
 
     /// The transport has bytes, or takes bytes again.
@@ -81,16 +109,27 @@ impl Terminal {
         self.changed.wake_all();
     }
 
-    /// The user is gone: reads give end of file, writes `EIO`, and the session is told.
+    /// The user is gone: reads give end of file, writes `EIO`, and the session is told: it has
+    /// no controlling terminal any more.
     pub fn hang_up(&self, system: &System) {
-        let foreground = {
+        let job = {
             let mut state = self.state.lock();
             state.is_hung_up = true;
-            state.job.foreground
+            core::mem::take(&mut state.job)
         };
         self.changed.wake_all();
-        signal_group(system, foreground, Signal::SIGHUP);
-        signal_group(system, foreground, Signal::SIGCONT);
+        if job.session != 0
+            && let Some(leader) = system.processes.get(job.session)
+        {
+            for signal in [Signal::SIGHUP, Signal::SIGCONT] {
+                // Standard signals are never refused.
+                let _ = leader.send_signal(signal, info::kernel(signal));
+            }
+        }
+        if job.foreground != job.session {
+            signal_group(system, job.foreground, Signal::SIGHUP);
+            signal_group(system, job.foreground, Signal::SIGCONT);
+        }
     }
 
     /// Sets the size of the window; the foreground is told when it has changed.
@@ -117,6 +156,11 @@ impl Terminal {
     pub fn foreground_of(&self, session: u32) -> Option<u32> {
         let job = self.state.lock().job;
         job.controls(session).then_some(job.foreground)
+    }
+
+    /// The process group in the foreground; 0 for none.
+    pub(super) fn foreground(&self) -> u32 {
+        self.state.lock().job.foreground
     }
 
     /// Whether it is the controlling terminal of this session.
@@ -343,6 +387,11 @@ impl Terminal {
 }
 
 impl State {
+    /// Whether the user is gone.
+    pub(super) fn is_hung_up(&self) -> bool {
+        self.is_hung_up
+    }
+
     fn exchange(&mut self, transport: &dyn Transport) {
         loop {
             if self.waiting.is_empty() {

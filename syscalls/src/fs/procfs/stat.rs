@@ -61,11 +61,10 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 
 /// Device number of the controlling terminal and its foreground group; 0 and -1 without one.
 fn controlling_terminal(subject: &Subject<'_>) -> (u64, i64) {
-    let terminal = &subject.cx.system.terminal;
-    match terminal.foreground_of(subject.process.session()) {
-        Some(group) => (crate::terminal::console::DEVICE.encode(), i64::from(group)),
-        None => (0, -1),
-    }
+    let session = subject.process.session();
+    let terminal = subject.cx.system.terminal_of(session);
+    let known = terminal.and_then(|one| Some((one.device().encode(), one.foreground_of(session)?)));
+    known.map_or((0, -1), |(device, group)| (device, i64::from(group)))
 }
 
 /// /proc/PID/statm: proc_pid_statm(5), in pages.
