@@ -248,6 +248,54 @@ pub mod sigev {
     pub const THREAD_ID: i32 = 4;
 }
 
+/// `struct signalfd_siginfo`: what a read of signalfd(2) tells of a signal.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct SignalRecord {
+    /// Number of the signal.
+    pub signal: u32,
+    /// An error number, mostly 0.
+    pub error: i32,
+    /// Where the signal comes from: [`si`].
+    pub code: i32,
+    /// The process that sent it.
+    pub process: u32,
+    /// The user who sent it.
+    pub user: u32,
+    /// The descriptor that is ready.
+    pub descriptor: i32,
+    /// The timer that expired.
+    pub timer: u32,
+    /// The events of the descriptor.
+    pub band: u32,
+    /// How often the timer expired beside this once.
+    pub overrun: u32,
+    /// Number of the trap.
+    pub trap: u32,
+    /// Status of the child.
+    pub status: i32,
+    /// The value that was sent, as a number.
+    pub int: i32,
+    /// The value that was sent.
+    pub pointer: u64,
+    /// Time that the child computed, in clock ticks.
+    pub user_time: u64,
+    /// Time that the kernel computed for the child, in clock ticks.
+    pub system_time: u64,
+    /// The address of the fault.
+    pub address: u64,
+    /// The lowest bits of that which count.
+    pub address_bits: u16,
+    /// Zero.
+    pub padding: [u8; 6],
+    /// Zero.
+    pub padding2: [u64; 5],
+}
+
+const _: () = assert!(size_of::<SignalRecord>() == 128);
+
 /// Values of `si_code`.
 pub mod si {
     /// Sent by kill(2).

@@ -228,19 +228,23 @@ pub static TABLE: &[Row] = rows! {
     rseq = calls::process::rseq, partial("only on a single processor");
     fork = calls::fork::fork, full;
     vfork = calls::fork::vfork, full;
-    clone = calls::fork::clone, partial("no namespaces, no descriptors of processes");
+    clone = calls::fork::clone, partial("no namespaces");
     clone3 = calls::fork::clone3,
-        partial("no namespaces, no descriptors of processes, no chosen numbers");
+        partial("no namespaces, no chosen numbers");
     unshare = calls::fork::unshare, partial("only files, directories and semaphores");
     execve = calls::execute::execve, partial("capabilities of files do not count");
     execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
-    waitid = calls::wait::waitid, partial("no P_PIDFD; of the usage, only CPU time and peak memory");
+    waitid = calls::wait::waitid, partial("of the usage, only CPU time and peak memory");
     futex = calls::futex::futex, full;
     futex_waitv = calls::futex::futex_waitv, full;
     futex_wake = calls::futex::futex_wake, full;
     futex_wait = calls::futex::futex_wait, full;
     futex_requeue = calls::futex::futex_requeue, full;
+    pidfd_open = calls::pidfd::pidfd_open, partial("no PIDFD_THREAD");
+    pidfd_send_signal = calls::pidfd::pidfd_send_signal,
+        partial("no directories of /proc, no flags");
+    pidfd_getfd = calls::pidfd::pidfd_getfd, full;
     exit = calls::process::exit, full;
     exit_group = calls::process::exit_group, full;
 
@@ -295,6 +299,10 @@ pub static TABLE: &[Row] = rows! {
     epoll_pwait2 = calls::epoll::epoll_pwait2, full;
     eventfd = calls::event::eventfd, full;
     eventfd2 = calls::event::eventfd2, full;
+    signalfd = calls::event::signalfd,
+        partial("epoll hears of the signals of the thread that added the file");
+    signalfd4 = calls::event::signalfd4,
+        partial("epoll hears of the signals of the thread that added the file");
     pipe = calls::pipe::pipe, full;
     pipe2 = calls::pipe::pipe2, full;
 

@@ -1,4 +1,4 @@
-//! Files that stand for events: eventfd(2).
+//! Files that stand for events: eventfd(2), signalfd(2).
 
 use alloc::sync::Arc;
 
@@ -8,9 +8,11 @@ use abi::fs::OpenFlags;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::events::Counter;
 use crate::events::counter::Take;
-use crate::fs::{OnExec, OpenFile};
+use crate::events::{Counter, SignalFile};
+use crate::fs::{Fd, OnExec, OpenFile};
+use crate::signal::SignalSet;
+use crate::user::UserPtr;
 
 use super::open;
 
@@ -38,4 +40,42 @@ pub(crate) fn eventfd2(cx: &Context<'_>, value: u32, flags: EventFlags) -> Resul
         OpenFlags::RDWR | status.intersection(OpenFlags::NONBLOCK),
     ));
     open::add(cx, opened, 0, OnExec::of(status))
+}
+
+/// signalfd(2): makes a file from which signals are read, or changes which.
+///
+/// # Differences from Linux
+/// An epoll instance hears of the signals of the thread that added the file to it.
+pub(crate) fn signalfd(cx: &Context<'_>, fd: Fd, set: UserPtr<u64>, size: u64) -> Result<i32> {
+    signalfd4(cx, fd, set, size, OpenFlags::empty())
+}
+
+/// signalfd4(2): as signalfd(2), with flags.
+///
+/// # Differences from Linux
+/// As signalfd(2).
+pub(crate) fn signalfd4(
+    cx: &Context<'_>,
+    fd: Fd,
+    set: UserPtr<u64>,
+    size: u64,
+    flags: OpenFlags,
+) -> Result<i32> {
+    if size != size_of::<u64>() as u64 {
+        return Err(Errno::EINVAL.because("a signal set has 8 bytes"));
+    }
+    let set = SignalSet::blockable(set.read(cx)?);
+    if !(OpenFlags::NONBLOCK | OpenFlags::CLOEXEC).contains(flags) {
+        return Err(Errno::EINVAL.because("unknown flags"));
+    }
+    if fd.0 == -1 {
+        let status = OpenFlags::RDWR | flags.intersection(OpenFlags::NONBLOCK);
+        let opened = Arc::new(OpenFile::new(Arc::new(SignalFile::new(set)), status));
+        return open::add(cx, opened, 0, OnExec::of(flags));
+    }
+    let opened = cx.process.files.get(fd)?;
+    let file = opened.file.signal_file();
+    file.ok_or_else(|| Errno::EINVAL.because("not a file of signals"))?.set(set);
+    cx.process.signals.changed.wake_all();
+    Ok(fd.0)
 }

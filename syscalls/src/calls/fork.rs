@@ -35,7 +35,7 @@ pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
 /// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// `CLONE_PIDFD` and namespaces are `EINVAL`, and so is a thread without the descriptors and the
+/// Namespaces are `EINVAL`, and so is a thread without the descriptors and the
 /// working directory of its process. There is no tracer, no undo of semaphores and no I/O
 /// context for `CLONE_PTRACE`, `CLONE_SYSVSEM` and `CLONE_IO` to matter to.
 pub(crate) fn clone(
@@ -48,6 +48,10 @@ pub(crate) fn clone(
 ) -> Result<u32> {
     // The call takes an unsigned long, of which Linux uses the lower half.
     let flags = flags & 0xffff_ffff;
+    let both = CloneFlags::PIDFD | CloneFlags::PARENT_SETTID;
+    if CloneFlags::from_bits_retain(flags).contains(both) {
+        return Err(Errno::EINVAL.because("one place for two numbers"));
+    }
     cx.fork(&NewTask {
         flags: CloneFlags::from_bits_retain(flags & !EXIT_SIGNAL),
         exit_signal: Signal::new((flags & EXIT_SIGNAL) as u8),
@@ -55,6 +59,7 @@ pub(crate) fn clone(
         parent_id_at: parent_id.address(),
         child_id_at: child_id.address(),
         thread_pointer: check_thread_pointer(CloneFlags::from_bits_retain(flags), thread_pointer)?,
+        descriptor_at: parent_id.address(),
     })
 }
 
@@ -76,6 +81,7 @@ pub(crate) fn clone3(cx: &Context<'_>, arguments: UserPtr<u8>, size: usize) -> R
         parent_id_at: arguments.parent_tid,
         child_id_at: arguments.child_tid,
         thread_pointer: check_thread_pointer(flags, arguments.tls)?,
+        descriptor_at: arguments.pidfd,
     })
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod metadata;
 pub(crate) mod mount;
 pub(crate) mod name;
 pub(crate) mod open;
+pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod prctl;

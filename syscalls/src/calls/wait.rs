@@ -7,7 +7,9 @@ use zerocopy::FromZeros;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::fs::Fd;
 use crate::named::ChildKind;
+use crate::process::descriptor::process_of;
 use crate::process::wait::{Waited, Whom};
 use crate::user::UserPtr;
 
@@ -57,7 +59,7 @@ pub(crate) fn wait4(
 /// waitid(2): waits for a child.
 ///
 /// # Differences from Linux
-/// No `P_PIDFD`. Of the usage, only CPU time, all of it as time in the application, and peak
+/// Of the usage, only CPU time, all of it as time in the application, and peak
 /// memory are counted.
 pub(crate) fn waitid(
     cx: &Context<'_>,
@@ -72,8 +74,11 @@ pub(crate) fn waitid(
     if !known.contains(options) || !options.intersects(CHANGES) {
         return Err(Errno::EINVAL.because("unknown options, or no change to wait for"));
     }
-    let whom = whom(cx, kind, id)?;
-    let waited = cx.wait_for_child(whom, options)?;
+    let (whom, without_waiting) = whom(cx, kind, id)?;
+    let waited = cx.wait_for_child(whom, options | without_waiting)?;
+    if waited.is_none() && !without_waiting.is_empty() && !options.contains(WaitOptions::NOHANG) {
+        return Err(Errno::EAGAIN.because("the descriptor does not wait"));
+    }
     if let Some(waited) = &waited {
         write_usage(cx, usage, waited)?;
     }
@@ -83,15 +88,23 @@ pub(crate) fn waitid(
     Ok(())
 }
 
-fn whom(cx: &Context<'_>, kind: ChildKind, id: i32) -> Result<Whom> {
+/// Whom a wait is for, and `WNOHANG` for a descriptor that does not wait.
+fn whom(cx: &Context<'_>, kind: ChildKind, id: i32) -> Result<(Whom, WaitOptions)> {
     const P_ALL: i32 = 0;
     const P_PID: i32 = 1;
     const P_PGID: i32 = 2;
+    const P_PIDFD: i32 = 3;
+    let waits = WaitOptions::empty();
     match (kind.0, id) {
-        (P_ALL, _) => Ok(Whom::Any),
-        (P_PID, 1..) => Ok(Whom::Process(id.unsigned_abs())),
-        (P_PGID, 0) => Ok(Whom::Group(cx.process.group())),
-        (P_PGID, 1..) => Ok(Whom::Group(id.unsigned_abs())),
+        (P_ALL, _) => Ok((Whom::Any, waits)),
+        (P_PID, 1..) => Ok((Whom::Process(id.unsigned_abs()), waits)),
+        (P_PGID, 0) => Ok((Whom::Group(cx.process.group()), waits)),
+        (P_PGID, 1..) => Ok((Whom::Group(id.unsigned_abs()), waits)),
+        (P_PIDFD, 0..) => {
+            let (process, open) = process_of(cx, Fd(id))?;
+            let options = if open.is_nonblocking() { WaitOptions::NOHANG } else { waits };
+            Ok((Whom::Process(process.id()), options))
+        }
         _ => Err(Errno::EINVAL.because("no such kind of number, or no such number")),
     }
 }

@@ -1,13 +1,16 @@
 //! Files that stand for events, and waiting for the events of many files.
 //!
 //! - [`Epoll`]: many files at once, epoll(7)
+//! - [`SignalFile`]: signals to read, signalfd(2)
 //! - [`Counter`]: a number to wait for, eventfd(2)
 //! - [`TimerFile`]: a timer to wait for, timerfd_create(2)
 
 pub(crate) mod counter;
 pub(crate) mod epoll;
+pub(crate) mod signal_file;
 mod timer;
 
 pub(crate) use counter::Counter;
 pub(crate) use epoll::Epoll;
+pub(crate) use signal_file::SignalFile;
 pub(crate) use timer::TimerFile;

@@ -8,9 +8,10 @@ use bitflags::bitflags;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
-use crate::events::{Epoll, TimerFile};
+use crate::events::{Epoll, SignalFile, TimerFile};
 use crate::io::{Sink, Source};
 use crate::net::Socket;
+use crate::process::Process;
 use crate::wait::WaitQueue;
 
 use super::inode::Inode;
@@ -254,6 +255,16 @@ pub trait File: Send + Sync {
 
     /// The epoll instance that it is.
     fn epoll(&self) -> Option<&Arc<Epoll>> {
+        None
+    }
+
+    /// The signals to read that it is: signalfd(2).
+    fn signal_file(&self) -> Option<&SignalFile> {
+        None
+    }
+
+    /// The process that it refers to: pidfd_open(2).
+    fn process(&self) -> Option<&Arc<Process>> {
         None
     }
 

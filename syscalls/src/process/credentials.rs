@@ -39,6 +39,8 @@ pub enum Capability {
     IpcOwner = 15,
     /// Change the root directory.
     SysChroot = 18,
+    /// Look into other processes.
+    SysPtrace = 19,
     /// Everything else of administration.
     SysAdmin = 21,
     /// Raise priorities.

@@ -4,16 +4,19 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
+use abi::fs::OpenFlags;
 use abi::process::{CloneFlags, RLIM_INFINITY, Resource};
 use abi::signal::Signal;
 use zerocopy::IntoBytes;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::fs::{Fd, OnExec};
 use crate::machine::{ExtendedStart, Registers, ThreadStart};
 use crate::mm::AddressSpace;
 use crate::wait::{Interruption, WaitQueue};
 
+use super::descriptor::ProcessFile;
 use super::{Capability, Process, Thread};
 
 /// What a new process or thread is asked to be. Addresses are 0 where there is none.
@@ -31,6 +34,8 @@ pub(crate) struct NewTask {
     pub(crate) child_id_at: u64,
     /// Its thread pointer.
     pub(crate) thread_pointer: u64,
+    /// Where to store the number of a descriptor of it in the caller's memory.
+    pub(crate) descriptor_at: u64,
 }
 
 /// Memory that a child uses while its parent waits: vfork(2).
@@ -82,12 +87,31 @@ impl Context<'_> {
         let thread = Thread::new(self.system.clone(), child.clone());
         *thread.borrowed.lock() = borrowed;
         self.prepare(&thread, &memory, new);
+        let descriptor = self.store_descriptor(&child, new)?;
         self.system.processes.insert(child);
         let started = thread.start_from(self.start_of_child(new));
         if started.is_err() {
             self.system.processes.remove(id);
+            if let Some(descriptor) = descriptor {
+                let _ = self.process.files.remove(descriptor);
+            }
         }
         started.map(|()| id)
+    }
+
+    /// `CLONE_PIDFD`: gives the caller a descriptor of the child, and stores its number.
+    fn store_descriptor(&self, child: &Arc<Process>, new: &NewTask) -> Result<Option<Fd>> {
+        if !new.flags.contains(CloneFlags::PIDFD) {
+            return Ok(None);
+        }
+        let limit = self.process.limits().current(Resource::OpenFiles);
+        let open = ProcessFile::open(child.clone(), OpenFlags::empty());
+        let descriptor = self.process.files.add(open, 0, OnExec::Close, limit)?;
+        let stored = self.memory().write(new.descriptor_at, descriptor.0.as_bytes());
+        if stored.is_err() {
+            self.process.files.remove(descriptor)?;
+        }
+        stored.map(|()| Some(descriptor))
     }
 
     fn start_thread(&self, new: &NewTask, borrowed: Option<Arc<BorrowedMemory>>) -> Result<u32> {
@@ -179,8 +203,8 @@ fn check(flags: CloneFlags) -> Result<()> {
     if flags.intersects(CloneFlags::NAMESPACES | CloneFlags::INTO_CGROUP) {
         return Err(Errno::EINVAL.because("namespaces and control groups are not offered"));
     }
-    if has(CloneFlags::PIDFD) {
-        return Err(Errno::EINVAL.because("descriptors of processes are not offered"));
+    if has(CloneFlags::PIDFD) && flags.intersects(CloneFlags::THREAD | CloneFlags::DETACHED) {
+        return Err(Errno::EINVAL.because("a descriptor refers to a process"));
     }
     Ok(())
 }

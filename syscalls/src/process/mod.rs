@@ -8,6 +8,7 @@
 mod answers;
 mod attention;
 pub mod credentials;
+pub(crate) mod descriptor;
 pub mod exec;
 #[cfg(test)]
 mod exec_tests;

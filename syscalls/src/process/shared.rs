@@ -92,6 +92,8 @@ pub struct Process {
     pub(super) report: Mutex<Option<Report>>,
     /// Woken when a child has ended, stopped or gone on.
     pub(crate) children_changed: WaitQueue,
+    /// Woken when it has ended.
+    pub(crate) ending: WaitQueue,
     /// Whether it has called execve(2) since it was made.
     has_executed: AtomicBool,
     /// What it has registered for with membarrier(2).
@@ -136,6 +138,7 @@ impl Process {
             exit_signal: Mutex::new(Some(Signal::SIGCHLD)),
             report: Mutex::new(None),
             children_changed: WaitQueue::new(),
+            ending: WaitQueue::new(),
             has_executed: AtomicBool::new(false),
             barriers: AtomicU32::new(0),
             properties: Mutex::new(Properties::default()),

@@ -8,6 +8,7 @@ use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, StackT, si};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::fs::PollEvents;
 use crate::machine::ExitStatus;
 use crate::process::{Attention, Capability, Process, Thread};
 
@@ -106,6 +107,7 @@ impl Target<'_> {
         let is_new = pending.push(signal, info, limit)?;
         thread.refresh(&shared, &own);
         drop((own, shared));
+        process.signals.changed.wake(PollEvents::IN);
         match self {
             Self::Thread(thread) => thread.look_for(signal),
             Self::Process(_) => {

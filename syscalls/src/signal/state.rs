@@ -6,6 +6,7 @@ use spin::Mutex;
 
 use crate::joint::Joint;
 use crate::process::wait::Report;
+use crate::wait::WaitQueue;
 
 use super::pending::Pending;
 use super::{AlternateStack, Disposition, SignalSet};
@@ -13,6 +14,8 @@ use super::{AlternateStack, Disposition, SignalSet};
 /// What the threads of a process share of its signals.
 pub struct ProcessSignals {
     pub(super) state: Mutex<Shared>,
+    /// Woken when a signal waits for the process or one of its threads.
+    pub(crate) changed: WaitQueue,
 }
 
 pub(super) struct Shared {
@@ -47,7 +50,7 @@ impl Default for ProcessSignals {
             job: Job::Running,
             untold: None,
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), changed: WaitQueue::new() }
     }
 }
 
