@@ -201,7 +201,8 @@ static void cpu_time(void)
     pid_t child;
     if (pipe(ready) || (child = fork()) == 0) {
         burn(40 * MS);
-        CALL(write(ready[1], "x", 1));
+        if (write(ready[1], "x", 1) != 1)
+            _exit(1);
         pause();
     }
     CALL(read(ready[0], &byte, 1));
