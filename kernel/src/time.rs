@@ -184,7 +184,10 @@ pub(crate) fn set_wall_clock(wall_ns: u64) {
 /// Lets an interrupt come at that time, or none.
 pub(crate) fn set_timer(deadline_ns: Option<u64>) {
     let mut clock = CLOCK.lock();
-    if clock.programmed == deadline_ns {
+    // An earlier interrupt does no harm: after each, the timer is set anew. So most switches
+    // between threads leave it alone.
+    let is_early = clock.programmed.is_some_and(|at| deadline_ns.is_none_or(|wanted| at <= wanted));
+    if is_early || clock.programmed == deadline_ns {
         return;
     }
     if clock.free_running {

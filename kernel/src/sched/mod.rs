@@ -2,19 +2,19 @@
 //!
 //! A thread runs until it parks, ends, or passes a rescheduling point ([`attend`], on every
 //! way back to the application) when another waits: the service thread at once, another
-//! thread after a time slice. Kernel code is not preempted and runs with interrupts off;
+//! thread after a time slice, or earlier if it has had less of the processor (`queue`). Kernel code is not preempted and runs with interrupts off;
 //! interrupts are taken while an application runs and in the idle loop, which belongs to
 //! whichever thread parked last.
 //!
 //! Lock order: the run queue is taken last, and never across a switch.
 
 mod cpu_clock;
+mod queue;
 mod switch;
 mod thread;
 
 pub(crate) use thread::Thread;
 
-use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use core::ptr::null;
 use core::sync::atomic::Ordering;
@@ -27,62 +27,14 @@ use x86_64::instructions::interrupts::enable_and_hlt;
 use crate::cpu::entry::Frame;
 use crate::cpu::{local, registers};
 use crate::time;
+use queue::RunQueue;
 use switch::switch_stacks;
-
-/// How long a thread runs while others wait.
-const SLICE_NS: u64 = 10_000_000;
 
 /// Of how many entries into the kernel the time of one is taken, for all: a prime, so that no
 /// loop of calls always shows the same one.
 const SAMPLE_EVERY: u32 = 13;
 
-static QUEUE: Mutex<RunQueue> = Mutex::new(RunQueue {
-    runnable: VecDeque::new(),
-    sleepers: BTreeMap::new(),
-    slice_end: None,
-    ended: None,
-});
-
-struct RunQueue {
-    runnable: VecDeque<Arc<Thread>>,
-    /// Parked threads with a deadline, by deadline and address.
-    sleepers: BTreeMap<(u64, usize), Arc<Thread>>,
-    /// When the current thread has to make room for others.
-    slice_end: Option<u64>,
-    /// A thread that ended, until its stack is left.
-    ended: Option<Arc<Thread>>,
-}
-
-impl RunQueue {
-    fn make_runnable(&mut self, thread: Arc<Thread>) {
-        if thread.is_service() {
-            self.runnable.push_front(thread);
-        } else {
-            self.runnable.push_back(thread);
-        }
-        ask_to_attend();
-    }
-
-    /// Makes the threads runnable whose deadline has come.
-    fn wake_sleepers(&mut self, now_ns: u64) {
-        while let Some(entry) = self.sleepers.first_entry() {
-            if entry.key().0 > now_ns {
-                break;
-            }
-            let thread = entry.remove();
-            if thread.wake() {
-                self.make_runnable(thread);
-            }
-        }
-    }
-
-    /// Sets the timer for the next event, while `running` has the processor.
-    fn arm_timer(&self, running: Option<&Thread>, now_ns: u64) {
-        let sleeper = self.sleepers.first_key_value().map(|(key, _)| key.0);
-        let cpu_deadline = running.and_then(|thread| thread.clock.deadline_at(now_ns));
-        time::set_timer(sleeper.into_iter().chain(self.slice_end).chain(cpu_deadline).min());
-    }
-}
+static QUEUE: Mutex<RunQueue> = Mutex::new(RunQueue::new());
 
 /// Makes the boot processor's present flow of control the service thread.
 pub(crate) fn init() {
@@ -101,7 +53,7 @@ pub(crate) fn start(
     start: ThreadStart,
 ) -> Result<Arc<Thread>, OutOfMemory> {
     let thread = Thread::new(task, space, start, current_ref())?;
-    QUEUE.lock().make_runnable(thread.clone());
+    QUEUE.lock().start(thread.clone());
     Ok(thread)
 }
 
@@ -136,12 +88,12 @@ pub(crate) fn park(deadline_ns: Option<u64>) {
             return;
         }
         if let Some(key) = key {
-            queue.sleepers.insert(key, thread.clone());
+            queue.put_to_sleep(key, thread.clone());
         }
     }
     run_next();
     if let Some(key) = key {
-        QUEUE.lock().sleepers.remove(&key);
+        QUEUE.lock().forget_sleeper(key);
     }
 }
 
@@ -149,19 +101,19 @@ pub(crate) fn park(deadline_ns: Option<u64>) {
 pub(crate) fn unpark(thread: &Arc<Thread>) {
     let mut queue = QUEUE.lock();
     if thread.wake() {
-        queue.make_runnable(thread.clone());
+        queue.wake(thread.clone());
     }
 }
 
 /// Lets others run, if any can.
 pub(crate) fn yield_now() {
+    let now = time::now_ns();
     let mut queue = QUEUE.lock();
-    queue.wake_sleepers(time::now_ns());
-    if queue.runnable.is_empty() {
+    queue.wake_sleepers(now);
+    if !queue.has_others() {
         return;
     }
-    let thread = current();
-    queue.runnable.push_back(thread);
+    queue.put_last(current(), now);
     drop(queue);
     run_next();
 }
@@ -248,20 +200,11 @@ fn reschedule_if_due() {
     }
     let mut queue = QUEUE.lock();
     queue.wake_sleepers(now);
-    let due = match queue.runnable.front() {
-        None => {
-            queue.slice_end = None;
-            false
-        }
-        Some(next) if next.is_service() => true,
-        Some(_) => now >= *queue.slice_end.get_or_insert(now + SLICE_NS),
-    };
-    if !due {
+    if !queue.is_due(current_ref(), now) {
         queue.arm_timer(Some(current_ref()), now);
         return;
     }
-    let thread = current();
-    queue.runnable.push_back(thread);
+    queue.put_back(current(), now);
     drop(queue);
     run_next();
 }
@@ -275,13 +218,9 @@ fn run_next() {
         {
             let mut queue = QUEUE.lock();
             queue.wake_sleepers(now);
-            if let Some(next) = queue.runnable.pop_front() {
-                next.clock.start(now);
-                queue.slice_end = (!queue.runnable.is_empty()).then(|| now + SLICE_NS);
-                queue.arm_timer(Some(&next), now);
+            if let Some(next) = queue.take_next(now) {
                 break next;
             }
-            queue.arm_timer(None, now);
         }
         enable_and_hlt();
         disable();

@@ -61,6 +61,8 @@ pub(crate) struct Thread {
     pub(super) attention: AtomicBool,
     /// For how long it has run.
     pub(super) clock: CpuClock,
+    /// What it counts as having run beyond that: time that it waited and does not get back.
+    forgone_ns: AtomicU64,
 }
 
 // SAFETY: cells are touched only by the processor that runs or switches the thread.
@@ -85,6 +87,7 @@ impl Thread {
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
             clock: CpuClock::new(),
+            forgone_ns: AtomicU64::new(0),
         })
     }
 
@@ -124,11 +127,27 @@ impl Thread {
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
             clock: CpuClock::new(),
+            forgone_ns: AtomicU64::new(0),
         }))
     }
 
     pub(super) fn is_service(&self) -> bool {
         self.task.is_none()
+    }
+
+    /// How much of the processor it counts as having had: who had least is next. The service
+    /// thread is always next.
+    pub(super) fn turn_ns(&self, now_ns: u64) -> u64 {
+        if self.is_service() {
+            return 0;
+        }
+        self.clock.total_ns(now_ns) + self.forgone_ns.load(Ordering::Relaxed)
+    }
+
+    /// Lets it count as having had at least `least_ns` of the processor.
+    pub(super) fn advance_turn(&self, least_ns: u64, now_ns: u64) {
+        let missing_ns = least_ns.saturating_sub(self.turn_ns(now_ns));
+        self.forgone_ns.fetch_add(missing_ns, Ordering::Relaxed);
     }
 
     pub(super) fn task(&self) -> Option<&dyn Task> {

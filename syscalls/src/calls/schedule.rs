@@ -41,6 +41,18 @@ fn thread(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
     found.ok_or_else(|| Errno::ESRCH.because("no such thread"))
 }
 
+/// How the thread with this number is scheduled, also one that has ended and not been waited
+/// for.
+fn scheduling(cx: &Context<'_>, tid: i32) -> Result<Scheduling> {
+    match thread(cx, tid) {
+        Ok(thread) => Ok(thread.scheduling()),
+        Err(_) if cx.system.processes.get(tid.unsigned_abs()).is_some() && tid > 0 => {
+            Ok(Scheduling::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Lets `thread` be scheduled so, if the caller may.
 fn change(cx: &Context<'_>, thread: &Thread, new: Scheduling) -> Result<()> {
     let (own, other) = (cx.process.credentials(), thread.process().credentials());
@@ -116,7 +128,7 @@ pub(crate) fn sched_setaffinity(
 /// # Differences from Linux
 /// None.
 pub(crate) fn sched_getscheduler(cx: &Context<'_>, tid: i32) -> Result<i32> {
-    Ok(thread(cx, tid)?.scheduling().number())
+    Ok(scheduling(cx, tid)?.number())
 }
 
 /// sched_setscheduler(2): sets the policy of a thread.
@@ -145,7 +157,7 @@ pub(crate) fn sched_getparam(cx: &Context<'_>, tid: i32, to: UserPtr<i32>) -> Re
     if to.is_null() {
         return Err(Errno::EINVAL.because("no place for the parameters"));
     }
-    to.write(cx, &thread(cx, tid)?.scheduling().priority)
+    to.write(cx, &scheduling(cx, tid)?.priority)
 }
 
 /// sched_setparam(2): sets the priority of a thread.
