@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::cell::{Cell, OnceCell};
 
+use crate::fs::MountTable;
 use crate::machine::Registers;
 use crate::mm::AddressSpace;
 use crate::process::{Process, Thread};
@@ -43,6 +44,13 @@ impl<'a> Context<'a> {
     /// [`crate::Outcome::Replaced`].
     pub fn set_registers(&self, registers: Registers) {
         self.registers.set(registers);
+    }
+
+    /// The mounts that the process sees.
+    #[must_use]
+    pub fn mounts(&self) -> Arc<MountTable> {
+        let mounts = self.process.paths.mounts();
+        mounts.unwrap_or_else(|| self.system.vfs.mounts.clone())
     }
 
     /// The caller's memory; the one of before, after an execve(2).

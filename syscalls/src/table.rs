@@ -70,14 +70,14 @@ pub static TABLE: &[Row] = rows! {
     fcntl = calls::descriptor::fcntl,
         partial("no leases, notification or signals for ready files; a signal may not end F_SETLKW");
     ioctl = calls::descriptor::ioctl,
-        partial("requests of block devices and of particular file systems are missing");
+        partial("requests of particular file systems are missing");
     flock = calls::lock::flock, full;
     stat = calls::metadata::stat, full;
     lstat = calls::metadata::lstat, full;
     fstat = calls::metadata::fstat, full;
     newfstatat = calls::metadata::newfstatat, full;
     statx = calls::metadata::statx,
-        partial("no attributes beside the mount root, no direct I/O alignment");
+        partial("no direct I/O alignment");
     access = calls::metadata::access, full;
     faccessat = calls::metadata::faccessat, full;
     faccessat2 = calls::metadata::faccessat2, full;
@@ -109,9 +109,22 @@ pub static TABLE: &[Row] = rows! {
     fchdir = calls::directory::fchdir, full;
     chroot = calls::directory::chroot, full;
     mount = calls::mount::mount,
-        partial("tmpfs, ramfs, proc, devtmpfs and bind mounts only; none shared; some flags ignored");
+        partial("tmpfs, ramfs, proc, sysfs, devtmpfs and bind mounts only; some flags ignored");
     umount2 = calls::mount::umount2,
         partial("the root file system cannot be detached");
+    pivot_root = calls::mount::pivot_root,
+        partial("the root that the machine began with stays");
+    fsopen = calls::mount_api::fsopen,
+        partial("no messages; types as for mount");
+    fsconfig = calls::mount_api::fsconfig, full;
+    fsmount = calls::mount_api::fsmount, full;
+    fspick = calls::mount_api::fspick, partial("no messages");
+    move_mount = calls::mount_api::move_mount, partial("MOVE_MOUNT_SET_GROUP is refused");
+    open_tree = calls::mount_api::open_tree, full;
+    open_tree_attr = calls::mount_api::open_tree_attr, partial("no maps of users");
+    mount_setattr = calls::mount_api::mount_setattr, partial("no maps of users");
+    statmount = calls::statmount::statmount, partial("only the namespace of the caller");
+    listmount = calls::statmount::listmount, partial("only the namespace of the caller");
     umask = calls::directory::umask, full;
     mkdir = calls::name::mkdir, full;
     mkdirat = calls::name::mkdirat, full;
@@ -138,6 +151,12 @@ pub static TABLE: &[Row] = rows! {
     lchown = calls::attributes::lchown, full;
     fchown = calls::attributes::fchown, full;
     fchownat = calls::attributes::fchownat, full;
+    file_getattr = calls::file_flags::file_getattr, full;
+    file_setattr = calls::file_flags::file_setattr, full;
+    name_to_handle_at = calls::handle::name_to_handle_at,
+        partial("files in memory only");
+    open_by_handle_at = calls::handle::open_by_handle_at,
+        partial("files in memory only");
     utime = calls::attributes::utime, full;
     utimes = calls::attributes::utimes, full;
     futimesat = calls::attributes::futimesat, full;
@@ -228,10 +247,10 @@ pub static TABLE: &[Row] = rows! {
     rseq = calls::process::rseq, partial("only on a single processor");
     fork = calls::fork::fork, full;
     vfork = calls::fork::vfork, full;
-    clone = calls::fork::clone, partial("no namespaces");
+    clone = calls::fork::clone, partial("no namespaces beside mounts");
     clone3 = calls::fork::clone3,
-        partial("no namespaces, no chosen numbers");
-    unshare = calls::fork::unshare, partial("only files, directories and semaphores");
+        partial("no namespaces beside mounts, no chosen numbers");
+    unshare = calls::fork::unshare, partial("only files, directories, semaphores and mounts");
     execve = calls::execute::execve, partial("capabilities of files do not count");
     execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
@@ -330,6 +349,9 @@ pub static TABLE: &[Row] = rows! {
     recvmmsg = calls::message::recvmmsg, full;
 
     // The system
+    sysfs = calls::legacy::sysfs, full;
+    ustat = calls::legacy::ustat, full;
+    vhangup = calls::legacy::vhangup, partial("only without a controlling terminal");
     uname = calls::system::uname, full;
     sethostname = calls::system::sethostname, full;
     setdomainname = calls::system::setdomainname, full;

@@ -120,6 +120,24 @@ impl<T> Argument for UserPtr<T> {
 pub struct UserPath(u64);
 
 impl UserPath {
+    /// The address.
+    #[must_use]
+    pub const fn address(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it is the null pointer.
+    #[must_use]
+    pub const fn is_null(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The path at `address`, which may be anything.
+    #[must_use]
+    pub const fn new(address: u64) -> Self {
+        Self(address)
+    }
+
     /// Loads the path name, without its NUL.
     ///
     /// # Errors

@@ -289,6 +289,8 @@ bitflags! {
         const BTIME = raw::STATX_BTIME;
         /// The number of the mount.
         const MNT_ID = raw::STATX_MNT_ID;
+        /// The number of the mount that no other has had or will have.
+        const MNT_ID_UNIQUE = 0x4000;
         /// Reserved: refused.
         const RESERVED = raw::STATX__RESERVED;
     }
@@ -358,6 +360,42 @@ bitflags! {
         const FUTURE_WRITE = raw::F_SEAL_FUTURE_WRITE;
         /// Change whether it can be executed.
         const EXEC = raw::F_SEAL_EXEC;
+    }
+
+    /// What is special about a file: ioctl_iflags(2), as `FS_IOC_GETFLAGS` gives it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct InodeFlags: u32 {
+        /// It cannot be changed, renamed, linked or removed.
+        const IMMUTABLE = 0x10;
+        /// It can only be appended to.
+        const APPEND = 0x20;
+        /// It is no part of a backup.
+        const NODUMP = 0x40;
+        /// Reads leave the access time alone.
+        const NOATIME = 0x80;
+    }
+
+    /// The same as `FS_IOC_FSGETXATTR` and file_getattr(2) give it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ExtendedFlags: u64 {
+        /// As [`InodeFlags::IMMUTABLE`].
+        const IMMUTABLE = 0x08;
+        /// As [`InodeFlags::APPEND`].
+        const APPEND = 0x10;
+        /// Writes are stored at once.
+        const SYNC = 0x20;
+        /// As [`InodeFlags::NOATIME`].
+        const NOATIME = 0x40;
+        /// As [`InodeFlags::NODUMP`].
+        const NODUMP = 0x80;
+        /// How much storage is taken at a time is set.
+        const EXTSIZE = 0x800;
+        /// New entries take the project of the directory.
+        const PROJINHERIT = 0x200;
+        /// How much is copied at a time is set.
+        const COWEXTSIZE = 0x1_0000;
+        /// All that there are (`FS_XFLAGS_MASK`).
+        const KNOWN = 0x8001_ffff;
     }
 
     /// Flags of memfd_create(2).

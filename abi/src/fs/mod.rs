@@ -9,16 +9,18 @@
 pub mod block;
 pub mod flags;
 pub mod mount;
+pub mod mount_api;
 pub mod records;
 
 pub use flags::{
-    AccessMode, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, FileType, LockOperation,
-    MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, Seals, SpliceFlags, StatxMask,
-    TransferFlags,
+    AccessMode, AccessRequest, AtFlags, CloseRangeFlags, ExtendedFlags, FallocateFlags, FileType,
+    InodeFlags, LockOperation, MemfdFlags, Mode, OpenFlags, RenameFlags, ResolveFlags, Seals,
+    SpliceFlags, StatxMask, TransferFlags,
 };
 pub use mount::{MountFlags, UnmountFlags};
 pub use records::{
-    Device, Dirent, Dirent64, Flock, Iovec, OpenHow, Stat, Statfs, Statx, StatxTime,
+    Device, Dirent, Dirent64, FileAttributes, FileSystemAttributes, Flock, Iovec, OpenHow, Stat,
+    Statfs, Statx, StatxTime,
 };
 
 /// The directory descriptor that means the working directory.
@@ -48,6 +50,19 @@ pub mod ioctl {
     pub use linux_raw_sys::ioctl::{
         FIGETBSZ, FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE,
     };
+}
+
+/// Requests of ioctl(2) that file systems know.
+pub mod file_system_ioctl {
+    #![allow(missing_docs)]
+    pub const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+    pub const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+    pub const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
+    pub const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
+    pub const FICLONE: u32 = 0x4004_9409;
+    pub const FICLONERANGE: u32 = 0x4020_940d;
+    pub const FIDEDUPERANGE: u32 = 0xc018_9436;
+    pub const FS_IOC_FIEMAP: u32 = 0xc020_660b;
 }
 
 /// Values of `whence`: lseek(2).

@@ -108,6 +108,39 @@ pub struct Statx {
     pub spare: [u64; 13],
 }
 
+/// `struct file_attr`: file_getattr(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FileAttributes {
+    pub xflags: u64,
+    pub extsize: u32,
+    pub nextents: u32,
+    pub projid: u32,
+    pub cowextsize: u32,
+}
+
+/// `struct fsxattr`: ioctl_fsgetxattr(2).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FileSystemAttributes {
+    pub xflags: u32,
+    pub extsize: u32,
+    pub nextents: u32,
+    pub projid: u32,
+    pub cowextsize: u32,
+    pub pad: [u8; 8],
+}
+
+/// `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP` of
+/// [`Statx::attributes`]: the bits of [`crate::fs::InodeFlags`].
+pub const STATX_ATTR_FLAGS: u64 = 0x70;
+
 /// `STATX_ATTR_MOUNT_ROOT` of [`Statx::attributes`].
 pub const STATX_ATTR_MOUNT_ROOT: u64 = raw::STATX_ATTR_MOUNT_ROOT as u64;
 

@@ -11,7 +11,7 @@ use crate::error::{Because, Outcome, Result};
 use crate::fs::{Fd, OnExec, OpenFile, permission, seal};
 use crate::user::UserPtr;
 
-use super::{lock, open};
+use super::{file_flags, lock, open};
 
 /// dup(2).
 ///
@@ -134,7 +134,7 @@ fn set_flags(cx: &Context<'_>, open: &OpenFile, flags: u32) -> Result<()> {
 /// ioctl(2).
 ///
 /// # Differences from Linux
-/// Requests of block devices and of particular file systems are not there.
+/// Requests of particular file systems are not there, beside those about flags of files.
 pub(crate) fn ioctl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
     let open = cx.process.files.get(fd)?;
     if open.is_path() {
@@ -175,7 +175,12 @@ fn file_ioctl(cx: &Context<'_>, open: &OpenFile, number: u32, argument: u64) -> 
         (request::FIGETBSZ, FileType::Regular | FileType::Directory) => {
             UserPtr::new(argument).write(cx, &inode.metadata()?.block_size)?;
         }
-        _ => return open.file.ioctl(cx, number, argument),
+        _ => {
+            if let Some(result) = file_flags::ioctl(cx, open, number, argument) {
+                return result.map(|()| 0_u32.into());
+            }
+            return open.file.ioctl(cx, number, argument);
+        }
     }
     Ok(0_u32.into())
 }

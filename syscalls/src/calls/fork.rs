@@ -149,11 +149,11 @@ fn check_thread_pointer(flags: CloneFlags, thread_pointer: u64) -> Result<u64> {
 /// unshare(2): makes what the caller shares with other processes its own.
 ///
 /// # Differences from Linux
-/// Namespaces are `EINVAL`. Memory and signal actions can only be unshared where they are not
+/// Namespaces beside that of mounts are `EINVAL`. Memory and signal actions can only be unshared where they are not
 /// shared.
 pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
     let flags = CloneFlags::from_bits_retain(flags);
-    let shared = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM;
+    let shared = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM | CloneFlags::NEWNS;
     let alone = CloneFlags::THREAD | CloneFlags::SIGHAND | CloneFlags::VM;
     if !(shared | alone).contains(flags) {
         return Err(Errno::EINVAL.because("unknown flags, or a namespace"));
@@ -168,6 +168,10 @@ pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
     }
     if flags.contains(CloneFlags::FS) {
         cx.process.paths.separate();
+    }
+    if flags.contains(CloneFlags::NEWNS) {
+        super::mount::check_privilege(cx)?;
+        cx.process.paths.separate_mounts()?;
     }
     Ok(())
 }

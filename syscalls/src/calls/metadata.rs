@@ -1,7 +1,7 @@
 //! What files are: stat(2), statx(2), access(2), statfs(2).
 
 use abi::Errno;
-use abi::fs::records::STATX_ATTR_MOUNT_ROOT;
+use abi::fs::records::{STATX_ATTR_FLAGS, STATX_ATTR_MOUNT_ROOT};
 use abi::fs::{
     AT_FDCWD, AccessRequest, AtFlags, FileType, NAME_MAX, Stat, Statfs, Statx, StatxMask,
     StatxTime, mount_flags,
@@ -63,7 +63,7 @@ pub(crate) fn newfstatat(
 /// statx(2).
 ///
 /// # Differences from Linux
-/// No attributes beside `STATX_ATTR_MOUNT_ROOT`, and no direct I/O alignment.
+/// No direct I/O alignment.
 pub(crate) fn statx(
     cx: &Context<'_>,
     directory: Fd,
@@ -81,7 +81,7 @@ pub(crate) fn statx(
         return Err(Errno::EINVAL.because("a reserved bit of the mask, or both kinds of sync"));
     }
     let found = path::resolve_at(cx, directory, read_path(cx, file, flags)?, flags)?;
-    to.write(cx, &statx_of(&found)?)
+    to.write(cx, &statx_of(&found, mask)?)
 }
 
 /// The path; null is as good as empty where an empty one is allowed.
@@ -127,16 +127,21 @@ fn stat_of(found: &Location) -> Result<Stat> {
     })
 }
 
-fn statx_of(found: &Location) -> Result<Statx> {
+fn statx_of(found: &Location, mask: StatxMask) -> Result<Statx> {
     let inode = found.inode();
     let metadata = inode.metadata()?;
     let device = inode.file_system().device();
-    let given = StatxMask::BASIC_STATS | StatxMask::BTIME | StatxMask::MNT_ID;
+    let mut given = StatxMask::BASIC_STATS | StatxMask::BTIME | StatxMask::MNT_ID;
+    if mask.contains(StatxMask::MNT_ID_UNIQUE) {
+        given = given.difference(StatxMask::MNT_ID) | StatxMask::MNT_ID_UNIQUE;
+    }
+    let known = metadata.flags.map_or(0, |_| STATX_ATTR_FLAGS);
+    let attributes = metadata.flags.map_or(0, |flags| u64::from(flags.bits())) & known;
     Ok(Statx {
         mask: given.bits(),
         blksize: metadata.block_size,
-        attributes: if found.is_mount_root() { STATX_ATTR_MOUNT_ROOT } else { 0 },
-        attributes_mask: STATX_ATTR_MOUNT_ROOT,
+        attributes: attributes | if found.is_mount_root() { STATX_ATTR_MOUNT_ROOT } else { 0 },
+        attributes_mask: known | STATX_ATTR_MOUNT_ROOT,
         nlink: u32::try_from(metadata.links).unwrap_or(u32::MAX),
         uid: metadata.owner,
         gid: metadata.group,
@@ -152,7 +157,10 @@ fn statx_of(found: &Location) -> Result<Statx> {
         rdev_minor: metadata.device.minor,
         dev_major: device.major,
         dev_minor: device.minor,
-        mnt_id: u64::from(found.mount.id()),
+        mnt_id: match given.contains(StatxMask::MNT_ID_UNIQUE) {
+            true => found.mount.unique_id(),
+            false => u64::from(found.mount.id()),
+        },
         ..Statx::default()
     })
 }

@@ -12,17 +12,23 @@ pub(crate) mod event;
 pub(crate) mod execute;
 #[cfg(test)]
 mod file_argument_tests;
+pub(crate) mod file_flags;
 #[cfg(test)]
 mod file_tests;
 pub(crate) mod fork;
 pub(crate) mod futex;
+pub(crate) mod handle;
 pub(crate) mod identity;
+pub(crate) mod legacy;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod metadata;
 pub(crate) mod mount;
+pub(crate) mod mount_api;
+#[cfg(test)]
+mod mount_api_tests;
 pub(crate) mod name;
 pub(crate) mod open;
 pub(crate) mod pidfd;
@@ -34,6 +40,7 @@ pub(crate) mod schedule;
 pub(crate) mod shm;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod statmount;
 pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod time;

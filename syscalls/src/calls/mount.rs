@@ -1,13 +1,17 @@
 //! Mounts: mount(2), umount2(2).
 
+use alloc::sync::Arc;
+
 use abi::Errno;
 use abi::fs::{AT_FDCWD, MountFlags, UnmountFlags, mount_flags as flag};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::fs::mount::{MountAccess, Propagation};
-use crate::fs::mount_table::{Depth, Unmount};
+use crate::fs::mount::MountAccess;
+use crate::fs::mount_table::Depth;
 use crate::fs::path::{self, Follow};
+use crate::fs::peers::Propagation;
+use crate::fs::unmount::Unmount;
 use crate::fs::{Fd, Location, mount_type};
 use crate::process::Capability;
 use crate::user::{UserPath, UserPtr, read_c_string};
@@ -15,8 +19,7 @@ use crate::user::{UserPath, UserPtr, read_c_string};
 /// mount(2).
 ///
 /// # Differences from Linux
-/// File systems are `tmpfs`, `ramfs`, `proc` and `devtmpfs`. Mounts are private or unbindable;
-/// `MS_SHARED` is refused. `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
+/// File systems are `tmpfs`, `ramfs`, `proc`, `sysfs` and `devtmpfs`. `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
 /// `MS_POSIXACL` and `MS_I_VERSION` are taken and have no effect. Whatever they are, times of access of directories and symbolic
 /// links are relative.
 pub(crate) fn mount(
@@ -36,7 +39,7 @@ pub(crate) fn mount(
         Some(data) => read_options(cx, data)?,
         None => alloc::vec::Vec::new(),
     };
-    let mounts = &cx.system.vfs.mounts;
+    let mounts = &cx.mounts();
     let from = || -> Result<Location> {
         let path = source.clone().filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| Errno::EINVAL.because("there is no source"))?;
@@ -65,7 +68,7 @@ pub(crate) fn mount(
     }
 }
 
-fn check_privilege(cx: &Context<'_>) -> Result<()> {
+pub(super) fn check_privilege(cx: &Context<'_>) -> Result<()> {
     if cx.process.credentials().has(Capability::SysAdmin) {
         return Ok(());
     }
@@ -103,6 +106,29 @@ fn own_flags(flags: MountFlags) -> u64 {
     if relative { own | flag::ST_RELATIME } else { own }
 }
 
+/// pivot_root(2).
+///
+/// # Differences from Linux
+/// The root that the machine began with cannot be replaced, as where it is an initramfs.
+pub(crate) fn pivot_root(cx: &Context<'_>, new: UserPath, old: UserPath) -> Result<()> {
+    check_privilege(cx)?;
+    let directory = |path: UserPath| -> Result<Location> {
+        let found = path::resolve(cx, Fd(AT_FDCWD), path.read(cx)?, Follow::Last)?;
+        if found.is_directory() {
+            return Ok(found);
+        }
+        Err(Errno::ENOTDIR.because("not a directory"))
+    };
+    let (new, old) = (directory(new)?, directory(old)?);
+    let root = cx.process.paths.root();
+    cx.mounts().pivot(&root, &new, &old)?;
+    for process in cx.system.processes.all() {
+        process.paths.pivot(&root, &new);
+    }
+    cx.process.paths.pivot(&root, &new);
+    Ok(())
+}
+
 /// `MS_REMOUNT`: the flags of the mount, and without `MS_BIND` also of the file system.
 fn remount(target: &Location, flags: MountFlags, options: &[u8]) -> Result<()> {
     const TIMES: u64 = flag::ST_NOATIME | flag::ST_NODIRATIME | flag::ST_RELATIME;
@@ -131,37 +157,42 @@ fn propagate(cx: &Context<'_>, target: &Location, flags: MountFlags) -> Result<(
     if kind.bits().count_ones() != 1 || !others.is_empty() || !target.is_mount_root() {
         return Err(Errno::EINVAL.because("more than one kind, or nothing is mounted there"));
     }
-    let propagation = match kind {
+    let mounts = cx.mounts();
+    let propagation = propagation(kind)?;
+    let which = match flags.contains(M::REC) {
+        true => mounts.all_below(&target.mount),
+        false => alloc::vec![target.mount.clone()],
+    };
+    which.iter().for_each(|mount| mounts.set_propagation(mount, propagation));
+    Ok(())
+}
+
+/// What one of the flags says.
+///
+/// # Errors
+/// `EINVAL` for none of them, or more than one.
+pub(super) fn propagation(flags: MountFlags) -> Result<Propagation> {
+    use MountFlags as M;
+    Ok(match flags {
         M::UNBINDABLE => Propagation::Unbindable,
         M::PRIVATE => Propagation::Private,
-        // Nothing is propagated to a mount that is private, and it stays so.
-        M::SLAVE => return Ok(()),
-        _ => return Err(Errno::EINVAL.because("mounts cannot be shared")),
-    };
-    if !flags.contains(M::REC) {
-        target.mount.set_propagation(propagation);
-        return Ok(());
-    }
-    for mount in cx.system.vfs.mounts.mounts() {
-        let top = Location { dentry: mount.root().clone(), mount };
-        if top.path_below(target).is_some() {
-            top.mount.set_propagation(propagation);
-        }
-    }
-    Ok(())
+        M::SLAVE => Propagation::Slave,
+        M::SHARED => Propagation::Shared,
+        _ => return Err(Errno::EINVAL.because("no kind of propagation, or more than one")),
+    })
 }
 
 /// umount2(2).
 ///
 /// # Differences from Linux
-/// The root file system can only be made read-only, and not be detached.
+/// The root file system of the machine cannot be detached.
 pub(crate) fn umount2(cx: &Context<'_>, target: UserPath, flags: UnmountFlags) -> Result<()> {
     use UnmountFlags as U;
     if !U::all().contains(flags) {
         return Err(Errno::EINVAL.because("flags are not known"));
     }
     let follow = if flags.contains(U::NOFOLLOW) { Follow::NotLast } else { Follow::Last };
-    let target = path::resolve(cx, Fd(AT_FDCWD), target.read(cx)?, follow)?;
+    let target = path::resolve(cx, Fd(AT_FDCWD), target.read(cx)?, follow)?.enter_mounts();
     check_privilege(cx)?;
     let how = match flags.difference(U::NOFOLLOW) {
         U::EXPIRE => Unmount::Expired,
@@ -171,8 +202,9 @@ pub(crate) fn umount2(cx: &Context<'_>, target: UserPath, flags: UnmountFlags) -
         flags if flags.contains(U::DETACH) => Unmount::Detached,
         _ => Unmount::Unused,
     };
-    if how == Unmount::Unused && target.is(cx.system.vfs.root()) {
+    let is_root = Arc::ptr_eq(&target.mount, &cx.process.paths.root().mount);
+    if how == Unmount::Unused && is_root && target.is_mount_root() {
         return target.mount.super_block().set_access(MountAccess::ReadOnly);
     }
-    cx.system.vfs.mounts.unmount(target, how)
+    cx.mounts().unmount(target, how)
 }

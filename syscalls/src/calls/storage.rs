@@ -1,7 +1,7 @@
 //! How much is stored: truncate(2), fallocate(2), fsync(2).
 
 use abi::Errno;
-use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType};
+use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType, InodeFlags};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
@@ -23,7 +23,9 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
         _ => return Err(Errno::EINVAL.because("not a regular file")),
     }
     found.mount.check_writable()?;
-    permission::check_inode(cx, found.inode(), AccessRequest::WRITE)?;
+    let metadata = found.inode().metadata()?;
+    permission::check(&cx.process.credentials(), &metadata, AccessRequest::WRITE)?;
+    permission::check_not_append_only(&metadata)?;
     permission::check_new_size(cx, len)?;
     let _writing = WriteAccess::begin(&found)?;
     found.inode().truncate(len)
@@ -40,6 +42,7 @@ pub(crate) fn ftruncate(cx: &Context<'_>, fd: Fd, len: i64) -> Result<()> {
     if !regular || !open.access_mode().can_write() {
         return Err(Errno::EINVAL.because("not a regular file that is open for writing"));
     }
+    permission::check_not_append_only(&open.file.inode().metadata()?)?;
     permission::check_new_size(cx, len)?;
     open.file.inode().truncate(len)
 }
@@ -52,7 +55,7 @@ fn checked_len(len: i64) -> Result<u64> {
 ///
 /// # Differences from Linux
 /// The modes that move what is in the file (`FALLOC_FL_COLLAPSE_RANGE`,
-/// `FALLOC_FL_INSERT_RANGE`) and `FALLOC_FL_UNSHARE_RANGE` are refused with `EOPNOTSUPP`, as
+/// `FALLOC_FL_INSERT_RANGE`), `FALLOC_FL_ZERO_RANGE` and `FALLOC_FL_UNSHARE_RANGE` are refused with `EOPNOTSUPP`, as
 /// by Linux's tmpfs.
 pub(crate) fn fallocate(
     cx: &Context<'_>,
@@ -68,6 +71,10 @@ pub(crate) fn fallocate(
     check_fallocate(flags)?;
     open.check_writable()?;
     let inode = open.file.inode();
+    let metadata = inode.metadata()?;
+    if metadata.has_flag(InodeFlags::IMMUTABLE) || !FallocateFlags::KEEP_SIZE.contains(flags) {
+        permission::check_changeable(&metadata)?;
+    }
     match inode.kind() {
         FileType::Fifo => return Err(Errno::ESPIPE.because("a pipe")),
         FileType::Directory => return Err(Errno::EISDIR.because("a directory")),

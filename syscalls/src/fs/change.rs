@@ -1,7 +1,7 @@
 //! Changes of attributes: what chmod(2), chown(2) and utimensat(2) check and imply.
 
 use abi::Errno;
-use abi::fs::{AccessRequest, FileType, Mode};
+use abi::fs::{AccessRequest, FileType, InodeFlags, Mode};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
@@ -19,6 +19,7 @@ pub(crate) fn mode(cx: &Context<'_>, found: &Location, mode: Mode) -> Result<()>
     found.mount.check_writable()?;
     let who = cx.process.credentials();
     let metadata = found.inode().metadata()?;
+    permission::check_changeable(&metadata)?;
     permission::check_owner(&who, &metadata)?;
     let mut mode = mode;
     if !who.is_in_group(metadata.group) && !who.has(Capability::FileSetId) {
@@ -41,6 +42,7 @@ pub(crate) fn owner(
     found.mount.check_writable()?;
     let who = cx.process.credentials();
     let metadata = found.inode().metadata()?;
+    permission::check_changeable(&metadata)?;
     check_new_owner(&who, &metadata, owner, group)?;
     let mut change = Change { owner, group, ..Change::default() };
     let set_id = Mode::SET_USER_ID | Mode::SET_GROUP_ID;
@@ -107,8 +109,9 @@ pub(crate) fn times(cx: &Context<'_>, found: &Location, times: [NewTime; 2]) -> 
     let metadata = found.inode().metadata()?;
     let owns = permission::check_owner(&who, &metadata);
     if times != [NewTime::Now; 2] {
+        permission::check_changeable(&metadata)?;
         owns?;
-    } else if owns.is_err() {
+    } else if owns.is_err() || metadata.has_flag(InodeFlags::IMMUTABLE) {
         permission::check(&who, &metadata, AccessRequest::WRITE)?;
     }
     let now = Timestamp::from_ns(cx.system.machine.wall_clock_ns());

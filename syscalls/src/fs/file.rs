@@ -15,6 +15,7 @@ use crate::process::Process;
 use crate::wait::WaitQueue;
 
 use super::inode::Inode;
+use super::mount_setup::MountSetup;
 use super::open_file::OpenFile;
 use super::pipe::PipeFile;
 
@@ -192,6 +193,11 @@ pub trait File: Send + Sync {
     /// `ENOTTY` where that means nothing.
     fn readable_bytes(&self) -> Result<usize> {
         Err(Errno::ENOTTY.because("the file does not know this request"))
+    }
+
+    /// The file system on its way to be mounted that it is.
+    fn mount_setup(&self) -> Option<&Arc<MountSetup>> {
+        None
     }
 
     /// The end of a pipe that it is.

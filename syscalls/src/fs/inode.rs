@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use abi::Errno;
-use abi::fs::{Device, FallocateFlags, FileType, Mode, OpenFlags, RenameFlags};
+use abi::fs::{Device, FallocateFlags, FileType, InodeFlags, Mode, OpenFlags, RenameFlags};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
@@ -68,9 +68,17 @@ pub struct Metadata {
     pub changed: Timestamp,
     /// When it was created.
     pub created: Timestamp,
+    /// What is special about it; `None` where the file system does not store such flags.
+    pub flags: Option<InodeFlags>,
 }
 
 impl Metadata {
+    /// Whether it has one of these flags.
+    #[must_use]
+    pub fn has_flag(&self, flags: InodeFlags) -> bool {
+        self.flags.is_some_and(|own| own.intersects(flags))
+    }
+
     /// A file of `kind` with `mode` that belongs to root, has one name and nothing else. For
     /// file systems without storage, which fill in what they have.
     #[must_use]
@@ -91,6 +99,7 @@ impl Metadata {
             modified: never,
             changed: never,
             created: never,
+            flags: None,
         }
     }
 
@@ -196,6 +205,26 @@ pub trait Inode: Any + Send + Sync {
     fn change(&self, change: &Change) -> Result<()> {
         let _ = change;
         Err(Errno::EPERM.because("the file system does not store this"))
+    }
+
+    /// Sets what is special about it, where [`Metadata::flags`] has something.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` where that is not stored.
+    fn set_flags(&self, flags: InodeFlags) -> Result<()> {
+        let _ = flags;
+        Err(Errno::EOPNOTSUPP.because("the file system does not store such flags"))
+    }
+
+    /// A number by which [`FileSystem::by_handle`] finds it again; `None` where that cannot
+    /// be.
+    fn handle(self: Arc<Self>) -> Option<u64> {
+        None
+    }
+
+    /// Whether something can be mounted on it.
+    fn can_be_mounted_on(&self) -> bool {
+        true
     }
 
     /// Opens it. The access has been checked; truncation is not its business.
@@ -416,6 +445,12 @@ pub trait FileSystem: Send + Sync {
     /// a comma before it.
     fn options(&self) -> String {
         String::new()
+    }
+
+    /// The inode whose [`Inode::handle`] this is, if there still is one.
+    fn by_handle(&self, handle: u64) -> Option<Arc<dyn Inode>> {
+        let _ = handle;
+        None
     }
 
     /// Changes what it was mounted with: `MS_REMOUNT` with such data.

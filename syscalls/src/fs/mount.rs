@@ -1,6 +1,6 @@
 //! Mounts, and places in the tree that they form.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -12,6 +12,8 @@ use crate::error::{Because, Error, Result};
 
 use super::dentry::Dentry;
 use super::inode::{FileSystem, Inode};
+use super::mount_table::MountTable;
+use super::peers::{Part, PeerGroup, Propagation};
 
 /// A file system that is mounted, once or more often.
 pub struct SuperBlock {
@@ -41,6 +43,12 @@ impl SuperBlock {
     #[must_use]
     pub fn root(&self) -> &Arc<Dentry> {
         &self.root
+    }
+
+    /// The file system.
+    #[must_use]
+    pub fn file_system(&self) -> &Arc<dyn FileSystem> {
+        &self.file_system
     }
 
     /// Whether nothing may be written, through whatever mount.
@@ -77,15 +85,6 @@ fn set_access(read_only: &AtomicBool, writers: &AtomicUsize, access: MountAccess
     Ok(())
 }
 
-/// What becomes of mounts on a mount: they are never seen elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Propagation {
-    /// The mount can be the source of a bind mount.
-    Private,
-    /// It cannot.
-    Unbindable,
-}
-
 /// When times of access are updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessTimes {
@@ -101,6 +100,7 @@ pub enum AccessTimes {
 pub struct Mount {
     /// Its number, as in /proc/self/mountinfo.
     id: u32,
+    unique_id: u64,
     root: Arc<Dentry>,
     /// Where it is; `None` for the root, for what has no path, and for what was unmounted.
     point: Mutex<Option<Location>>,
@@ -108,7 +108,10 @@ pub struct Mount {
     read_only: AtomicBool,
     /// [`abi::fs::mount_flags`] beside `ST_RDONLY`.
     flags: AtomicU64,
-    is_unbindable: AtomicBool,
+    /// What becomes of mounts on it.
+    part: Mutex<Part>,
+    /// Where it is mounted: in a namespace, or in a tree of its own.
+    table: Mutex<Weak<MountTable>>,
     writers: AtomicUsize,
     /// 0, or 1 and how often it was entered since umount2(2) marked it (`MNT_EXPIRE`).
     mark: AtomicU32,
@@ -116,19 +119,21 @@ pub struct Mount {
 
 impl Mount {
     pub(super) fn new(
-        id: u32,
+        (id, unique_id): (u32, u64),
         root: Arc<Dentry>,
         super_block: Arc<SuperBlock>,
         flags: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
+            unique_id,
             root,
             point: Mutex::new(None),
             super_block,
             read_only: AtomicBool::new(flags & flag::ST_RDONLY != 0),
             flags: AtomicU64::new(flags & !flag::ST_RDONLY),
-            is_unbindable: AtomicBool::new(false),
+            part: Mutex::default(),
+            table: Mutex::new(Weak::new()),
             writers: AtomicUsize::new(0),
             mark: AtomicU32::new(0),
         })
@@ -138,6 +143,12 @@ impl Mount {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Its number that no other mount has had or will have: statmount(2).
+    #[must_use]
+    pub fn unique_id(&self) -> u64 {
+        self.unique_id
     }
 
     /// The root directory, or file, of what is mounted.
@@ -215,16 +226,25 @@ impl Mount {
         self.flags() & flags == flags
     }
 
-    /// Whether it cannot be the source of a bind mount.
-    #[must_use]
-    pub fn is_unbindable(&self) -> bool {
-        self.is_unbindable.load(Ordering::Relaxed)
+    /// What becomes of mounts on it.
+    pub(super) fn part(&self) -> &Mutex<Part> {
+        &self.part
     }
 
-    /// Says what becomes of mounts on it.
-    pub(crate) fn set_propagation(&self, propagation: Propagation) {
-        let is_unbindable = propagation == Propagation::Unbindable;
-        self.is_unbindable.store(is_unbindable, Ordering::Relaxed);
+    /// Ends its part in propagation.
+    pub(super) fn propagate_no_more(self: &Arc<Self>) {
+        self.propagate(Propagation::Private, || PeerGroup::new(0));
+    }
+
+    /// Where it is mounted: in a namespace, or in a tree of its own.
+    #[must_use]
+    pub fn table(&self) -> Option<Arc<MountTable>> {
+        self.table.lock().upgrade()
+    }
+
+    pub(super) fn set_table(&self, table: Weak<MountTable>) {
+        let old = core::mem::replace(&mut *self.table.lock(), table);
+        drop(old);
     }
 
     /// Whether nothing may be written through it.
@@ -310,7 +330,7 @@ impl Location {
         let dentry = Dentry::without_path(inode, &name);
         let source = file_system.name().as_bytes();
         let super_block = SuperBlock::with_root(dentry.clone(), file_system, source);
-        let mount = Mount::new(0, dentry.clone(), super_block, flag::ST_RELATIME);
+        let mount = Mount::new((0, 0), dentry.clone(), super_block, flag::ST_RELATIME);
         Self { mount, dentry }
     }
 
@@ -334,6 +354,13 @@ impl Location {
     /// A file without a name in the file system of this place, which is shown as `name`.
     pub(super) fn without_name(&self, inode: Arc<dyn Inode>, name: &[u8]) -> Self {
         self.with(Dentry::without_path(inode, name))
+    }
+
+    /// What a handle led to: a place without a name in what is mounted.
+    pub(crate) fn by_handle(mount: &Arc<Mount>, inode: Arc<dyn Inode>) -> Self {
+        let is_root = Arc::ptr_eq(mount.root.inode(), &inode);
+        let dentry = if is_root { mount.root.clone() } else { Dentry::without_path(inode, b"/") };
+        Self { mount: mount.clone(), dentry }
     }
 
     /// Whether both are the same place.

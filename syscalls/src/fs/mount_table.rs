@@ -1,7 +1,8 @@
-//! The mounts of a system: mount(2), umount2(2).
+//! The mounts that processes see: mount(2), umount2(2), mount_namespaces(7).
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fs::mount_flags;
@@ -12,12 +13,30 @@ use crate::error::{Because, Result};
 use super::dentry::Dentry;
 use super::inode::Inode;
 use super::mount::{Location, Mount, SuperBlock};
+use super::mount_tree::{Kinship, Tree, dissolve, unhang};
+use super::peers::{PeerGroup, Propagation};
 
-/// All mounts of a system.
+/// The mounts of a namespace: a tree, or one that has not been attached to any yet.
 pub struct MountTable {
-    root: Location,
+    this: Weak<Self>,
+    id: u64,
     mounts: Mutex<Vec<Arc<Mount>>>,
+    shared: Arc<Shared>,
 }
+
+/// What all namespaces have in common.
+struct Shared {
+    /// Held by whoever changes what is mounted where. No lock of a table is held when it is
+    /// taken.
+    tree: Mutex<()>,
+    next_id: AtomicU32,
+    next_unique_id: AtomicU64,
+    next_group: AtomicU64,
+    next_table: AtomicU64,
+}
+
+/// The numbers of mounts that none shares are above this one.
+pub(crate) const UNIQUE_BASE: u64 = 1 << 31;
 
 /// How much a bind mount takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,40 +47,85 @@ pub enum Depth {
     All,
 }
 
-/// How something is unmounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unmount {
-    /// If nobody uses it.
-    Unused,
-    /// If nobody uses it and nobody has since the last time (`MNT_EXPIRE`).
-    Expired,
-    /// With what is mounted below; who uses it keeps it (`MNT_DETACH`).
-    Detached,
-}
-
 impl MountTable {
     /// A table in which `inode` is the root directory, mounted with these [`mount_flags`] and
     /// relative times of access; /proc/mounts shows it as `source`.
     #[must_use]
-    pub fn new(inode: Arc<dyn Inode>, source: &[u8], flags: u64) -> Self {
+    pub fn new(inode: Arc<dyn Inode>, source: &[u8], flags: u64) -> Arc<Self> {
+        let shared = Arc::new(Shared {
+            tree: Mutex::new(()),
+            next_id: AtomicU32::new(1),
+            next_unique_id: AtomicU64::new(UNIQUE_BASE + 1),
+            next_group: AtomicU64::new(1),
+            next_table: AtomicU64::new(1),
+        });
         let super_block = SuperBlock::new(inode, source);
         let dentry = super_block.root().clone();
         let flags = flags | mount_flags::ST_RELATIME;
-        let mount = Mount::new(1, dentry.clone(), super_block, flags);
-        let root = Location { mount: mount.clone(), dentry };
-        Self { root, mounts: Mutex::new(alloc::vec![mount]) }
+        let mount = Mount::new(numbers(&shared), dentry, super_block, flags);
+        Self::with(&shared, alloc::vec![mount])
     }
 
-    /// The root directory.
+    /// A table that consists of `tree`.
+    fn with(shared: &Arc<Shared>, tree: Tree) -> Arc<Self> {
+        let id = shared.next_table.fetch_add(1, Ordering::Relaxed);
+        let table = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            id,
+            mounts: Mutex::default(),
+            shared: shared.clone(),
+        });
+        table.adopt(&tree);
+        table
+    }
+
+    /// Its root directory; `None` when all has been attached elsewhere.
     #[must_use]
-    pub fn root(&self) -> &Location {
-        &self.root
+    pub fn root(&self) -> Option<Location> {
+        let mount = self.mounts().into_iter().find(|mount| mount.point().is_none())?;
+        Some(Location { dentry: mount.root().clone(), mount })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// All mounts, in the order in which they were made: /proc/self/mounts.
     #[must_use]
     pub fn mounts(&self) -> Vec<Arc<Mount>> {
         self.mounts.lock().clone()
+    }
+
+    /// Makes all of `tree` its own.
+    pub(super) fn adopt(&self, tree: &Tree) {
+        for mount in tree {
+            mount.set_table(self.this.clone());
+        }
+        self.mounts.lock().extend(tree.iter().cloned());
+    }
+
+    /// Forgets `mount`, which is its own.
+    pub(super) fn forget(&self, mount: &Arc<Mount>) {
+        mount.set_table(Weak::new());
+        self.mounts.lock().retain(|other| !Arc::ptr_eq(other, mount));
+    }
+
+    /// Numbers for a new mount.
+    pub(super) fn numbers(&self) -> (u32, u64) {
+        numbers(&self.shared)
+    }
+
+    /// A new group.
+    pub(super) fn new_group(&self) -> Arc<PeerGroup> {
+        PeerGroup::new(self.shared.next_group.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Calls `change` while nobody else changes what is mounted where.
+    pub(super) fn changing<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _tree = self.shared.tree.lock();
+        change()
     }
 
     /// Mounts the file system of `inode`, its root directory, on the directory `point`, with
@@ -92,66 +156,90 @@ impl MountTable {
         flags: u64,
     ) -> Result<Location> {
         let root = super_block.root();
-        let mut mounts = self.mounts.lock();
-        let point = check_point(point, root)?;
-        if point.is_mount_root() && Arc::ptr_eq(point.mount.super_block(), super_block) {
-            return Err(Errno::EBUSY.because("it is already mounted there"));
-        }
-        let mount = Mount::new(next_id(&mounts), root.clone(), super_block.clone(), flags);
-        attach(&mut mounts, mount.clone(), point)?;
-        Ok(Location { dentry: root.clone(), mount })
+        self.changing(|| {
+            let point = self.check_point(point, root)?;
+            if point.is_mount_root() && Arc::ptr_eq(point.mount.super_block(), super_block) {
+                return Err(Errno::EBUSY.because("it is already mounted there"));
+            }
+            let mount = Mount::new(self.numbers(), root.clone(), super_block.clone(), flags);
+            self.graft(alloc::vec![mount.clone()], point)?;
+            Ok(Location { dentry: root.clone(), mount })
+        })
+    }
+
+    /// What `super_block` is as a tree of its own, attached nowhere: fsmount(2).
+    #[must_use]
+    pub fn detached(&self, super_block: &Arc<SuperBlock>, flags: u64) -> Arc<Self> {
+        let root = super_block.root().clone();
+        let mount = Mount::new(self.numbers(), root, super_block.clone(), flags);
+        Self::with(&self.shared, alloc::vec![mount])
+    }
+
+    /// A copy of what is at `source` as a tree of its own, attached nowhere: open_tree(2).
+    ///
+    /// # Errors
+    /// `EINVAL` when the source is unbindable or mounted nowhere; `ENOMEM`.
+    pub fn detached_copy(&self, source: &Location, depth: Depth) -> Result<Arc<Self>> {
+        self.changing(|| Ok(Self::with(&self.shared, self.copy_of_place(source, depth)?)))
     }
 
     /// Mounts what is at `source` also on `point`.
     ///
     /// # Errors
-    /// `EINVAL` when the source is unbindable; `ENOTDIR` when only one of both is a directory;
-    /// `ENOENT` when `point` has been removed; `ENOMEM`.
+    /// `EINVAL` when the source is unbindable or not mounted here; `ENOTDIR` when only one of
+    /// both is a directory; `ENOENT` when `point` has been removed; `ENOMEM`.
     pub fn bind(&self, source: &Location, point: Location, depth: Depth) -> Result<()> {
-        if source.mount.is_unbindable() {
-            return Err(Errno::EINVAL.because("the mount is unbindable"));
+        if !self.has(&source.mount) {
+            return Err(Errno::EINVAL.because("the source is not mounted here"));
         }
-        let mut mounts = self.mounts.lock();
-        if !mounts.iter().any(|mount| Arc::ptr_eq(mount, &source.mount)) {
-            return Err(Errno::EINVAL.because("the source is mounted nowhere"));
-        }
-        let point = check_point(point, &source.dentry)?;
-        // Only what is there now: the new mounts may come to lie below the source.
-        let old = if depth == Depth::All { mounts.clone() } else { Vec::new() };
-        let top = clone_of(&source.mount, source.dentry.clone(), next_id(&mounts));
-        attach(&mut mounts, top.clone(), point)?;
-        let mut pairs = alloc::vec![(source.mount.clone(), top)];
-        let mut next = 0;
-        while let Some((from, to)) = pairs.get(next).cloned() {
-            for child in &old {
-                let Some(at) = child.point().filter(|at| Arc::ptr_eq(&at.mount, &from)) else {
-                    continue;
-                };
-                if child.is_unbindable() || !to.root().contains(&at.dentry) {
-                    continue;
-                }
-                let copy = clone_of(child, child.root().clone(), next_id(&mounts));
-                let at = Location { mount: to.clone(), dentry: at.dentry };
-                attach(&mut mounts, copy.clone(), at)?;
-                pairs.push((child.clone(), copy));
-            }
-            next += 1;
-        }
-        Ok(())
+        self.changing(|| {
+            let point = self.check_point(point, &source.dentry)?;
+            self.graft(self.copy_of_place(source, depth)?, point)
+        })
     }
 
-    /// Moves what is mounted at `source` to `point`.
+    /// Moves what is mounted at `source` to `point`. It may have been attached nowhere.
     ///
     /// # Errors
-    /// `EINVAL` when nothing is mounted at `source`, or it is the root; `ELOOP` when `point`
-    /// lies in it; as [`MountTable::bind`].
+    /// `EINVAL` when nothing is mounted at `source`, it is the root, or its parent is shared;
+    /// `ELOOP` when `point` lies in it; as [`MountTable::bind`].
     pub fn move_to(&self, source: &Location, point: Location) -> Result<()> {
-        let mounts = self.mounts.lock();
+        self.changing(|| {
+            let point = self.check_point(point, source.mount.root())?;
+            self.move_tree(source, point)
+        })
+    }
+
+    /// As [`MountTable::move_to`], below what is mounted at `point`, its root.
+    ///
+    /// # Errors
+    /// As [`MountTable::move_to`]; `EINVAL` when nothing is mounted at `point`.
+    pub fn move_beneath(&self, source: &Location, point: &Location) -> Result<()> {
+        let nothing = || Errno::EINVAL.because("nothing is mounted there that could be above");
+        self.changing(|| {
+            let over = point.clone().enter_mounts();
+            if !over.is_mount_root() {
+                return Err(nothing());
+            }
+            let point = over.mount.point().ok_or_else(nothing)?;
+            if !self.has(&point.mount) || source.is_directory() != over.is_directory() {
+                return Err(nothing());
+            }
+            self.move_tree(source, point)
+        })
+    }
+
+    fn move_tree(&self, source: &Location, point: Location) -> Result<()> {
+        let immovable = || Errno::EINVAL.because("nothing is mounted there that can be moved");
         let moved = &source.mount;
-        let Some(old) = moved.point().filter(|_| source.is_mount_root()) else {
-            return Err(Errno::EINVAL.because("nothing is mounted there that can be moved"));
-        };
-        let point = check_point(point, moved.root())?;
+        let home = moved.table().filter(|_| source.is_mount_root()).ok_or_else(immovable)?;
+        let old = moved.point();
+        let is_here = core::ptr::eq(&*home, self);
+        if is_here == old.is_none()
+            || old.as_ref().is_some_and(|at| at.mount.peer_group().is_some())
+        {
+            return Err(immovable());
+        }
         let mut above = Some(point.clone());
         while let Some(at) = above {
             if Arc::ptr_eq(&at.mount, moved) {
@@ -159,100 +247,76 @@ impl MountTable {
             }
             above = at.mount.point();
         }
-        old.dentry.remove_mount(moved);
-        moved.set_point(Some(point.clone()));
-        point.dentry.add_mount(moved.clone());
-        drop(mounts);
-        Ok(())
+        let tree = home.tree_below(moved, moved.root(), |_| true);
+        if point.mount.peer_group().is_some() && tree.iter().any(|mount| mount.is_unbindable()) {
+            return Err(Errno::EINVAL.because("an unbindable mount cannot be passed on"));
+        }
+        unhang(moved);
+        tree.iter().for_each(|mount| home.forget(mount));
+        self.graft(tree, point)
     }
 
-    /// Unmounts what is mounted at `at`.
+    /// Whether `mount` is one of its own.
+    pub(crate) fn has(&self, mount: &Arc<Mount>) -> bool {
+        mount.table().is_some_and(|home| core::ptr::eq(&*home, self))
+    }
+
+    /// Says what becomes of mounts on `mount`.
+    pub(crate) fn set_propagation(&self, mount: &Arc<Mount>, kind: Propagation) {
+        self.changing(|| mount.propagate(kind, || self.new_group()));
+    }
+
+    /// `top` and all mounts below it, parents first.
+    pub(crate) fn all_below(&self, top: &Arc<Mount>) -> Vec<Arc<Mount>> {
+        self.changing(|| self.tree_below(top, top.root(), |_| true))
+    }
+
+    /// A namespace with a copy of each mount, and `places` in it: `CLONE_NEWNS`.
     ///
     /// # Errors
-    /// `EINVAL` when nothing is mounted there; `EBUSY` when it is in use, or is the root;
-    /// `EAGAIN` when it was not marked, and now is.
-    pub fn unmount(&self, at: Location, how: Unmount) -> Result<()> {
-        if !at.is_mount_root() {
-            return Err(Errno::EINVAL.because("nothing is mounted there"));
+    /// `ENOMEM`.
+    pub(crate) fn duplicate<const N: usize>(
+        &self,
+        places: [Location; N],
+    ) -> Result<(Arc<Self>, [Location; N])> {
+        self.changing(|| {
+            let root = self.root().ok_or_else(|| Errno::EINVAL.because("there is no root"))?;
+            let tree = self.tree_below(&root.mount, &root.dentry, |_| true);
+            let copies = self.copy_tree(&tree, root.dentry, Kinship::Peer)?;
+            let places = places.map(|place| {
+                let at = tree.iter().position(|mount| Arc::ptr_eq(mount, &place.mount));
+                let mount = at.map_or(place.mount, |at| copies[at].clone());
+                Location { mount, dentry: place.dentry }
+            });
+            Ok((Self::with(&self.shared, copies), places))
+        })
+    }
+
+    /// Where something whose root is `root` is mounted when it is mounted on `point`: on top
+    /// of what is already there.
+    fn check_point(&self, point: Location, root: &Arc<Dentry>) -> Result<Location> {
+        let point = point.enter_mounts();
+        if point.dentry.is_removed() || !point.inode().can_be_mounted_on() {
+            return Err(Errno::ENOENT.because("the mount point has been removed, or is none"));
         }
-        let Location { mount, dentry } = at;
-        drop(dentry);
-        let mut mounts = self.mounts.lock();
-        if !mounts.iter().any(|other| Arc::ptr_eq(other, &mount)) {
-            return Err(Errno::EINVAL.because("it is not mounted any more"));
+        if !self.has(&point.mount) {
+            return Err(Errno::EINVAL.because("the mount point is not mounted here"));
         }
-        if mount.point().is_none() {
-            return Err(Errno::EBUSY.because("the root file system"));
+        if point.is_directory() != root.is_directory() {
+            return Err(Errno::ENOTDIR.because("only one of both is a directory"));
         }
-        // The table, the mount point, and `mount` itself; a mount below holds it, too.
-        const UNUSED: usize = 3;
-        if how != Unmount::Detached && Arc::strong_count(&mount) > UNUSED {
-            return Err(Errno::EBUSY.because("it is in use"));
-        }
-        if how == Unmount::Expired {
-            mount.expire()?;
-        }
-        let mut gone = alloc::vec![mount];
-        let mut next = 0;
-        while let Some(mount) = gone.get(next).cloned() {
-            let is_below = |other: &Arc<Mount>| {
-                other.point().is_some_and(|point| Arc::ptr_eq(&point.mount, &mount))
-            };
-            gone.extend(mounts.iter().filter(|other| is_below(other)).cloned());
-            mounts.retain(|other| !Arc::ptr_eq(other, &mount));
-            next += 1;
-        }
-        drop(mounts);
-        gone.iter().for_each(detach);
-        Ok(())
+        Ok(point)
     }
 }
 
 impl Drop for MountTable {
     // A mount point and what is mounted on it hold each other.
     fn drop(&mut self) {
-        self.mounts.get_mut().iter().for_each(detach);
+        dissolve(self.mounts.get_mut());
     }
 }
 
-fn detach(mount: &Arc<Mount>) {
-    if let Some(point) = mount.point() {
-        point.dentry.remove_mount(mount);
-        mount.set_point(None);
-    }
-}
-
-fn next_id(mounts: &[Arc<Mount>]) -> u32 {
-    mounts.iter().map(|mount| mount.id()).max().unwrap_or(0) + 1
-}
-
-/// Where something whose root is `root` is mounted when it is mounted on `point`: on top of
-/// what is already there.
-fn check_point(point: Location, root: &Arc<Dentry>) -> Result<Location> {
-    let point = point.enter_mounts();
-    if point.dentry.is_removed() {
-        return Err(Errno::ENOENT.because("the mount point has been removed"));
-    }
-    if point.is_directory() != root.is_directory() {
-        return Err(Errno::ENOTDIR.because("only one of both is a directory"));
-    }
-    Ok(point)
-}
-
-/// A mount of `root`, with the flags of `mount`.
-fn clone_of(mount: &Mount, root: Arc<Dentry>, id: u32) -> Arc<Mount> {
-    Mount::new(id, root, mount.super_block().clone(), mount.own_flags())
-}
-
-fn attach(mounts: &mut Vec<Arc<Mount>>, mount: Arc<Mount>, point: Location) -> Result<()> {
-    /// Most mounts, as Linux has it (/proc/sys/fs/mount-max).
-    const MOUNTS_MAX: usize = 100_000;
-    if mounts.len() >= MOUNTS_MAX {
-        return Err(Errno::ENOSPC.because("too many mounts"));
-    }
-    mounts.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    mounts.push(mount.clone());
-    mount.set_point(Some(point.clone()));
-    point.dentry.add_mount(mount);
-    Ok(())
+fn numbers(shared: &Shared) -> (u32, u64) {
+    let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+    (id, shared.next_unique_id.fetch_add(1, Ordering::Relaxed))
 }

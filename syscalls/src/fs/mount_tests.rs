@@ -265,6 +265,7 @@ fn nonsense_is_refused() {
     assert_eq!(mount("tmpfs", M::empty(), "color=red"), Err(Errno::EINVAL));
     assert_eq!(mount("proc", M::empty(), "color=red"), Err(Errno::EINVAL));
     assert_eq!(mount("", M::SHARED, ""), Err(Errno::EINVAL));
+    assert_eq!(mount("", M::SHARED | M::SLAVE, ""), Err(Errno::EINVAL));
     assert_eq!(mount("", M::PRIVATE, ""), Err(Errno::EINVAL));
     assert_eq!(fixture.mount("x", "/f", "tmpfs", M::empty(), ""), Err(Errno::ENOTDIR));
     assert_eq!(fixture.mount("x", "/none", "tmpfs", M::empty(), ""), Err(Errno::ENOENT));

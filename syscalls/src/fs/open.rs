@@ -13,6 +13,7 @@ use super::fd_table::Fd;
 use super::file::File;
 use super::inode::{Inode, NewInode, NewKind};
 use super::mount::Location;
+use super::mount_table::MountTable;
 use super::open_file::OpenFile;
 use super::path::{self, End, Last, Walk};
 use super::write_access::WriteAccess;
@@ -123,7 +124,7 @@ pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<A
         return Err(Errno::ENOTDIR.because("not a directory"));
     }
     if how.flags.contains(F::PATH) {
-        let file = Arc::new(PathFile { inode: location.inode().clone() });
+        let file = Arc::new(PathFile { inode: location.inode().clone(), _tree: None });
         return Ok(Arc::new(OpenFile::at(location, file, how.flags)));
     }
     if how.flags.contains(F::TMPFILE_BIT) {
@@ -158,6 +159,10 @@ fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
     }
     let who = cx.process.credentials();
     permission::check(&who, &metadata, request)?;
+    let writes = request.contains(AccessRequest::WRITE);
+    if writes && !how.flags.contains(OpenFlags::APPEND) || how.flags.contains(OpenFlags::TRUNC) {
+        permission::check_not_append_only(&metadata)?;
+    }
     if how.flags.contains(OpenFlags::NOATIME) {
         permission::check_owner(&who, &metadata)?;
     }
@@ -225,9 +230,18 @@ pub fn open_memory(cx: &Context<'_>, name: &[u8]) -> Result<Arc<OpenFile>> {
     open_new(cx, directory.without_name(inode, &shown), how)
 }
 
+/// Opens the root of a tree of mounts that is attached nowhere, which is taken apart with the
+/// description unless it has been attached by then: fsmount(2), open_tree(2).
+pub(crate) fn open_tree(tree: Arc<MountTable>) -> Result<Arc<OpenFile>> {
+    let root = tree.root().ok_or_else(|| Errno::EINVAL.because("the tree is empty"))?;
+    let file = Arc::new(PathFile { inode: root.inode().clone(), _tree: Some(tree) });
+    Ok(Arc::new(OpenFile::at(root, file, OpenFlags::PATH)))
+}
+
 /// What `O_PATH` opens: a place, and nothing that can be done with what is there.
 struct PathFile {
     inode: Arc<dyn Inode>,
+    _tree: Option<Arc<MountTable>>,
 }
 
 impl File for PathFile {

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
-use abi::fs::{AccessRequest, FileType, Mode};
+use abi::fs::{AccessRequest, FileType, InodeFlags, Mode};
 use abi::process::Resource;
 
 use crate::context::Context;
@@ -16,8 +16,11 @@ use super::inode::{Inode, Metadata};
 /// Fails unless `who` may use a file with this metadata as `request` says.
 ///
 /// # Errors
-/// `EACCES`.
+/// `EACCES`; `EPERM` for writing where the file is immutable.
 pub fn check(who: &Credentials, file: &Metadata, request: AccessRequest) -> Result<()> {
+    if request.contains(AccessRequest::WRITE) && file.has_flag(InodeFlags::IMMUTABLE) {
+        return Err(immutable());
+    }
     let mode = u32::from(file.mode.bits());
     let class = if who.users.file_system == file.owner {
         mode >> 6
@@ -53,6 +56,32 @@ fn bypasses(who: &Credentials, file: &Metadata, request: AccessRequest) -> bool 
 /// `EACCES`; those of [`Inode::metadata`].
 pub fn check_inode(cx: &Context<'_>, inode: &Arc<dyn Inode>, request: AccessRequest) -> Result<()> {
     check(&cx.process.credentials(), &inode.metadata()?, request)
+}
+
+fn immutable() -> Error {
+    Errno::EPERM.because("the file is immutable or can only be appended to")
+}
+
+/// Fails where the file is immutable or can only be appended to.
+///
+/// # Errors
+/// `EPERM`.
+pub(crate) fn check_changeable(file: &Metadata) -> Result<()> {
+    if file.has_flag(InodeFlags::IMMUTABLE | InodeFlags::APPEND) {
+        return Err(immutable());
+    }
+    Ok(())
+}
+
+/// Fails where the file can only be appended to.
+///
+/// # Errors
+/// `EPERM`.
+pub(crate) fn check_not_append_only(file: &Metadata) -> Result<()> {
+    if file.has_flag(InodeFlags::APPEND) {
+        return Err(immutable());
+    }
+    Ok(())
 }
 
 /// Fails unless `who` owns the file, or may act as any owner.

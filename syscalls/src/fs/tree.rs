@@ -46,10 +46,7 @@ pub(super) fn new_inode<'a>(
     mode: Mode,
 ) -> NewInode<'a> {
     let who = cx.process.credentials();
-    let mut mode = match kind {
-        NewKind::SymbolicLink(_) => Mode::ALL,
-        _ => mode.difference(cx.process.paths.umask()),
-    };
+    let mut mode = mode;
     let mut group = who.groups.file_system;
     if directory.mode.contains(Mode::SET_GROUP_ID) {
         group = directory.group;
@@ -60,6 +57,11 @@ pub(super) fn new_inode<'a>(
     let stranger = !who.is_in_group(group) && !who.has(Capability::FileSetId);
     if stranger && kind != NewKind::Directory && mode.contains(Mode::GROUP_EXECUTE) {
         mode.remove(Mode::SET_GROUP_ID);
+    }
+    // In this order: whoever takes execution away does not keep the bit by that.
+    match kind {
+        NewKind::SymbolicLink(_) => mode = Mode::ALL,
+        _ => mode.remove(cx.process.paths.umask()),
     }
     NewInode { kind, mode, owner: who.users.file_system, group }
 }
@@ -79,7 +81,9 @@ pub(crate) fn link(cx: &Context<'_>, old: &Location, end: &End) -> Result<()> {
         return Err(Errno::EPERM.because("a directory has only one name"));
     }
     // A file that lost its last name stays without one, except those made by O_TMPFILE.
-    if old.inode().metadata()?.links == 0 && old.dentry.is_removed() {
+    let metadata = old.inode().metadata()?;
+    permission::check_changeable(&metadata)?;
+    if metadata.links == 0 && old.dentry.is_removed() {
         return Err(Errno::ENOENT.because("the file has been removed"));
     }
     end.directory.inode().link(name, old.inode())
@@ -265,7 +269,10 @@ fn check_removable(cx: &Context<'_>, directory: &Location, found: &Location) -> 
     let who = cx.process.credentials();
     let metadata = directory.inode().metadata()?;
     permission::check(&who, &metadata, CHANGE)?;
-    permission::check_sticky(&who, &metadata, &found.inode().metadata()?)
+    permission::check_not_append_only(&metadata)?;
+    let entry = found.inode().metadata()?;
+    permission::check_sticky(&who, &metadata, &entry)?;
+    permission::check_changeable(&entry)
 }
 
 fn check_not_mounted(found: &Location) -> Result<()> {

@@ -26,7 +26,8 @@ const FIRST_FILE_SYSTEM: u32 = 16;
 /// The tree of a system, and what is behind its nodes.
 pub struct Vfs {
     /// What is mounted where.
-    pub mounts: MountTable,
+    pub mounts: Arc<MountTable>,
+    root: Location,
     /// What is behind device nodes and FIFOs.
     pub devices: DeviceTable,
     /// Directories of the host.
@@ -104,12 +105,14 @@ impl Vfs {
 
     fn with_root(
         machine: &Arc<dyn Machine>,
-        mounts: MountTable,
+        mounts: Arc<MountTable>,
         shared_memory: Arc<dyn Inode>,
     ) -> Result<Self> {
         let [_, dev, unnamed, _] = Self::ROOT_DEVICES;
+        let root = mounts.root().ok_or_else(|| Errno::EINVAL.because("there is no root"))?;
         let vfs = Self {
             mounts,
+            root,
             devices: DeviceTable::new(),
             shares: Shares::default(),
             loops: LoopDevices::default(),
@@ -132,7 +135,7 @@ impl Vfs {
     /// The root directory.
     #[must_use]
     pub fn root(&self) -> &Location {
-        self.mounts.root()
+        &self.root
     }
 
     /// A number for a new file system.

@@ -1,10 +1,14 @@
 //! From where a process sees the tree: root and working directory, and its umask.
 
+use alloc::sync::Arc;
+
 use abi::fs::Mode;
 
+use crate::error::Result;
 use crate::joint::Joint;
 
 use super::mount::Location;
+use super::mount_table::MountTable;
 
 /// Root, working directory and umask of a process (`fs_struct` of Linux).
 pub struct FsContext {
@@ -16,6 +20,8 @@ struct State {
     root: Location,
     working: Location,
     umask: Mode,
+    /// Which mounts it sees; those that `root` is one of where nobody has said.
+    mounts: Option<Arc<MountTable>>,
 }
 
 impl FsContext {
@@ -23,7 +29,8 @@ impl FsContext {
     #[must_use]
     pub fn new(root: Location) -> Self {
         let umask = Mode::GROUP_WRITE | Mode::OTHERS_WRITE;
-        Self { state: Joint::new(State { working: root.clone(), root, umask }) }
+        let mounts = root.mount.table();
+        Self { state: Joint::new(State { working: root.clone(), root, umask, mounts }) }
     }
 
     /// The root directory.
@@ -36,6 +43,40 @@ impl FsContext {
     #[must_use]
     pub fn working_directory(&self) -> Location {
         self.state.with(|state| state.working.clone())
+    }
+
+    /// The mounts it sees.
+    #[must_use]
+    pub fn mounts(&self) -> Option<Arc<MountTable>> {
+        self.state.with(|state| state.mounts.clone())
+    }
+
+    /// Sees a copy of the mounts from now on: `CLONE_NEWNS`.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn separate_mounts(&self) -> Result<()> {
+        let Some(mounts) = self.mounts() else {
+            return Ok(());
+        };
+        let (mounts, [root, working]) =
+            mounts.duplicate([self.root(), self.working_directory()])?;
+        self.state.separate();
+        let umask = self.umask();
+        let new = State { root, working, umask, mounts: Some(mounts) };
+        let old = self.state.with(|state| core::mem::replace(state, new));
+        drop(old);
+        Ok(())
+    }
+
+    /// Where root or working directory are `old`, they become `new`: pivot_root(2).
+    pub(crate) fn pivot(&self, old: &Location, new: &Location) {
+        if self.root().is(old) {
+            self.set_root(new.clone());
+        }
+        if self.working_directory().is(old) {
+            self.set_working_directory(new.clone());
+        }
     }
 
     /// The permission bits that new files do not get.
@@ -81,7 +122,8 @@ impl FsContext {
     /// Ends the use of both directories, and leaves `root`: the end of a process.
     pub(crate) fn leave(&self, root: Location) {
         let umask = self.umask();
-        let old = self.state.leave(State { working: root.clone(), root, umask });
+        let mounts = root.mount.table();
+        let old = self.state.leave(State { working: root.clone(), root, umask, mounts });
         drop(old);
     }
 }

@@ -133,6 +133,7 @@ pub(crate) fn set(
     presence: Presence,
 ) -> Result<()> {
     found.mount.check_writable()?;
+    permission::check_changeable(&found.inode().metadata()?)?;
     checked(cx, &**found.inode(), &name, Use::Write)?.set(name, value, presence)?;
     found.inode().change(&super::Change::default())
 }
@@ -143,6 +144,7 @@ pub(crate) fn set(
 /// Those of removexattr(2).
 pub(crate) fn remove(cx: &Context<'_>, found: &Location, name: &[u8]) -> Result<()> {
     found.mount.check_writable()?;
+    permission::check_changeable(&found.inode().metadata()?)?;
     let attributes = checked(cx, &**found.inode(), name, Use::Write)?;
     let removed = attributes.values.lock().remove(name);
     removed.ok_or_else(no_attribute)?;

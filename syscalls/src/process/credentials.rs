@@ -31,6 +31,8 @@ pub enum Capability {
     SetUid = 7,
     /// Change the bounding set and others' capabilities.
     SetPcap = 8,
+    /// Make files immutable.
+    LinuxImmutable = 9,
     /// Configure networks.
     NetAdmin = 12,
     /// Lock memory.
@@ -49,6 +51,8 @@ pub enum Capability {
     SysResource = 24,
     /// Set the clock.
     SysTime = 25,
+    /// Hang terminals up.
+    SysTtyConfig = 26,
     /// Create device files.
     Mknod = 27,
     /// Wake a suspended system.

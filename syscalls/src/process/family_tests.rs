@@ -425,7 +425,7 @@ fn what_unshare_parts_is_the_callers_own() {
         });
         application.call("wait4", &[child, 0, 0, 0]);
         note(notes, application.call("fcntl", &[0, 1, 0]));
-        note(notes, application.call("unshare", &[CloneFlags::NEWNS.bits()]));
+        note(notes, application.call("unshare", &[CloneFlags::NEWUTS.bits()]));
     });
     assert_eq!(seen, [errno(Errno::EBADF), errno(Errno::EINVAL)]);
 }

@@ -64,6 +64,10 @@ impl Context<'_> {
     /// user has too many processes; `ENOMEM`.
     pub(crate) fn fork(&self, new: &NewTask) -> Result<u32> {
         check(new.flags)?;
+        let who = self.process.credentials();
+        if new.flags.contains(CloneFlags::NEWNS) && !who.has(Capability::SysAdmin) {
+            return Err(Errno::EPERM.because("a namespace needs CAP_SYS_ADMIN"));
+        }
         self.check_count()?;
         let borrowed = new.flags.contains(CloneFlags::VFORK).then(Arc::<BorrowedMemory>::default);
         let id = match new.flags.contains(CloneFlags::THREAD) {
@@ -84,6 +88,9 @@ impl Context<'_> {
         let id = self.system.processes.allocate_id();
         let child = Arc::new(self.process.child(id, memory.clone(), new.flags));
         child.set_exit_signal(new.exit_signal);
+        if new.flags.contains(CloneFlags::NEWNS) {
+            child.paths.separate_mounts()?;
+        }
         let thread = Thread::new(self.system.clone(), child.clone());
         *thread.borrowed.lock() = borrowed;
         self.prepare(&thread, &memory, new);
@@ -200,8 +207,12 @@ fn check(flags: CloneFlags) -> Result<()> {
     if has(CloneFlags::THREAD) && !flags.contains(CloneFlags::FILES | CloneFlags::FS) {
         return Err(Errno::EINVAL.because("threads have the descriptors of their process"));
     }
-    if flags.intersects(CloneFlags::NAMESPACES | CloneFlags::INTO_CGROUP) {
-        return Err(Errno::EINVAL.because("namespaces and control groups are not offered"));
+    if has(CloneFlags::NEWNS) && has(CloneFlags::FS) {
+        return Err(Errno::EINVAL.because("CLONE_NEWNS and CLONE_FS exclude each other"));
+    }
+    let others = CloneFlags::NAMESPACES.difference(CloneFlags::NEWNS);
+    if flags.intersects(others | CloneFlags::INTO_CGROUP) {
+        return Err(Errno::EINVAL.because("such namespaces and groups are not offered"));
     }
     if has(CloneFlags::PIDFD) && flags.intersects(CloneFlags::THREAD | CloneFlags::DETACHED) {
         return Err(Errno::EINVAL.because("a descriptor refers to a process"));

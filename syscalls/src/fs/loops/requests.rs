@@ -228,8 +228,7 @@ fn block_request(cx: &Context<'_>, open: &OpenLoop, request: u32, argument: u64)
         }
         any::BLKRRPART => Err(Errno::EINVAL.because("the device has no partitions")),
         any::BLKGETDISKSEQ => UserPtr::new(argument).write(cx, &device.sequence()),
-        any::BLKDISCARD => empty(cx, open, argument, FallocateFlags::PUNCH_HOLE),
-        any::BLKZEROOUT => empty(cx, open, argument, FallocateFlags::ZERO_RANGE),
+        any::BLKDISCARD | any::BLKZEROOUT => empty(cx, open, argument),
         _ => Err(Errno::ENOTTY.because("the device does not know this request")),
     }
 }
@@ -242,7 +241,7 @@ fn check_administration(cx: &Context<'_>) -> Result<()> {
 }
 
 /// Makes a range of the device zeros.
-fn empty(cx: &Context<'_>, open: &OpenLoop, argument: u64, how: FallocateFlags) -> Result<()> {
+fn empty(cx: &Context<'_>, open: &OpenLoop, argument: u64) -> Result<()> {
     if !open.access.can_write() {
         return Err(Errno::EBADF.because("the device is not open for writing"));
     }
@@ -255,6 +254,6 @@ fn empty(cx: &Context<'_>, open: &OpenLoop, argument: u64, how: FallocateFlags) 
     if end.is_none() || (start | len) % u64::from(binding.shape.block_size) != 0 || len == 0 {
         return Err(Errno::EINVAL.because("no blocks of the device"));
     }
-    let flags = how | FallocateFlags::KEEP_SIZE;
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     binding.file.file.inode().allocate(flags, binding.shape.offset + start, len)
 }

@@ -1,5 +1,7 @@
 //! /proc/PID/mounts and /proc/PID/mountinfo.
 
+use alloc::vec::Vec;
+
 use abi::fs::mount_flags;
 
 use crate::error::Result;
@@ -27,7 +29,8 @@ const OPTIONS: [(u64, &str); 7] = [
 /// Calls `show` for each mount that the process sees, with its path.
 fn each(subject: &Subject<'_>, mut show: impl FnMut(&Mount, &[u8])) {
     let root = subject.process.paths.root();
-    for mount in subject.cx.system.vfs.mounts.mounts() {
+    let mounts = subject.process.paths.mounts();
+    for mount in mounts.map_or_else(Vec::new, |mounts| mounts.mounts()) {
         let top = Location { dentry: mount.root().clone(), mount };
         if let Some(path) = top.path_below(&root) {
             show(&top.mount, &path);
@@ -69,6 +72,12 @@ pub(super) fn mount_info(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
         text.put_path(path, is_special);
         text.put(b" ");
         put_options(text, mount.own_flags());
+        if let Some(group) = mount.peer_group() {
+            put!(text, " shared:{}", group.id());
+        }
+        if let Some(master) = mount.master() {
+            put!(text, " master:{}", master.id());
+        }
         if mount.is_unbindable() {
             text.put(b" unbindable");
         }

@@ -185,6 +185,10 @@ impl Inode for Node {
         Err(Errno::EPERM.because("the file system does not store this"))
     }
 
+    fn can_be_mounted_on(&self) -> bool {
+        !matches!(self.what, What::Descriptor(..))
+    }
+
     fn truncate(&self, _len: u64) -> Result<()> {
         // What O_TRUNC does to files that are written as a whole: nothing.
         Ok(())

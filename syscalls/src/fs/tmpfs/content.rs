@@ -239,7 +239,7 @@ impl Content {
         use FallocateFlags as F;
         let keep_size = flags.contains(F::KEEP_SIZE);
         let mut state = self.state.lock();
-        if flags.intersects(F::PUNCH_HOLE | F::ZERO_RANGE) {
+        if flags.contains(F::PUNCH_HOLE) {
             self.seals.check(Seals::WRITE | Seals::FUTURE_WRITE)?;
         }
         if !flags.contains(F::PUNCH_HOLE) {
@@ -252,16 +252,11 @@ impl Content {
                 self.mappings.punch(&range);
                 return Ok(());
             }
-            F::ZERO_RANGE => state.punch(fs, range.clone()),
             flags if flags.is_empty() => state.fill(fs, range.clone())?,
             _ => return Err(Errno::EOPNOTSUPP.because("the file system cannot do this")),
         }
         if !keep_size {
             state.size = state.size.max(range.end);
-        }
-        drop(state);
-        if flags.contains(F::ZERO_RANGE) {
-            self.mappings.punch(&range);
         }
         Ok(())
     }

@@ -16,8 +16,9 @@ mod rename;
 pub(crate) mod tests;
 mod unpack;
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
@@ -46,6 +47,8 @@ pub struct Tmpfs {
     pages: AtomicU64,
     inodes: AtomicU64,
     next_number: AtomicU64,
+    /// Inodes of which somebody has a handle, by number.
+    handles: spin::Mutex<BTreeMap<u64, Weak<Node>>>,
     /// Held by whoever changes the entries of two directories.
     tree: spin::Mutex<()>,
 }
@@ -95,6 +98,7 @@ impl Tmpfs {
             pages: AtomicU64::new(0),
             inodes: AtomicU64::new(0),
             next_number: AtomicU64::new(1),
+            handles: spin::Mutex::default(),
             tree: spin::Mutex::new(()),
         });
         let mode = options.mode.unwrap_or(Options::DEFAULT_MODE);
@@ -113,6 +117,16 @@ impl Tmpfs {
             return Err(Errno::ENOSPC.because("the file system has no inodes left"));
         }
         Ok(self.next_number.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Notes an inode, so that it is found by its number. Those that are gone by then are
+    /// forgotten now and then.
+    fn remember(&self, node: &Arc<Node>) {
+        let mut handles = self.handles.lock();
+        if handles.len().is_power_of_two() {
+            handles.retain(|_, node| node.strong_count() > 0);
+        }
+        handles.insert(node.number(), Arc::downgrade(node));
     }
 
     fn return_inode(&self) {
@@ -169,6 +183,11 @@ impl FileSystem for Tmpfs {
 
     fn options(&self) -> String {
         self.options.lock().show()
+    }
+
+    fn by_handle(&self, handle: u64) -> Option<Arc<dyn Inode>> {
+        let node = self.handles.lock().get(&handle)?.upgrade()?;
+        Some(node)
     }
 
     /// Only the limits can change, and not to less than there is.

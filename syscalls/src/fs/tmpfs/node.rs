@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use abi::Errno;
-use abi::fs::{Device, FallocateFlags, FileType, Mode, OpenFlags, RenameFlags, Seals};
+use abi::fs::{Device, FallocateFlags, FileType, InodeFlags, Mode, OpenFlags, RenameFlags, Seals};
 use spin::Mutex;
 
 use crate::context::Context;
@@ -67,6 +67,7 @@ struct Attributes {
     modified: Timestamp,
     changed: Timestamp,
     created: Timestamp,
+    flags: InodeFlags,
 }
 
 impl Node {
@@ -104,6 +105,7 @@ impl Node {
             modified: now,
             changed: now,
             created: now,
+            flags: InodeFlags::empty(),
         };
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -174,6 +176,9 @@ impl Node {
         }
         let now = self.fs.now();
         let mut attributes = self.attributes.lock();
+        if attributes.flags.contains(InodeFlags::NOATIME) {
+            return;
+        }
         let last = attributes.accessed;
         let unseen = last <= attributes.modified || last <= attributes.changed;
         let strict = times == AccessTimes::Strict;
@@ -251,6 +256,7 @@ impl Inode for Node {
             modified: attributes.modified,
             changed: attributes.changed,
             created: attributes.created,
+            flags: Some(attributes.flags),
             ..Metadata::new(self.number, self.file_type(), attributes.mode)
         };
         match &self.body {
@@ -286,6 +292,18 @@ impl Inode for Node {
         attributes.accessed = change.accessed.unwrap_or(attributes.accessed);
         attributes.modified = change.modified.unwrap_or(attributes.modified);
         Ok(())
+    }
+
+    fn set_flags(&self, flags: InodeFlags) -> Result<()> {
+        let now = self.fs.now();
+        let mut attributes = self.attributes.lock();
+        (attributes.flags, attributes.changed) = (flags, now);
+        Ok(())
+    }
+
+    fn handle(self: Arc<Self>) -> Option<u64> {
+        self.fs.remember(&self);
+        Some(self.number)
     }
 
     fn open(self: Arc<Self>, cx: &Context<'_>, flags: OpenFlags) -> Result<Arc<dyn File>> {
