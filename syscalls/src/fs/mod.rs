@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::process::Process;
 use crate::system::System;
 
+pub(crate) mod aio;
 pub(crate) mod anonymous;
 mod arguments;
 pub(crate) mod change;

@@ -42,6 +42,7 @@ impl Context<'_> {
         self.thread.replace_memory(self.memory(), loaded.memory);
         self.process.become_program(credentials, &old, secure);
         self.thread.become_program(executable.name());
+        self.process.aio.clear();
         self.process.files.separate();
         for open in self.process.files.remove_on_exec() {
             // The call has succeeded: nobody can be told of an error.

@@ -8,6 +8,7 @@ use abi::signal::Signal;
 use spin::{Mutex, Once};
 
 use crate::error::Result;
+use crate::fs::aio::IoContexts;
 use crate::fs::{FdTable, FsContext};
 use crate::machine::{CpuTime, ExitStatus};
 use crate::mm::AddressSpace;
@@ -68,6 +69,8 @@ pub struct Process {
     pub files: FdTable,
     /// Its root and working directory, and its umask.
     pub paths: FsContext,
+    /// Its contexts of asynchronous input and output.
+    pub(crate) aio: IoContexts,
     limits: Limits,
     /// /proc/PID/oom_score_adj.
     pub(crate) oom_adjustment: AtomicI32,
@@ -125,6 +128,7 @@ impl Process {
             credentials: Mutex::new(Arc::new(Credentials::root())),
             files: FdTable::new(),
             paths,
+            aio: IoContexts::default(),
             limits: Limits::initial(),
             oom_adjustment: AtomicI32::new(0),
             group_of_threads: Mutex::default(),

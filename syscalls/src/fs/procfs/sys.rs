@@ -4,7 +4,7 @@ use abi::Errno;
 use abi::process::CAP_LAST;
 
 use crate::error::{Because, Result};
-use crate::fs::pipe;
+use crate::fs::{aio, pipe};
 use crate::process::credentials::NGROUPS_MAX;
 use crate::process::limits::MAX_OPEN_FILES;
 use crate::process::table::PID_MAX;
@@ -52,6 +52,7 @@ static VM: &[Entry] = &[
 static FS: &[Entry] = &[
     // Only memory limits how many files all processes have open.
     Entry::file("file-max", |_, text| number(text, i64::MAX as u64)),
+    Entry::file("aio-max-nr", |_, text| number(text, aio::EVENTS_MAX)),
     Entry::file("nr_open", |_, text| number(text, MAX_OPEN_FILES)),
     Entry::file("pipe-max-size", |_, text| number(text, pipe::MAX_SIZE)),
 ];
