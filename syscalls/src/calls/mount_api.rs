@@ -120,6 +120,8 @@ pub(crate) fn fsconfig(
                     let value = short_string(cx, value.address())?;
                     setup.set(&key, Some(&value))
                 }
+                // Of what every file system takes, nothing has a value.
+                _ if MountSetup::is_flag(&key) => setup.set(&key, None),
                 _ => Err(Errno::EINVAL.because("no option has such a value")),
             }
         }

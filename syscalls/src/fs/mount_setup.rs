@@ -18,6 +18,10 @@ use super::mount_type;
 /// Longest value of an option, in bytes.
 const VALUE_MAX: usize = 256;
 
+/// Options that change nothing: everything is stored at once, and locks are never mandatory.
+const IGNORED: [&[u8]; 7] =
+    [b"sync", b"async", b"dirsync", b"lazytime", b"nolazytime", b"mand", b"nomand"];
+
 /// What a descriptor of fsopen(2) or fspick(2) refers to.
 pub struct MountSetup {
     inode: Arc<dyn Inode>,
@@ -66,6 +70,11 @@ impl MountSetup {
         Arc::new(Self { inode: anonymous::inode("[fscontext]"), state: Mutex::new(state) })
     }
 
+    /// Whether `key` is one of the options that every file system takes.
+    pub(crate) fn is_flag(key: &[u8]) -> bool {
+        matches!(key, b"ro" | b"rw") || IGNORED.contains(&key)
+    }
+
     /// Sets an option, with a value or without.
     ///
     /// # Errors
@@ -78,9 +87,7 @@ impl MountSetup {
         match key {
             b"ro" => state.access = Some(MountAccess::ReadOnly),
             b"rw" => state.access = Some(MountAccess::ReadWrite),
-            // Everything is stored at once, and locks are never mandatory.
-            b"sync" | b"async" | b"dirsync" | b"lazytime" | b"nolazytime" | b"mand" | b"nomand" => {
-            }
+            key if IGNORED.contains(&key) => {}
             b"source" => {
                 let value = value.filter(|_| state.source.is_none());
                 let source = value.ok_or_else(|| Errno::EINVAL.because("one source"))?;
