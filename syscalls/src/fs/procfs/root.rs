@@ -23,6 +23,7 @@ static IN_ROOT: &[Entry] = &[
     Entry::link("thread-self", thread_self),
     Entry::link("mounts", |_| Ok(Link::Path(b"self/mounts".to_vec()))),
     Entry::file("meminfo", meminfo),
+    Entry::file("vmstat", vmstat),
     Entry::file("cpuinfo", cpuinfo),
     Entry::file("stat", stat),
     Entry::file("uptime", uptime),
@@ -55,6 +56,12 @@ fn meminfo(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     ] {
         put!(text, "{name:15} {:8} kB\n", pages * (PAGE_SIZE as u64 / 1024));
     }
+    Ok(())
+}
+
+/// /proc/vmstat. Transfers and page faults are not counted.
+fn vmstat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    put!(text, "nr_free_pages {}\n", subject.cx.system.machine.memory().free_pages);
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! The sys file system: sysfs(5), as far as there is something to tell: block devices.
+//! The sys file system: sysfs(5), as far as there is something to tell: processors and
+//! block devices.
 //!
 //! - `tree`: its fixed directories, and what is in the directory of a device
 //! - `node`: its inodes

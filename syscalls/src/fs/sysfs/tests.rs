@@ -1,9 +1,27 @@
 //! Tests of the sys file system.
 
+use alloc::format;
+
 use abi::Errno;
 use abi::fs::AT_FDCWD;
 
 use crate::fake::kit;
+
+#[test]
+fn processors_are_counted() {
+    let kit = kit::process();
+    let online = kit.string("/sys/devices/system/cpu/online");
+    let fd = kit.call("openat", [AT_FDCWD as u64, online, 0, 0, 0, 0]).unwrap();
+    let to = kit.room(64);
+    let len = kit.call("read", [fd, to, 64, 0, 0, 0]).unwrap() as usize;
+    let count = kit.system.machine.processor().count;
+    let expected = if count > 1 { format!("0-{}\n", count - 1) } else { "0\n".into() };
+    assert_eq!(kit.get(to, len), expected.as_bytes());
+    let last = kit.string(format!("/sys/devices/system/cpu/cpu{}", count - 1));
+    assert_eq!(kit.call("chdir", [last, 0, 0, 0, 0, 0]), Ok(0));
+    let next = kit.string(format!("/sys/devices/system/cpu/cpu{count}"));
+    assert_eq!(kit.call("chdir", [next, 0, 0, 0, 0, 0]), Err(Errno::ENOENT));
+}
 
 #[test]
 fn devices_are_there_by_name_and_by_number() {

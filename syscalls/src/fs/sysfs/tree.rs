@@ -1,4 +1,4 @@
-//! What there is: fixed directories, and the directories of loop devices.
+//! What there is: fixed directories, the processors, and the directories of loop devices.
 
 use alloc::format;
 use alloc::string::String;
@@ -17,6 +17,10 @@ use crate::fs::loops::LoopDevice;
 pub(super) enum Place {
     /// A directory that is always there.
     Fixed(&'static Fixed),
+    /// A file that is always there.
+    Fact(&'static Fact),
+    /// The directory of a processor.
+    Processor,
     /// The directory of a loop device.
     Disk(u32),
     /// A directory in that of a loop device.
@@ -37,12 +41,20 @@ pub(super) struct Fixed {
 enum Inside {
     /// More of them.
     Fixed(&'static [Fixed]),
+    /// Files about the processors, and a directory for each.
+    Processors(&'static [Fact]),
     /// The directories of the devices.
     Disks,
     /// Links to them by name.
     Names(&'static str),
     /// Links to them by number.
     Numbers(&'static str),
+}
+
+/// A file that is always there.
+pub(super) struct Fact {
+    name: &'static str,
+    show: fn(&Context<'_>) -> Option<Vec<u8>>,
 }
 
 /// A directory about one side of a device.
@@ -79,13 +91,30 @@ pub(super) static ROOT: Fixed = Fixed {
         },
         Fixed {
             name: "devices",
-            inside: Inside::Fixed(&[Fixed {
-                name: "virtual",
-                inside: Inside::Fixed(&[Fixed { name: "block", inside: Inside::Disks }]),
-            }]),
+            inside: Inside::Fixed(&[
+                Fixed {
+                    name: "system",
+                    inside: Inside::Fixed(&[Fixed {
+                        name: "cpu",
+                        inside: Inside::Processors(PROCESSORS),
+                    }]),
+                },
+                Fixed {
+                    name: "virtual",
+                    inside: Inside::Fixed(&[Fixed { name: "block", inside: Inside::Disks }]),
+                },
+            ]),
         },
     ]),
 };
+
+/// All processors that there could be are there and at work.
+static PROCESSORS: &[Fact] = &[
+    Fact { name: "possible", show: processors },
+    Fact { name: "present", show: processors },
+    Fact { name: "online", show: processors },
+    Fact { name: "offline", show: |_| line(String::new()) },
+];
 
 static GROUPS: [Group; 2] = [
     Group { name: "queue", attributes: QUEUE, needs_binding: false },
@@ -134,6 +163,18 @@ fn line(text: String) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+fn processor_count(cx: &Context<'_>) -> u32 {
+    cx.system.machine.processor().count.max(1)
+}
+
+/// The range of the numbers of the processors.
+fn processors(cx: &Context<'_>) -> Option<Vec<u8>> {
+    match processor_count(cx) - 1 {
+        0 => number(0),
+        last => line(format!("0-{last}")),
+    }
+}
+
 fn number(number: u64) -> Option<Vec<u8>> {
     line(format!("{number}"))
 }
@@ -170,8 +211,10 @@ impl Place {
     /// What it is.
     pub(super) fn kind(self) -> FileType {
         match self {
-            Self::Fixed(_) | Self::Disk(_) | Self::Group(..) => FileType::Directory,
-            Self::Attribute(..) => FileType::Regular,
+            Self::Fixed(_) | Self::Processor | Self::Disk(_) | Self::Group(..) => {
+                FileType::Directory
+            }
+            Self::Fact(_) | Self::Attribute(..) => FileType::Regular,
             Self::Link(..) => FileType::SymbolicLink,
         }
     }
@@ -187,16 +230,17 @@ impl Place {
                 attributes(number, DISK).chain(groups).collect()
             }
             Self::Group(number, group) => attributes(number, group.attributes).collect(),
-            Self::Attribute(..) | Self::Link(..) => Vec::new(),
+            Self::Processor | Self::Fact(_) | Self::Attribute(..) | Self::Link(..) => Vec::new(),
         }
     }
 
     /// The text of this file; `None` where what it is about is gone.
     pub(super) fn text(self, cx: &Context<'_>) -> Option<Vec<u8>> {
-        let Self::Attribute(number, attribute) = self else {
-            return None;
-        };
-        (attribute.show)(cx, &*device(cx, number)?)
+        match self {
+            Self::Fact(fact) => (fact.show)(cx),
+            Self::Attribute(number, attribute) => (attribute.show)(cx, &*device(cx, number)?),
+            _ => None,
+        }
     }
 
     /// Where this link leads.
@@ -214,6 +258,11 @@ impl Fixed {
         match &self.inside {
             Inside::Fixed(fixed) => {
                 fixed.iter().map(|fixed| (fixed.name.into(), Place::Fixed(fixed))).collect()
+            }
+            Inside::Processors(facts) => {
+                let facts = facts.iter().map(|fact| (fact.name.into(), Place::Fact(fact)));
+                let each = 0..processor_count(cx);
+                facts.chain(each.map(|at| (format!("cpu{at}"), Place::Processor))).collect()
             }
             Inside::Disks => {
                 devices().map(|number| (format!("loop{number}"), Place::Disk(number))).collect()
