@@ -25,6 +25,7 @@ git reset -q --hard HEAD~1; git reflog | wc -l; git blame a; git grep -n two
 git gc -q; git fsck --full; echo "fsck $?"; git count-objects -v | grep in-pack
 git clone -q . ../clone; cd ../clone || exit; git log --oneline | wc -l; git pull
 git format-patch -1 --stdout | head -n 20; git archive HEAD | tar tf -; git ls-files -s
-git bundle create -q ../bundle HEAD; git bundle verify -q ../bundle
+git push -q origin HEAD:refs/heads/pushed; git -C ../repository branch
+git -c pack.threads=2 repack -adq; git bundle create -q ../bundle HEAD; git bundle verify -q ../bundle
 git worktree add -q ../tree HEAD~1; git cat-file -p HEAD; git for-each-ref; git clean -fdn
 rm -rf "$HOME"

@@ -28,6 +28,9 @@ tar cJf x.txz d && mkdir out && tar xJf x.txz -C out && diff -r d out/d && echo 
 tar cjf x.tbz d; tar -c d | tar -x --to-command='wc -l' | sort -n | tail -n 1
 gzip -k t; zcat t.gz | cmp - t; gzip -l t.gz | awk 'NR == 2 { print $2 }'; zgrep -c LINE t.gz
 xz -T1 -k t; xz -dc t.xz | cmp - t; xz -t t.xz; bzip2 -k t; bunzip2 -c t.bz2 | cmp - t
+xz -T2 -k -c t | xz -dc | cmp - t; echo "xz $?"; zstd -q -c t | zstd -dc | cmp - t; echo "zstd $?"
+zstd -q -T2 -c t | zstd --single-thread -dc | cmp - t; echo "zstd $?"
+tar --zstd -cf x.tzst d && tar tf x.tzst | wc -l; sort --parallel=4 -S 1M -rn t | head -n 1
 
 echo '2^200; scale=30; 4*a(1)' | bc -l
 m4 <<'X'

@@ -1,5 +1,5 @@
 //! Languages and tools of Debian that start programs, use what is installed beside them, and
-//! work on many files: Perl, Lua, Python, make, the C compiler, git, sqlite3 and archives.
+//! work on many files: Perl, Lua, Python, Ruby, Tcl, make, the C compiler, git, sqlite3 and archives.
 //! Only the program is named; what it needs of `/usr` it sees there.
 //!
 //! The scripts are in `tests/languages`, given as an argument, so that both sides need no
@@ -78,6 +78,22 @@ fn lua_starts_programs_and_writes_files() {
 #[test]
 fn python_with_processes_maps_and_modules() {
     agree_on_script("/usr/bin/python3", "-c", "processes.py", &Setting::default());
+}
+
+#[test]
+fn python_with_threads_pools_and_event_loops() {
+    agree_on_script("/usr/bin/python3", "-c", "threads.py", &Setting::default());
+}
+
+#[test]
+fn ruby_with_processes_threads_and_modules() {
+    agree_on_script("/usr/bin/ruby", "-e", "processes.rb", &Setting::default());
+}
+
+#[test]
+fn tcl_reads_its_script_and_waits_for_events() {
+    let text = script("processes.tcl");
+    agree("/usr/bin/tclsh", &[], &Setting { stdin: text.as_bytes(), ..Setting::default() });
 }
 
 #[test]
