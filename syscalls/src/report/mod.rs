@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 
 use abi::memory::Protection;
 use abi::signal::{SigInfo, Signal, si};
+use log::Level;
 
 pub(crate) use recent::RecentCalls;
 
@@ -32,10 +33,16 @@ const CODE: usize = 16;
 /// Longest path that is shown, in characters.
 const MAX_PATH: usize = 120;
 
-/// Says that `signal` ends the thread's process, why and where.
+/// Says that `signal` ends the thread's process, why and where: to everybody, when it is the
+/// program, whose end is the machine's end, and otherwise to who wants to know, for the parent
+/// may handle it.
 pub(crate) fn of_death(thread: &Thread, signal: Signal, info: &SigInfo, registers: &Registers) {
-    for line in lines(thread, signal, info, registers) {
-        log::error!("{line}");
+    let is_program = thread.process().id() == thread.system().program();
+    let level = if is_program { Level::Error } else { Level::Info };
+    if log::log_enabled!(level) {
+        for line in lines(thread, signal, info, registers) {
+            log::log!(level, "{line}");
+        }
     }
 }
 
