@@ -37,6 +37,10 @@ impl Thread {
         let own_status = ExitStatus::Exited(self.exit_status());
         let status = process.exit.lock().unwrap_or(own_status);
         crate::trace::exit(self, status);
+        self.set_ended();
+        if self.is_leader() {
+            process.set_remains(self);
+        }
         let is_last = process.remove_thread(self);
         if !self.is_leader() {
             system.processes.remove_thread(self.id());

@@ -18,6 +18,9 @@ pub(super) struct ThreadGroup {
     members: Vec<Weak<Thread>>,
     /// The others are to end, because one of them executes a program.
     is_closing: bool,
+    /// The first thread once it has ended, for /proc: until somebody has waited for the
+    /// process.
+    remains: Option<Arc<Thread>>,
 }
 
 impl Process {
@@ -61,6 +64,22 @@ impl Process {
         is_last
     }
 
+    /// Its first thread, if that has ended and nobody has waited for the process yet.
+    pub(crate) fn remains(&self) -> Option<Arc<Thread>> {
+        self.group_of_threads.lock().remains.clone()
+    }
+
+    /// Keeps its first thread, which ends; it holds the process.
+    pub(super) fn set_remains(&self, thread: &Thread) {
+        self.group_of_threads.lock().remains = thread.downgrade().upgrade();
+    }
+
+    /// Lets go of its first thread.
+    pub(super) fn forget_remains(&self) {
+        let remains = self.group_of_threads.lock().remains.take();
+        drop(remains);
+    }
+
     /// For how long its threads have had a processor.
     #[must_use]
     pub fn cpu_time(&self) -> CpuTime {
@@ -94,6 +113,7 @@ impl Context<'_> {
         let alone = self.wait_until(&queues, None, Interruption::Never, is_alone);
         process.group_of_threads.lock().is_closing = false;
         alone?;
+        process.forget_remains();
         self.thread.take_number_of_process();
         Ok(())
     }

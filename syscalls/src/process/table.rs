@@ -132,6 +132,8 @@ impl ProcessTable {
         state.children.0.remove(&(process.parent(), id));
         state.groups.0.remove(&(process.group(), id));
         state.sessions.0.remove(&(process.session(), id));
+        drop(state);
+        process.forget_remains();
         Some(process)
     }
 

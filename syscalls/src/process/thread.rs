@@ -55,6 +55,7 @@ pub struct Thread {
     is_waiting: AtomicBool,
     /// Whether it ends and gives back what it has.
     is_leaving: AtomicBool,
+    has_ended: AtomicBool,
 }
 
 impl Thread {
@@ -94,6 +95,7 @@ impl Thread {
             start_ns,
             is_waiting: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
         });
         if thread.system.is_traced() {
             thread.attention.set(Attention::TRACE);
@@ -263,6 +265,9 @@ impl Thread {
     /// Its state as /proc tells it: a letter and a word of proc_pid_status(5).
     #[must_use]
     pub(crate) fn state(&self) -> &'static str {
+        if self.has_ended() {
+            return "Z (zombie)";
+        }
         match (self.process.signals.is_stopped(), self.is_waiting.load(Ordering::Relaxed)) {
             (true, _) => "T (stopped)",
             (false, true) => "S (sleeping)",
@@ -273,6 +278,17 @@ impl Thread {
     /// From now on it gives back what it has, and what it waits for then is waited for.
     pub(super) fn begin_to_leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has ended: its process may only wait to be told of.
+    #[must_use]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it has ended.
+    pub(super) fn set_ended(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
     }
 
     /// When it was made, in nanoseconds since boot.
@@ -337,6 +353,7 @@ impl Thread {
 
     /// Ends the thread's wait; see [`machine::Thread::unpark`].
     pub(crate) fn unpark(&self) {
+        self.is_waiting.store(false, Ordering::Relaxed);
         if let Some(machine) = self.machine_if_known() {
             machine.unpark();
         }

@@ -158,7 +158,6 @@ pub(super) fn find_thread(
         return caller(cx);
     }
     let threads = process.threads();
-    let found = threads.iter().find(|thread| thread.id() == wanted);
-    let found = found.or_else(|| threads.first().filter(|_| id.is_none()));
-    found.cloned().ok_or_else(|| Errno::ESRCH.because("there is no such thread"))
+    let found = threads.into_iter().chain(process.remains()).find(|thread| thread.id() == wanted);
+    found.ok_or_else(|| Errno::ESRCH.because("there is no such thread"))
 }

@@ -68,6 +68,11 @@ impl Node {
         Subject::find(cx, &self.file_system, self.owner)
     }
 
+    /// Fails with `ESRCH` when it is in the directory of a process or thread that is gone.
+    fn check_owner(&self, cx: &Context<'_>) -> Result<()> {
+        self.owner.map_or(Ok(()), |_| self.subject(cx).map(drop))
+    }
+
     fn entries(&self) -> &'static [Entry] {
         match self.what {
             What::Entry(Entry { kind: Kind::Directory(entries) | Kind::Root(entries), .. }) => {
@@ -194,7 +199,8 @@ impl Inode for Node {
         Ok(())
     }
 
-    fn open(self: Arc<Self>, _cx: &Context<'_>, _flags: OpenFlags) -> Result<Arc<dyn File>> {
+    fn open(self: Arc<Self>, cx: &Context<'_>, _flags: OpenFlags) -> Result<Arc<dyn File>> {
+        self.check_owner(cx)?;
         match self.what {
             What::Entry(entry) => match entry.kind {
                 Kind::File(show) => Ok(ProcFile::new(self, show, None)),
@@ -213,6 +219,7 @@ impl Inode for Node {
         if self.kind() != FileType::Directory {
             return Err(Errno::ENOTDIR.because("not a directory"));
         }
+        self.check_owner(cx)?;
         if let Some(entry) = self.entries().iter().find(|entry| entry.name.as_bytes() == name) {
             return Ok(self.child(name, What::Entry(entry), self.owner));
         }

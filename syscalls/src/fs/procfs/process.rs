@@ -121,11 +121,21 @@ fn set_comm(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
 }
 
 fn cwd(subject: &Subject<'_>) -> Result<Link> {
+    check_not_ended(subject)?;
     Ok(Link::Location(subject.process.paths.working_directory()))
 }
 
 fn root(subject: &Subject<'_>) -> Result<Link> {
+    check_not_ended(subject)?;
     Ok(Link::Location(subject.process.paths.root()))
+}
+
+/// Fails for a process that only waits to be told of: it has no directories any more.
+fn check_not_ended(subject: &Subject<'_>) -> Result<()> {
+    if subject.thread.has_ended() {
+        return Err(Errno::ENOENT.because("the process has ended"));
+    }
+    Ok(())
 }
 
 /// The file that the program was loaded from: the one mapped where its image begins.

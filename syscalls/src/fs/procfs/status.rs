@@ -14,9 +14,15 @@ use super::text::{Text, put};
 pub(super) fn status(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     text.put(b"Name:\t");
     text.put_path(&subject.thread.name(), |byte| matches!(byte, b'\n' | b'\\'));
-    put!(text, "\nUmask:\t{:04o}\n", subject.process.paths.umask().bits());
+    text.put(b"\n");
+    let has_ended = subject.thread.has_ended();
+    if !has_ended {
+        put!(text, "Umask:\t{:04o}\n", subject.process.paths.umask().bits());
+    }
     identity(subject, text);
-    memory(subject, text);
+    if !has_ended {
+        memory(subject, text);
+    }
     signals(subject, text);
     capabilities(subject, text);
     processors(subject, text);
@@ -35,7 +41,8 @@ fn identity(subject: &Subject<'_>, text: &mut Text) {
     }
     let open = process.files.open_descriptors();
     let highest = open.last().and_then(|fd| fd.index()).unwrap_or(0);
-    put!(text, "FDSize:\t{}\nGroups:\t", (highest + 1).next_multiple_of(64));
+    let room = if subject.thread.has_ended() { 0 } else { (highest + 1).next_multiple_of(64) };
+    put!(text, "FDSize:\t{room}\nGroups:\t");
     for group in &who.supplementary {
         put!(text, "{group} ");
     }
