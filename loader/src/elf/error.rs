@@ -197,6 +197,25 @@ impl ElfError {
         }
     }
 
+    /// Whether Linux finds it only after the old program is gone, so that execve(2) does not
+    /// fail and the process dies of `SIGSEGV`: what is wrong with where segments go.
+    #[must_use]
+    pub const fn is_found_late(self) -> bool {
+        matches!(
+            self,
+            Self::NothingToLoad
+                | Self::FileLongerThanMemory { .. }
+                | Self::SegmentOutsideFile { .. }
+                | Self::SegmentMisaligned { .. }
+                | Self::SegmentTooHigh { .. }
+                | Self::SegmentTooLow { .. }
+                | Self::SegmentsOverlap { .. }
+                | Self::EntryNotExecutable { .. }
+                | Self::NoRoom { .. }
+                | Self::BadBias { .. }
+        )
+    }
+
     /// What execve(2) fails with when the file is the interpreter of the program: a format
     /// that is not recognised is `ELIBBAD` there, all else as in [`Self::errno`].
     #[must_use]

@@ -28,7 +28,7 @@ use alloc::vec::Vec;
 pub use dynamic::{Dynamic, MAX_DYNAMIC_LEN};
 pub use error::{ElfError, Machine, ReadError};
 pub use mapping::{Content, Mapping};
-pub use read::ReadAt;
+pub use read::{Headers, ReadAt};
 
 use crate::{MMAP_MIN_ADDR, page_down, page_up};
 

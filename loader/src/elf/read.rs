@@ -33,10 +33,7 @@ impl Image {
     /// [`ReadError::Elf`] when the file is not a program that can be started,
     /// [`ReadError::Io`] when `read_at` fails.
     pub fn read<E>(file_len: u64, read_at: &mut ReadAt<'_, E>) -> Result<Self, ReadError<E>> {
-        let (header, table) = read_headers(file_len, read_at)?;
-        let mut image = plan(&header, &table, file_len)?;
-        image.interpreter = read_interpreter(&table, file_len, read_at)?;
-        Ok(image)
+        Ok(Headers::read(file_len, read_at)?.image()?)
     }
 
     /// [`Image::read`] for a file that is in memory.
@@ -55,6 +52,43 @@ impl Image {
             ReadError::Elf(error) => error,
             ReadError::Io(OutOfRange) => ElfError::TooShort { file_len },
         })
+    }
+}
+
+/// What a program file says of itself, before it is checked where its segments go. The
+/// interpreter is named: execve(2) looks for it first.
+pub struct Headers {
+    header: Header,
+    table: Vec<ProgramHeader>,
+    interpreter: Option<Vec<u8>>,
+    file_len: u64,
+}
+
+impl Headers {
+    /// Reads the headers of a file of `file_len` bytes; `read_at` as for [`Image::read`].
+    ///
+    /// # Errors
+    /// [`ReadError::Elf`] when the file is not a program or names its interpreter wrongly,
+    /// [`ReadError::Io`] when `read_at` fails.
+    pub fn read<E>(file_len: u64, read_at: &mut ReadAt<'_, E>) -> Result<Self, ReadError<E>> {
+        let (header, table) = read_headers(file_len, read_at)?;
+        let interpreter = read_interpreter(&table, file_len, read_at)?;
+        Ok(Self { header, table, interpreter, file_len })
+    }
+
+    /// The path of the interpreter, if the program has one.
+    #[must_use]
+    pub fn interpreter(&self) -> Option<&[u8]> {
+        self.interpreter.as_deref()
+    }
+
+    /// The image.
+    ///
+    /// # Errors
+    /// [`ElfError`] when its segments cannot be loaded.
+    pub fn image(self) -> Result<Image, ElfError> {
+        let image = plan(&self.header, &self.table, self.file_len)?;
+        Ok(Image { interpreter: self.interpreter, ..image })
     }
 }
 

@@ -42,10 +42,15 @@ pub(crate) fn execveat(
     environment: UserPtr<u64>,
     flags: AtFlags,
 ) -> Result<Outcome> {
+    // As on Linux, the path is looked at before the flags.
+    let path = path.read(cx)?;
+    if path.is_empty() && !flags.contains(AtFlags::EMPTY_PATH) {
+        return Err(Errno::ENOENT.because("the path is empty"));
+    }
     if !(AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW).contains(flags) {
         return Err(Errno::EINVAL.because("unknown flags"));
     }
-    execute(cx, directory, &path.read(cx)?, arguments, environment, flags)
+    execute(cx, directory, &path, arguments, environment, flags)
 }
 
 fn execute(
@@ -61,7 +66,8 @@ fn execute(
     let arguments = read_strings(cx, arguments, &mut room)?;
     let environment = read_strings(cx, environment, &mut room)?;
     let name = name_of(directory, path);
-    let executable = Executable::open(cx, location, name, arguments)?;
+    let executable = Executable::open(cx, location, name, arguments)
+        .map_err(|error| cx.refuse_program(error))?;
     let is_relative = directory.0 != AT_FDCWD && path.first() != Some(&b'/');
     if executable.is_script()
         && is_relative

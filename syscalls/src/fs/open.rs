@@ -227,7 +227,9 @@ pub fn open_memory(cx: &Context<'_>, name: &[u8]) -> Result<Arc<OpenFile>> {
     let inode = directory.inode().create_unnamed(&new)?;
     let shown = [b"/memfd:", name, b" (deleted)"].concat();
     let how = How::existing(OpenFlags::RDWR | OpenFlags::LARGEFILE);
-    open_new(cx, directory.without_name(inode, &shown), how)
+    // As on Linux, this description does not count as one that writes: programs are executed
+    // from memory while they are open.
+    open_checked(cx, directory.without_name(inode, &shown), how, None)
 }
 
 /// Opens the root of a tree of mounts that is attached nowhere, which is taken apart with the

@@ -213,6 +213,7 @@ fn images_are_aligned_as_they_ask() {
     assert!(base.is_multiple_of(0x20_0000) && program.is_multiple_of(0x20_0000));
     // More than there is room for is an error.
     let kit = kit::process();
+    drop(kit.file("ld.so", &elf(3, 0x1000, &SEGMENTS)));
     content[64 + 48..][..8].copy_from_slice(&(1_u64 << 62).to_le_bytes());
     assert_eq!(load(&kit, &content).err().unwrap().errno(), Errno::ENOMEM);
 }

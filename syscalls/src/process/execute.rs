@@ -8,12 +8,12 @@ use abi::fs::{Mode, mount_flags};
 use abi::signal::Signal;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine::Registers;
 use crate::mm::{AddressSpace, MemoryLimits};
 
 use super::credentials::SetIds;
-use super::exec::{Executable, Program};
+use super::exec::{ExecError, Executable, Program};
 use super::{Credentials, Process, Thread};
 
 impl Context<'_> {
@@ -37,7 +37,8 @@ impl Context<'_> {
             secure,
             limits: MemoryLimits::of(self.process.limits()),
         };
-        let loaded = program.load(&self.system.machine)?;
+        let loaded =
+            program.load(&self.system.machine).map_err(|error| self.refuse_program(error))?;
         self.stay_alone()?;
         self.thread.replace_memory(self.memory(), loaded.memory);
         self.process.become_program(credentials, &old, secure);
@@ -49,6 +50,17 @@ impl Context<'_> {
             let _ = crate::fs::close(self.system, self.process, &open);
         }
         Ok(loaded.registers)
+    }
+}
+
+impl Context<'_> {
+    /// The error of execve(2). Where Linux finds it only after the old program is gone, the
+    /// process dies, as it does there.
+    pub(crate) fn refuse_program(&self, error: ExecError) -> Error {
+        if error.is_found_late() {
+            self.thread.force_segv(true);
+        }
+        error.into()
     }
 }
 

@@ -44,6 +44,14 @@ impl ExecError {
         }
     }
 
+    /// Whether Linux finds it only after the old program is gone.
+    pub(crate) const fn is_found_late(&self) -> bool {
+        match self {
+            Self::File(error) | Self::InterpreterFile(_, error) => error.is_found_late(),
+            _ => false,
+        }
+    }
+
     /// The failure of `file`, as that of an interpreter at `path`.
     pub(super) fn of_interpreter(self, path: &[u8]) -> Self {
         match self {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use abi::fs::{AT_FDCWD, AccessRequest, FileType, OpenFlags, mount_flags};
 use abi::memory::{MapFlags, Protection};
 use abi::{Errno, PAGE_SIZE};
-use loader::elf::{Content, Image, Mapping};
+use loader::elf::{Content, Headers, Image, Mapping};
 use loader::script::{MAX_SCRIPTS, START_LEN, Script};
 
 use crate::context::Context;
@@ -61,14 +61,15 @@ impl Executable {
         }
         // As on Linux, the interpreter of a program can be written all the time.
         file.execute()?;
-        let program = ProgramFile::read(file)?;
-        let interpreter = match program.image.interpreter() {
+        let headers = read_headers(&file)?;
+        let interpreter = match headers.interpreter() {
             Some(path) => {
                 let file = open_interpreter(cx, path)?;
                 Some(ProgramFile::read(file).map_err(|error| error.of_interpreter(path))?)
             }
             None => None,
         };
+        let program = ProgramFile { image: headers.image()?, file };
         Ok(Self { path, arguments, program, interpreter, is_script: scripts > 0 })
     }
 
@@ -180,6 +181,11 @@ fn read_at(file: &OpenFile, offset: u64, to: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
+fn read_headers(file: &OpenFile) -> Result<Headers, ExecError> {
+    let len = file.file.inode().metadata()?.size;
+    Ok(Headers::read(len, &mut |offset, to: &mut [u8]| read_at(file, offset, to))?)
+}
+
 /// An ELF file and the plan of how it becomes memory.
 pub(super) struct ProgramFile {
     file: Arc<OpenFile>,
@@ -188,8 +194,7 @@ pub(super) struct ProgramFile {
 
 impl ProgramFile {
     fn read(file: Arc<OpenFile>) -> Result<Self, ExecError> {
-        let len = file.file.inode().metadata()?.size;
-        let image = Image::read(len, &mut |offset, to: &mut [u8]| read_at(&file, offset, to))?;
+        let image = read_headers(&file)?.image()?;
         Ok(Self { file, image })
     }
 
