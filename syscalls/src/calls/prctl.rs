@@ -131,9 +131,7 @@ fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<O
             })
         }
         pr::SET_NO_NEW_PRIVS => refuse("it can only be set, and has no other arguments"),
-        pr::CAPBSET_READ | pr::CAPBSET_DROP | pr::CAP_AMBIENT if [c, d] != [0, 0] => {
-            refuse("arguments that are not used must be 0")
-        }
+        pr::CAP_AMBIENT if [c, d] != [0, 0] => refuse("arguments that are not used must be 0"),
         pr::CAPBSET_READ => {
             let bit = capability_bit(a)?;
             Ok(u64::from(credentials.bounding.0 & bit != 0).into())

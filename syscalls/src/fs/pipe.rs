@@ -267,7 +267,7 @@ impl Pipe {
 
     /// `F_SETPIPE_SZ`.
     fn set_size(&self, cx: &Context<'_>, bytes: u64) -> Result<usize> {
-        if bytes == 0 || bytes > SIZE_LIMIT {
+        if bytes > SIZE_LIMIT {
             return Err(Errno::EINVAL.because("the size is not valid"));
         }
         let bytes = bytes.next_power_of_two().max(PAGE_SIZE as u64);
