@@ -1,11 +1,19 @@
 //! System V interprocess communication: shmget(2), shmctl(2); layouts of `asm/ipcbuf.h`,
 //! `asm/shmbuf.h` and `linux/shm.h`.
+//!
+//! - [`semaphore`], [`message`]: those of semaphores and messages
+
+pub mod message;
+pub mod semaphore;
 
 use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The key of an object that only its number leads to.
 pub const IPC_PRIVATE: i32 = 0;
+
+/// In the flags of a call: fail rather than wait (`IPC_NOWAIT`).
+pub const IPC_NOWAIT: u32 = 0o4000;
 
 /// Commands of shmctl(2), semctl(2) and msgctl(2).
 pub const IPC_RMID: i32 = 0;

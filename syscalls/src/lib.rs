@@ -28,6 +28,7 @@
 //!    │        └─ address space: areas, the parent's before its new child's
 //!    │           └─ file pages; who maps a file
 //!    ├─ segments of shared memory → their pages
+//!    ├─ sets of semaphores; queues of messages → what a waiter is given
 //!    ├─ signal state
 //!    └─ timers
 //!       └─ wait queue

@@ -45,6 +45,35 @@ named_numbers! {
         SHM_STAT_ANY = abi::ipc::SHM_STAT_ANY,
     }
 
+    /// A command of semctl(2).
+    SemaphoreCommand(i32) {
+        IPC_RMID = abi::ipc::IPC_RMID,
+        IPC_SET = abi::ipc::IPC_SET,
+        IPC_STAT = abi::ipc::IPC_STAT,
+        IPC_INFO = abi::ipc::IPC_INFO,
+        GETPID = abi::ipc::semaphore::GETPID,
+        GETVAL = abi::ipc::semaphore::GETVAL,
+        GETALL = abi::ipc::semaphore::GETALL,
+        GETNCNT = abi::ipc::semaphore::GETNCNT,
+        GETZCNT = abi::ipc::semaphore::GETZCNT,
+        SETVAL = abi::ipc::semaphore::SETVAL,
+        SETALL = abi::ipc::semaphore::SETALL,
+        SEM_STAT = abi::ipc::semaphore::SEM_STAT,
+        SEM_INFO = abi::ipc::semaphore::SEM_INFO,
+        SEM_STAT_ANY = abi::ipc::semaphore::SEM_STAT_ANY,
+    }
+
+    /// A command of msgctl(2).
+    MessageCommand(i32) {
+        IPC_RMID = abi::ipc::IPC_RMID,
+        IPC_SET = abi::ipc::IPC_SET,
+        IPC_STAT = abi::ipc::IPC_STAT,
+        IPC_INFO = abi::ipc::IPC_INFO,
+        MSG_STAT = abi::ipc::message::MSG_STAT,
+        MSG_INFO = abi::ipc::message::MSG_INFO,
+        MSG_STAT_ANY = abi::ipc::message::MSG_STAT_ANY,
+    }
+
     /// A clock: clock_gettime(2).
     ClockNumber(i32) {
         CLOCK_REALTIME = 0,

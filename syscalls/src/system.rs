@@ -16,7 +16,7 @@ use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
 use crate::fs::sysfs::SysFs;
-use crate::ipc::Segments;
+use crate::ipc::Ipc;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
 use crate::net::Sockets;
@@ -54,8 +54,8 @@ pub struct System {
     pub processes: ProcessTable,
     /// What there is of sockets.
     pub(crate) sockets: Sockets,
-    /// System V's shared memory.
-    pub(crate) segments: Segments,
+    /// Shared memory, semaphores and messages of System V.
+    pub(crate) ipc: Ipc,
     /// The memory of processes that have ended.
     empty_memory: Arc<AddressSpace>,
     /// What waits for a moment to come.
@@ -93,7 +93,7 @@ impl System {
             pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
             sockets: Sockets::default(),
-            segments: Segments::default(),
+            ipc: Ipc::default(),
             timers: Timers::default(),
             futexes: Futexes::default(),
             program: AtomicU32::new(0),
@@ -178,6 +178,12 @@ impl System {
     /// Traces the system calls of all threads that are made from now on.
     pub fn trace(&self) {
         self.traced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whole seconds since 1970 UTC.
+    #[must_use]
+    pub(crate) fn wall_clock_seconds(&self) -> i64 {
+        (self.machine.wall_clock_ns() / abi::time::NS_PER_SECOND) as i64
     }
 
     /// What the machine was booted with; empty where nothing was said.

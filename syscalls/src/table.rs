@@ -210,6 +210,16 @@ pub static TABLE: &[Row] = rows! {
     shmdt = calls::shm::shmdt, full;
     shmctl = calls::shm::shmctl, full;
 
+    // Semaphores and messages
+    semget = calls::semaphore::semget, full;
+    semop = calls::semaphore::semop, full;
+    semtimedop = calls::semaphore::semtimedop, full;
+    semctl = calls::semaphore::semctl, full;
+    msgget = calls::sysv_message::msgget, full;
+    msgsnd = calls::sysv_message::msgsnd, full;
+    msgrcv = calls::sysv_message::msgrcv, full;
+    msgctl = calls::sysv_message::msgctl, full;
+
     // Processes, identity and limits
     getpid = calls::identity::getpid, full;
     gettid = calls::identity::gettid, full;

@@ -35,9 +35,9 @@ pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
 /// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// Namespaces are `EINVAL`, and so is a thread without the descriptors and the
-/// working directory of its process. There is no tracer, no undo of semaphores and no I/O
-/// context for `CLONE_PTRACE`, `CLONE_SYSVSEM` and `CLONE_IO` to matter to.
+/// Namespaces are `EINVAL`, and so is a thread without the descriptors and the working directory
+/// of its process. There is no tracer and no I/O context for `CLONE_PTRACE` and `CLONE_IO` to
+/// matter to.
 pub(crate) fn clone(
     cx: &Context<'_>,
     flags: u64,
@@ -168,6 +168,9 @@ pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
     }
     if flags.contains(CloneFlags::FS) {
         cx.process.paths.separate();
+    }
+    if flags.contains(CloneFlags::SYSVSEM) {
+        cx.system.ipc.semaphores.leave(cx.process, cx.system.wall_clock_seconds());
     }
     if flags.contains(CloneFlags::NEWNS) {
         super::mount::check_privilege(cx)?;

@@ -14,8 +14,12 @@ const MODE: u32 = 0o777;
 pub(crate) struct Asked(pub(crate) u32);
 
 impl Asked {
+    /// Only to know that it is there.
+    pub(crate) const NOTHING: Self = Self(0);
     /// Read.
     pub(crate) const READ: Self = Self(0o444);
+    /// Change.
+    pub(crate) const WRITE: Self = Self(0o222);
     /// Read and change.
     pub(crate) const READ_WRITE: Self = Self(0o666);
 }

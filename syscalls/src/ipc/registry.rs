@@ -30,15 +30,18 @@ pub(super) trait Object {
 pub(super) struct Registry<T> {
     /// By index, with the sequence number.
     entries: BTreeMap<i32, (i32, T)>,
-    limit: usize,
+    /// Indices by key. A key may be here that leads to nothing any more, or to another.
+    keys: BTreeMap<i32, i32>,
     next: i32,
     sequence: i32,
+    /// Which number the next object gets, if somebody has asked for one.
+    wanted: Option<i32>,
 }
 
 impl<T: Object> Registry<T> {
-    /// None, and at most `limit`.
-    pub(super) const fn new(limit: usize) -> Self {
-        Self { entries: BTreeMap::new(), limit, next: 0, sequence: 0 }
+    /// None.
+    pub(super) const fn new() -> Self {
+        Self { entries: BTreeMap::new(), keys: BTreeMap::new(), next: 0, sequence: 0, wanted: None }
     }
 
     /// How many there are.
@@ -56,9 +59,47 @@ impl<T: Object> Registry<T> {
         self.entries.values().map(|(_, object)| object)
     }
 
+    /// All of them, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.values_mut().map(|(_, object)| object)
+    }
+
+    /// All of them with their numbers, in the order of their indices.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (i32, &T)> {
+        self.entries.iter().map(|(&index, (sequence, object))| (number(index, *sequence), object))
+    }
+
     /// Keeps those that `keeps` is true for.
     pub(super) fn retain(&mut self, mut keeps: impl FnMut(&T) -> bool) {
+        let before = self.entries.len();
         self.entries.retain(|_, (_, object)| keeps(object));
+        if self.entries.len() < before {
+            self.keys.retain(|_, index| self.entries.contains_key(index));
+        }
+    }
+
+    /// Removes the object with this number.
+    ///
+    /// # Errors
+    /// Those of [`Registry::get`].
+    pub(super) fn remove(&mut self, number: i32) -> Result<T> {
+        let key = self.get(number)?.permission().key;
+        let index = number % INDICES;
+        if self.keys.get(&key) == Some(&index) {
+            self.keys.remove(&key);
+        }
+        let removed = self.entries.remove(&index);
+        removed.map(|(_, object)| object).ok_or_else(|| missing(number, false))
+    }
+
+    /// Which number the next object gets, if somebody has asked for one.
+    pub(super) fn wanted(&self) -> Option<i32> {
+        self.wanted
+    }
+
+    /// Asks for a number for the next object.
+    pub(super) fn set_wanted(&mut self, number: Option<i32>) {
+        self.wanted = number;
     }
 
     /// The number of the object with `key`, if `flags` and its mode allow that.
@@ -66,13 +107,13 @@ impl<T: Object> Registry<T> {
     /// # Errors
     /// `EEXIST` when it must not exist; `ENOENT` when it must.
     pub(super) fn find(&self, key: i32, flags: GetFlags) -> Result<Option<i32>> {
-        let has_key = |object: &T| key != IPC_PRIVATE && object.permission().key == key;
-        let found = self.entries.iter().find(|(_, (_, object))| has_key(object));
-        match found {
+        let index = self.keys.get(&key).filter(|_| key != IPC_PRIVATE);
+        let found = index.and_then(|index| Some((*index, self.entries.get(index)?)));
+        match found.filter(|(_, (_, object))| object.permission().key == key) {
             Some(_) if flags.contains(GetFlags::CREAT | GetFlags::EXCL) => {
                 Err(Errno::EEXIST.because("there is an object with this key"))
             }
-            Some((index, (sequence, _))) => Ok(Some(number(*index, *sequence))),
+            Some((index, (sequence, _))) => Ok(Some(number(index, *sequence))),
             None if key == IPC_PRIVATE || flags.contains(GetFlags::CREAT) => Ok(None),
             None => Err(Errno::ENOENT.because("there is no object with this key")),
         }
@@ -86,19 +127,31 @@ impl<T: Object> Registry<T> {
         self.get(number)?.permission().check(who, Asked(flags.bits() & 0o777))
     }
 
-    /// Adds an object; returns its number, which `make` learns.
+    /// Adds an object, if there are not `limit` yet; returns its number, which `make` learns.
     ///
     /// # Errors
     /// `ENOSPC` when there are too many; that of `make`.
-    pub(super) fn insert(&mut self, make: impl FnOnce(i32) -> Result<T>) -> Result<i32> {
-        if self.entries.len() >= self.limit.min(INDICES as usize) {
+    pub(super) fn insert(
+        &mut self,
+        limit: u64,
+        make: impl FnOnce(i32) -> Result<T>,
+    ) -> Result<i32> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.entries.len() >= limit.min(INDICES as usize) {
             return Err(Errno::ENOSPC.because("too many objects"));
+        }
+        if let Some(wanted) = self.wanted.take() {
+            (self.next, self.sequence) = (wanted % INDICES, wanted / INDICES);
         }
         while self.entries.contains_key(&self.next) {
             self.advance();
         }
         let (index, sequence) = (self.next, self.sequence);
         let object = make(number(index, sequence))?;
+        let key = object.permission().key;
+        if key != IPC_PRIVATE {
+            self.keys.insert(key, index);
+        }
         self.entries.insert(index, (sequence, object));
         self.advance();
         Ok(number(index, sequence))
@@ -170,9 +223,9 @@ mod tests {
     #[test]
     fn numbers_are_not_soon_used_again() {
         let who = Credentials::root();
-        let mut registry = Registry::new(2);
+        let mut registry = Registry::new();
         let add = |registry: &mut Registry<Permission>, key| {
-            registry.insert(|_| Ok(Permission::new(&who, key, 0o600)))
+            registry.insert(2, |_| Ok(Permission::new(&who, key, 0o600)))
         };
         assert_eq!((add(&mut registry, 5), add(&mut registry, 6)), (Ok(0), Ok(1)));
         assert!(add(&mut registry, 7).is_err());
@@ -192,5 +245,11 @@ mod tests {
         );
         assert_eq!(registry.find(8, GetFlags::empty()).unwrap_err().errno, Errno::ENOENT);
         assert_eq!(registry.find(IPC_PRIVATE, GetFlags::empty()), Ok(None));
+        assert_eq!(registry.remove(INDICES + 2).map(|object| object.key), Ok(6));
+        assert_eq!(registry.find(6, GetFlags::CREAT), Ok(None));
+        assert_eq!(registry.find(5, GetFlags::empty()), Ok(Some(0)));
+        registry.set_wanted(Some(3 * INDICES));
+        // The index of the wanted number is taken, its sequence is not.
+        assert_eq!(add(&mut registry, 6), Ok(3 * INDICES + 1));
     }
 }

@@ -4,6 +4,7 @@
 //! the number of areas that show it. Once it is removed, only those areas hold it.
 
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 
 use abi::ipc::{
     GetFlags, IpcPermission, SHM_DEST, SHM_LOCKED, SharedMemoryLimits, SharedMemoryStatus,
@@ -19,11 +20,7 @@ use crate::mm::SharedMemory;
 
 use super::permission::{Asked, Permission};
 use super::registry::{Object, Registry};
-
-/// Most segments (`SHMMNI`).
-const MAX_SEGMENTS: usize = 4096;
-/// Greatest length of a segment in bytes, and most pages of all (`SHMMAX`, `SHMALL`).
-const MAX: u64 = u64::MAX - (1 << 24);
+use super::{Limits, now};
 
 /// All segments.
 pub(crate) struct Segments {
@@ -84,7 +81,7 @@ pub(crate) struct Attach {
 
 impl Default for Segments {
     fn default() -> Self {
-        Self { registry: Mutex::new(Registry::new(MAX_SEGMENTS)) }
+        Self { registry: Mutex::new(Registry::new()) }
     }
 }
 
@@ -95,6 +92,7 @@ impl Segments {
     /// Those of shmget(2).
     pub(crate) fn get(&self, cx: &Context<'_>, key: i32, len: u64, flags: GetFlags) -> Result<i32> {
         let who = cx.process.credentials();
+        let limits = cx.system.ipc.limits();
         let mut registry = self.current();
         if let Some(number) = registry.find(key, flags)? {
             if len > registry.get(number)?.len {
@@ -103,18 +101,18 @@ impl Segments {
             registry.check(number, &who, flags)?;
             return Ok(number);
         }
-        if len == 0 || len > MAX {
+        if len == 0 || len > limits.segment_len {
             return Err(Errno::EINVAL.because("the length is not possible"));
         }
         if flags.contains(GetFlags::HUGETLB) {
             return Err(Errno::ENOMEM.because("no huge pages are reserved"));
         }
         let used: u64 = registry.iter().map(Segment::pages).sum();
-        if used + len.div_ceil(PAGE_SIZE as u64) > MAX {
+        if used.saturating_add(len.div_ceil(PAGE_SIZE as u64)) > limits.segment_pages {
             return Err(Errno::ENOSPC.because("too much shared memory"));
         }
         let permission = Permission::new(&who, key, flags.bits());
-        registry.insert(|number| {
+        registry.insert(limits.segments, |number| {
             Ok(Segment {
                 permission,
                 memory: Hold::Kept(SharedMemory::segment(&cx.system.machine, len, number)?),
@@ -246,16 +244,40 @@ impl Segments {
     }
 
     /// The limits, and the highest index in use.
-    pub(crate) fn limits(&self) -> (SharedMemoryLimits, i32) {
+    pub(crate) fn limits(&self, limits: &Limits) -> (SharedMemoryLimits, i32) {
         let limits = SharedMemoryLimits {
-            max_len: MAX,
+            max_len: limits.segment_len,
             min_len: 1,
-            segments: MAX_SEGMENTS as u64,
-            process_segments: MAX_SEGMENTS as u64,
-            pages: MAX,
+            segments: limits.segments,
+            process_segments: limits.segments,
+            pages: limits.segment_pages,
             ..SharedMemoryLimits::default()
         };
         (limits, self.current().highest())
+    }
+
+    /// All segments with their numbers, and how many of their pages are in memory.
+    pub(crate) fn all(&self) -> Vec<(i32, SharedMemoryStatus, u64)> {
+        let show = |(number, segment): (i32, &Segment)| {
+            Some((number, segment.show(number), segment.memory()?))
+        };
+        let shown: Vec<_> = self.current().numbered().filter_map(show).collect();
+        // Counting looks into address spaces, with no lock held.
+        let count = |(number, mut status, memory): (i32, SharedMemoryStatus, Arc<SharedMemory>)| {
+            status.attachments = memory.areas();
+            (number, status, memory.resident())
+        };
+        shown.into_iter().map(count).collect()
+    }
+
+    /// Which number the next segment gets, if somebody has asked for one.
+    pub(crate) fn wanted(&self) -> Option<i32> {
+        self.registry.lock().wanted()
+    }
+
+    /// Asks for a number for the next segment.
+    pub(crate) fn set_wanted(&self, number: Option<i32>) {
+        self.registry.lock().set_wanted(number);
     }
 
     /// How much is used, and the highest index in use.
@@ -307,9 +329,4 @@ impl Segment {
 
 fn removed() -> crate::error::Error {
     Errno::EIDRM.because("the segment was removed")
-}
-
-/// Seconds since 1970 UTC.
-fn now(cx: &Context<'_>) -> i64 {
-    (cx.system.machine.wall_clock_ns() / abi::time::NS_PER_SECOND) as i64
 }

@@ -60,6 +60,7 @@ impl Thread {
         let system = self.system();
         process.timers.disarm_all();
         process.posix_timers.clear();
+        system.ipc.semaphores.leave(process, system.wall_clock_seconds());
         // The last descriptor of a file may have something to do, also for the host.
         for open in process.files.leave() {
             // Nobody is left to be told of an error.

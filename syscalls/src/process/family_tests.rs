@@ -23,13 +23,13 @@ const MAIN: u64 = 0x10_0000;
 const WNOHANG: u64 = 1;
 const WUNTRACED: u64 = 2;
 const WCONTINUED: u64 = 8;
-pub(super) const ANY: u64 = u64::MAX;
+pub(crate) const ANY: u64 = u64::MAX;
 
 /// Memory for what calls write.
-pub(super) const ROOM: u64 = AREA + 0x1000;
+pub(crate) const ROOM: u64 = AREA + 0x1000;
 
 /// What a test notes of its processes.
-pub(super) type Notes = Arc<Mutex<Vec<u64>>>;
+pub(crate) type Notes = Arc<Mutex<Vec<u64>>>;
 
 /// Runs `main` as the program of a machine, process 3, to its end.
 pub(crate) fn run(
@@ -52,7 +52,7 @@ pub(crate) fn run(
 }
 
 /// Runs `main` and returns what it noted.
-fn notes(main: impl Fn(&mut Application, &Notes) + Send + Sync + 'static) -> Vec<u64> {
+pub(crate) fn notes(main: impl Fn(&mut Application, &Notes) + Send + Sync + 'static) -> Vec<u64> {
     let kit = kit::process();
     let notes = Notes::default();
     let seen = notes.clone();
@@ -64,15 +64,15 @@ fn notes(main: impl Fn(&mut Application, &Notes) + Send + Sync + 'static) -> Vec
     seen.clone()
 }
 
-pub(super) fn note(notes: &Notes, value: u64) {
+pub(crate) fn note(notes: &Notes, value: u64) {
     notes.lock().unwrap().push(value);
 }
 
-pub(super) fn exit(application: &mut Application, status: u64) {
+pub(crate) fn exit(application: &mut Application, status: u64) {
     application.call("exit_group", &[status]);
 }
 
-pub(super) fn load<T: FromBytes + IntoBytes>(application: &mut Application, address: u64) -> T {
+pub(crate) fn load<T: FromBytes + IntoBytes>(application: &mut Application, address: u64) -> T {
     let mut value = T::new_zeroed();
     application.load(address, value.as_mut_bytes());
     value
@@ -84,7 +84,7 @@ fn wait(application: &mut Application, options: u64) -> (u64, u32) {
     (id, load(application, ROOM))
 }
 
-pub(super) fn errno(errno: Errno) -> u64 {
+pub(crate) fn errno(errno: Errno) -> u64 {
     errno.as_return_value()
 }
 

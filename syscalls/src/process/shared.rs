@@ -10,6 +10,7 @@ use spin::{Mutex, Once};
 use crate::error::Result;
 use crate::fs::aio::IoContexts;
 use crate::fs::{FdTable, FsContext};
+use crate::ipc::UndoOwner;
 use crate::machine::{CpuTime, ExitStatus};
 use crate::mm::AddressSpace;
 use crate::signal::ProcessSignals;
@@ -79,6 +80,8 @@ pub struct Process {
     pub(super) threads_changed: WaitQueue,
     /// What it does on signals, and those that wait for it.
     pub signals: ProcessSignals,
+    /// What it has to undo of semaphores at its end.
+    pub(crate) undo: UndoOwner,
     /// Its interval timers.
     pub(crate) timers: IntervalTimers,
     /// Its timers of timer_create(2).
@@ -134,6 +137,7 @@ impl Process {
             group_of_threads: Mutex::default(),
             threads_changed: WaitQueue::new(),
             signals: ProcessSignals::default(),
+            undo: UndoOwner::default(),
             timers: IntervalTimers::default(),
             posix_timers: PosixTimers::default(),
             cpu_timers: CpuTimers::default(),
@@ -171,6 +175,11 @@ impl Process {
             limits: self.limits.clone(),
             oom_adjustment: AtomicI32::new(self.oom_adjustment.load(Ordering::Relaxed)),
             signals: self.signals.of_child(flags),
+            undo: if shares(CloneFlags::SYSVSEM) {
+                self.undo.share()
+            } else {
+                UndoOwner::default()
+            },
             properties: Mutex::new(self.properties.lock().of_child()),
             nice: AtomicI32::new(self.nice()),
             ..Self::new(id, memory, paths)

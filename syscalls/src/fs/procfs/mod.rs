@@ -5,7 +5,7 @@
 //! entries. What is told is true: where nothing is counted there is a 0, and where a value is
 //! not known, no line.
 //!
-//! - `root`: what concerns the system; `sys`: its settings
+//! - `root`: what concerns the system; `sys`: its settings; `sysvipc`: objects of System V
 //! - `process`, `stat`, `maps`, `mounts`, `descriptors`: what concerns a process
 
 mod descriptors;
@@ -19,6 +19,7 @@ mod root;
 mod stat;
 mod status;
 mod sys;
+mod sysvipc;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -13,6 +13,7 @@ use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 
 use super::entry::{Entry, Kind, Subject};
 use super::sys::SYS;
+use super::sysvipc::SYSVIPC;
 use super::text::{Text, put};
 
 /// The root directory.
@@ -34,6 +35,7 @@ static IN_ROOT: &[Entry] = &[
     Entry::file("devices", devices),
     Entry::file("partitions", partitions),
     Entry::directory("sys", SYS),
+    Entry::directory("sysvipc", SYSVIPC),
 ];
 
 fn thread_self(subject: &Subject<'_>) -> Result<Link> {

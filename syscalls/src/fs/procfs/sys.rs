@@ -11,6 +11,7 @@ use crate::process::table::PID_MAX;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 
 use super::entry::{Entry, Subject};
+use super::sysvipc;
 use super::text::{Text, put};
 
 /// Longest host name, in bytes.
@@ -32,6 +33,16 @@ static KERNEL: &[Entry] = &[
     Entry::file("tainted", |_, text| number(text, 0)),
     Entry::file("ngroups_max", |_, text| number(text, NGROUPS_MAX as u64)),
     Entry::file("cap_last_cap", |_, text| number(text, u64::from(CAP_LAST))),
+    sysvipc::MSGMAX,
+    sysvipc::MSGMNB,
+    sysvipc::MSGMNI,
+    sysvipc::MSG_NEXT_ID,
+    sysvipc::SEM,
+    sysvipc::SEM_NEXT_ID,
+    sysvipc::SHMALL,
+    sysvipc::SHMMAX,
+    sysvipc::SHMMNI,
+    sysvipc::SHM_NEXT_ID,
     Entry::directory("random", RANDOM),
 ];
 
