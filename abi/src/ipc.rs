@@ -2,8 +2,10 @@
 //! `asm/shmbuf.h` and `linux/shm.h`.
 //!
 //! - [`semaphore`], [`message`]: those of semaphores and messages
+//! - [`posix`]: message queues of POSIX
 
 pub mod message;
+pub mod posix;
 pub mod semaphore;
 
 use bitflags::bitflags;

@@ -304,6 +304,8 @@ pub mod si {
     pub const KERNEL: i32 = 0x80;
     /// Sent by sigqueue(3).
     pub const QUEUE: i32 = -1;
+    /// A message came to a queue of POSIX.
+    pub const MESGQ: i32 = -3;
     /// A POSIX timer expired.
     pub const TIMER: i32 = -2;
     /// Sent by tkill(2) or tgkill(2).

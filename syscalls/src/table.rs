@@ -219,6 +219,12 @@ pub static TABLE: &[Row] = rows! {
     msgsnd = calls::sysv_message::msgsnd, full;
     msgrcv = calls::sysv_message::msgrcv, full;
     msgctl = calls::sysv_message::msgctl, full;
+    mq_open = calls::message_queue::mq_open, partial("their file system cannot be mounted");
+    mq_unlink = calls::message_queue::mq_unlink, full;
+    mq_timedsend = calls::message_queue::mq_timedsend, full;
+    mq_timedreceive = calls::message_queue::mq_timedreceive, full;
+    mq_notify = calls::message_queue::mq_notify, partial("no SIGEV_THREAD");
+    mq_getsetattr = calls::message_queue::mq_getsetattr, full;
 
     // Processes, identity and limits
     getpid = calls::identity::getpid, full;

@@ -82,6 +82,9 @@ pub mod magic {
     /// Sockets (`linux/magic.h`).
     pub const SOCKFS_MAGIC: u32 = 0x534f_434b;
 
+    /// Message queues of POSIX (`ipc/mqueue.c`).
+    pub const MQUEUE_MAGIC: u32 = 0x1980_0202;
+
     /// Anonymous inodes (`linux/magic.h`).
     pub const ANON_INODE_FS_MAGIC: u32 = 0x0904_1934;
 }

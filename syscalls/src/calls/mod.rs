@@ -25,6 +25,7 @@ pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod message_queue;
 pub(crate) mod metadata;
 pub(crate) mod mount;
 pub(crate) mod mount_api;

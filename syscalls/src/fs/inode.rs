@@ -110,6 +110,17 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// Takes over a change; the caller records its time.
+    pub(crate) fn apply(&mut self, change: &Change) {
+        self.mode = change.mode.unwrap_or(self.mode);
+        self.owner = change.owner.unwrap_or(self.owner);
+        self.group = change.group.unwrap_or(self.group);
+        self.accessed = change.accessed.unwrap_or(self.accessed);
+        self.modified = change.modified.unwrap_or(self.modified);
+    }
+}
+
 /// A change of metadata by chmod(2), chown(2), utimensat(2): what is `None` stays. The time of
 /// the change is recorded in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 use alloc::sync::Arc;
 
 use crate::error::Result;
+use crate::ipc::posix::queue_of;
 use crate::process::Process;
 use crate::system::System;
 
@@ -95,6 +96,9 @@ pub fn close(system: &System, process: &Process, open: &Arc<OpenFile>) -> Result
     system.vfs.locks.release_files(&process.files, open);
     if open.file.socket().is_some() && system.sockets.in_flight.has_sockets() {
         system.sockets.in_flight.collect(Some(open));
+    }
+    if let Ok(queue) = queue_of(open) {
+        queue.forget(process);
     }
     open.file.flush()
 }

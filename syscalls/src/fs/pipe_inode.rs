@@ -92,12 +92,7 @@ impl Inode for PipeInode {
     }
 
     fn change(&self, change: &Change) -> Result<()> {
-        let mut metadata = self.metadata.lock();
-        metadata.mode = change.mode.unwrap_or(metadata.mode);
-        metadata.owner = change.owner.unwrap_or(metadata.owner);
-        metadata.group = change.group.unwrap_or(metadata.group);
-        metadata.accessed = change.accessed.unwrap_or(metadata.accessed);
-        metadata.modified = change.modified.unwrap_or(metadata.modified);
+        self.metadata.lock().apply(change);
         Ok(())
     }
 }

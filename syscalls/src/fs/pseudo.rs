@@ -24,6 +24,10 @@ impl PseudoFileSystem {
     /// Where the inodes of epoll, eventfd and their kin live.
     pub const ANONYMOUS: Self =
         Self { name: "anon_inodefs", device: Device::new(0, 3), magic: magic::ANON_INODE_FS_MAGIC };
+
+    /// Where message queues of POSIX live.
+    pub const MESSAGE_QUEUES: Self =
+        Self { name: "mqueue", device: Device::new(0, 5), magic: magic::MQUEUE_MAGIC };
 }
 
 impl FileSystem for PseudoFileSystem {

@@ -7,6 +7,8 @@
 //! - `messages`: queues of messages; `queue`: one of them
 //! - `handover`: how a waiter gets what somebody else does for it
 //! - `limits`: how much there may be of all that
+//!
+//! Beside them, [`posix`] has the message queues of POSIX, which have names.
 
 mod handover;
 mod limits;
@@ -14,6 +16,7 @@ mod messages;
 #[cfg(test)]
 mod messages_tests;
 mod permission;
+pub(crate) mod posix;
 mod queue;
 mod registry;
 mod segments;
@@ -32,12 +35,13 @@ use crate::context::Context;
 pub(crate) use limits::Limits;
 pub(crate) use messages::{MessageQueues, Reception};
 pub(crate) use permission::{Asked, Permission};
+pub(crate) use posix::PosixQueues;
 pub(crate) use queue::{Message, Selector};
 pub(crate) use segments::Segments;
 pub(crate) use semaphores::{Query, SemaphoreSets};
 pub(crate) use undo::UndoOwner;
 
-/// All objects of System V.
+/// All objects of System V, and the queues of POSIX.
 #[derive(Default)]
 pub(crate) struct Ipc {
     limits: Mutex<Limits>,
@@ -47,6 +51,8 @@ pub(crate) struct Ipc {
     pub(crate) semaphores: SemaphoreSets,
     /// Messages.
     pub(crate) messages: MessageQueues,
+    /// Message queues of POSIX.
+    pub(crate) posix: PosixQueues,
 }
 
 impl Ipc {

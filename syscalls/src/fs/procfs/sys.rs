@@ -66,6 +66,7 @@ static FS: &[Entry] = &[
     Entry::file("aio-max-nr", |_, text| number(text, aio::EVENTS_MAX)),
     Entry::file("nr_open", |_, text| number(text, MAX_OPEN_FILES)),
     Entry::file("pipe-max-size", |_, text| number(text, pipe::MAX_SIZE)),
+    Entry::directory("mqueue", sysvipc::MQUEUE),
 ];
 
 fn line(text: &mut Text, line: &str) -> Result<()> {

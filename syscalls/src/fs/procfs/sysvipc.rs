@@ -1,5 +1,5 @@
 //! /proc/sysvipc: the objects of System V, proc_sysvipc(5), and their limits in
-//! /proc/sys/kernel.
+//! /proc/sys/kernel; limits of the message queues of POSIX in /proc/sys/fs/mqueue.
 
 use core::ops::RangeInclusive;
 use core::str::FromStr;
@@ -117,6 +117,33 @@ macro_rules! limit {
         )
     };
 }
+
+/// An entry that shows and sets one limit of the message queues of POSIX.
+macro_rules! queue_limit {
+    ($name:literal, $field:ident, $min:literal, $max:literal) => {
+        Entry::setting(
+            $name,
+            |subject, text| {
+                put!(text, "{}\n", subject.cx.system.ipc.posix.limits().$field);
+                Ok(())
+            },
+            |subject, value| {
+                let [number] = numbers::<u64, 1>(value)?;
+                let number = in_range(number, &($min..=$max))?;
+                subject.cx.system.ipc.posix.change_limits(|limits| limits.$field = number);
+                Ok(())
+            },
+        )
+    };
+}
+
+pub(super) static MQUEUE: &[Entry] = &[
+    queue_limit!("queues_max", queues, 0, 0x7fff_ffff),
+    queue_limit!("msg_max", max_messages, 1, 65536),
+    queue_limit!("msgsize_max", message_len, 128, 0x100_0000),
+    queue_limit!("msg_default", default_messages, 1, 65536),
+    queue_limit!("msgsize_default", default_len, 128, 0x100_0000),
+];
 
 /// An entry that shows and sets which number the next object of a kind gets.
 macro_rules! next_number {
