@@ -1,5 +1,5 @@
 // Users, groups and capabilities as data: what root may become, and what it then may not.
-#include "../children.h"
+#include "children.h"
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>

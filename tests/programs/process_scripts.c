@@ -1,5 +1,5 @@
 // `#!` scripts: the interpreter's arguments, nesting, limits, and what is no script.
-#include "../children.h"
+#include "children.h"
 #include <limits.h>
 #include <stdarg.h>
 #include <sys/mman.h>

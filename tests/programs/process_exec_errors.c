@@ -1,6 +1,6 @@
 // Programs that cannot be executed: the error, and that the caller goes on as before.
 // build: glibc musl
-#include "../children.h"
+#include "children.h"
 #include <elf.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

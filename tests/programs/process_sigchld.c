@@ -1,5 +1,5 @@
 // SIGCHLD: its siginfo, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN, and interrupted waits.
-#include "../children.h"
+#include "children.h"
 
 static volatile int count, code, status;
 static volatile pid_t sender;
@@ -76,6 +76,7 @@ static void no_zombies(void)
 {
     set(SA_NOCLDWAIT);
     CHILD(_exit(1));
+    wait_for(1);
     CHILD(sleep_ms(100));
     CALL(waitpid(-1, NULL, 0));
     TRUTH(count >= 1);

@@ -1,7 +1,7 @@
 // Locks on files between processes: records of fcntl, open file descriptions, flock.
 // build: glibc musl
 // timeout: 90
-#include "../children.h"
+#include "children.h"
 #include <sys/file.h>
 
 #ifndef F_OFD_GETLK

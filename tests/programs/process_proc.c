@@ -1,10 +1,11 @@
 // /proc of processes: stat, status, maps, cmdline, exe, fd, fdinfo, environ, comm, cwd, root,
 // task, limits, mounts, and what there is of the system.
-#include "../children.h"
+#include "children.h"
 #include <dirent.h>
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 static char base[64];
 
@@ -58,6 +59,13 @@ static const char *last_part(const char *name)
     return slash && slash[1] ? slash : target;
 }
 
+/* The C library refuses to do this for the signals that it uses itself. */
+static void restore_default(int number)
+{
+    unsigned long action[4] = { 0 };
+    syscall(SYS_rt_sigaction, number, action, NULL, 8);
+}
+
 static void of_a_child(void)
 {
     struct event go = event_new();
@@ -76,6 +84,9 @@ static void of_a_child(void)
         setgid(100);
         setpgid(0, 0);
         setpriority(0, 0, 5);
+        /* The C library that started the program may ignore its own two signals. */
+        restore_default(32);
+        restore_default(33);
         event_set(ready);
         event_wait(go));
     event_wait(ready);

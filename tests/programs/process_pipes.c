@@ -1,7 +1,7 @@
 // Pipes and FIFOs between processes: blocking, atomic writes, ends that go away, sizes.
 // build: glibc musl
 // timeout: 120
-#include "../children.h"
+#include "children.h"
 #include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>

@@ -1,6 +1,6 @@
 // posix_spawn, vfork and exec, system and popen, as libraries and shells use them.
 // build: glibc musl
-#include "../children.h"
+#include "children.h"
 #include <limits.h>
 #include <spawn.h>
 
@@ -39,6 +39,17 @@ static int child(int argc, char **argv)
     return 70;
 }
 
+/* Tells of it after the child, whose lines come in between otherwise. */
+static void spawn_facts(const posix_spawnattr_t *attributes)
+{
+    char *variables[] = { "NAME=value", NULL };
+    pid_t pid;
+    int error = posix_spawn(&pid, self, NULL, attributes, (char *[]){ "x", "facts", NULL },
+                            variables);
+    TEXT(reap(pid));
+    ERROR(error);
+}
+
 static void spawned(void)
 {
     pid_t pid;
@@ -72,14 +83,9 @@ static void spawned(void)
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
                                           | POSIX_SPAWN_SETPGROUP);
     signal(SIGINT, SIG_IGN);
-    char *variables[] = { "NAME=value", NULL };
-    ERROR(posix_spawn(&pid, self, NULL, &attributes, (char *[]){ "x", "facts", NULL },
-                      variables));
-    TEXT(reap(pid));
+    spawn_facts(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
-    ERROR(posix_spawn(&pid, self, NULL, &attributes, (char *[]){ "x", "facts", NULL },
-                      variables));
-    TEXT(reap(pid));
+    spawn_facts(&attributes);
     signal(SIGINT, SIG_DFL);
 }
 

@@ -1,6 +1,6 @@
 // Process groups and sessions: setpgid, setsid, getpgid, getsid, kill to groups.
 // build: glibc musl
-#include "../children.h"
+#include "children.h"
 #include <sys/resource.h>
 
 static int got;
@@ -192,6 +192,8 @@ static void stop_and_continue(void)
 
 static void priorities(void)
 {
+    /* The runner may have been started with another nice value. */
+    setpriority(PRIO_PROCESS, 0, 0);
     IN_CHILD(
         NUMBER(nice(3));
         NUMBER(getpriority(PRIO_PROCESS, 0));
