@@ -53,6 +53,10 @@ impl Thread {
             if self.attention.has(Attention::EXIT) {
                 return self.end();
             }
+            if self.attention.has(Attention::SIGNAL) {
+                // It came while the process was stopped: its handler decides how the call goes on.
+                continue;
+            }
             if let Some(restart) = restart.take() {
                 restart.without_handler(registers);
             }
