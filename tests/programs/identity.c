@@ -63,6 +63,8 @@ int main(void)
     NUMBER(sysconf(_SC_CLK_TCK));
     CALL(sched_yield());
     CALL(syscall(SYS_sched_getscheduler, 0));
+    /* Whoever started the program may have given it another one. */
+    setpriority(PRIO_PROCESS, 0, 0);
     CALL(getpriority(PRIO_PROCESS, 0));
     unsigned cpu = 9999;
     CALL(syscall(SYS_getcpu, &cpu, NULL, NULL));

@@ -107,7 +107,10 @@ pub(crate) fn mq_notify(cx: &Context<'_>, fd: Fd, how: UserPtr<SignalEvent>) -> 
         None => None,
         Some(how) => Some(match how.notify {
             SIGEV_NONE => Notification::Nothing,
-            SIGEV_SIGNAL => Notification::Signal(SignalNumber(how.signal).signal()?, how.value),
+            SIGEV_SIGNAL => match SignalNumber(how.signal).signal_if_any()? {
+                Some(signal) => Notification::Signal(signal, how.value),
+                None => Notification::Nothing,
+            },
             _ => return Err(Errno::EINVAL.because("no such way to tell")),
         }),
     };

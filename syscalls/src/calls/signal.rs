@@ -8,6 +8,7 @@ use crate::args::SignalNumber;
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
 use crate::named::MaskChange;
+use crate::process::REAPER;
 use crate::signal::{SignalSet, Target, frame, info};
 use crate::user::UserPtr;
 use crate::wait::Interruption;
@@ -151,11 +152,12 @@ pub(crate) fn rt_sigtimedwait(
 /// kill(2): sends a signal to a process, a group or all processes.
 ///
 /// # Differences from Linux
-/// Process 1 is the kernel's own: it takes every signal without an effect.
+/// None. Process 1 is the kernel's own: it takes every signal without an effect.
 pub(crate) fn kill(cx: &Context<'_>, pid: i32, number: SignalNumber) -> Result<()> {
-    let signal = number.signal_if_any()?;
     let sender = cx.process.credentials().users.real;
     let send = |target: Target<'_>| -> Result<()> {
+        // As on Linux, the number counts only where there is somebody to send to.
+        let signal = number.signal_if_any()?;
         target.permit(cx, signal)?;
         let Some(signal) = signal else {
             return Ok(());
@@ -163,9 +165,6 @@ pub(crate) fn kill(cx: &Context<'_>, pid: i32, number: SignalNumber) -> Result<(
         let info = info::user(signal, si::USER, cx.process.id(), sender);
         Ok(target.send(signal, info)?)
     };
-    if pid == 1 {
-        return Ok(());
-    }
     if pid > 0 {
         let process = cx.system.processes.of_task(pid.unsigned_abs());
         return match process {
@@ -173,11 +172,11 @@ pub(crate) fn kill(cx: &Context<'_>, pid: i32, number: SignalNumber) -> Result<(
             None => Err(Errno::ESRCH.because("no such process")),
         };
     }
+    let is_spared = |id| id == REAPER || id == cx.process.id();
     let group = if pid == 0 { cx.process.group() } else { pid.unsigned_abs() };
     let mut outcome = Err(Errno::ESRCH.because("no such process or group"));
     for process in cx.system.processes.all() {
-        let is_meant =
-            if pid == -1 { process.id() != cx.process.id() } else { process.group() == group };
+        let is_meant = if pid == -1 { !is_spared(process.id()) } else { process.group() == group };
         if is_meant {
             // One that could be sent to makes it a success.
             let sent = send(Target::Process(&process));
@@ -237,17 +236,17 @@ fn send_to_thread(
 /// rt_sigqueueinfo(2): sends a signal with information to a process.
 ///
 /// # Differences from Linux
-/// None.
+/// `RLIMIT_SIGPENDING` counts the signals that wait for a process, not those of its user.
 pub(crate) fn rt_sigqueueinfo(
     cx: &Context<'_>,
     pid: i32,
     number: SignalNumber,
     from: UserPtr<SigInfo>,
 ) -> Result<()> {
-    let signal = number.signal_if_any()?;
     let info = read_info(cx, number, from, pid == cx.process.id().cast_signed())?;
     let process = u32::try_from(pid).ok().and_then(|pid| cx.system.processes.of_task(pid));
     let process = process.ok_or_else(|| Errno::ESRCH.because("no such process"))?;
+    let signal = number.signal_if_any()?;
     let target = Target::Process(&process);
     target.permit(cx, signal)?;
     signal.map_or(Ok(()), |signal| Ok(target.send(signal, info)?))
@@ -267,12 +266,12 @@ pub(crate) fn rt_tgsigqueueinfo(
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL.because("not the numbers of a process and a thread"));
     }
-    let signal = number.signal_if_any()?;
     let info = read_info(cx, number, from, tgid == cx.process.id().cast_signed())?;
     let thread = cx.system.thread(tid.unsigned_abs());
     let thread = thread
         .filter(|thread| thread.process().id() == tgid.unsigned_abs())
         .ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
+    let signal = number.signal_if_any()?;
     let target = Target::Thread(&thread);
     target.permit(cx, signal)?;
     signal.map_or(Ok(()), |signal| Ok(target.send(signal, info)?))

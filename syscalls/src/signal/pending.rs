@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use abi::signal::{SigInfo, Signal};
+use abi::signal::{SigInfo, Signal, si};
 
 use super::{SignalSet, info};
 
@@ -25,9 +25,12 @@ impl Pending {
     }
 
     /// Adds a signal, unless it is a standard one that waits already; returns whether it did.
+    /// Standard signals of the kernel and of kill(2) have room even where `limit` is reached;
+    /// others that kill(2) or sigqueue(3) sends lose their information then, as on Linux.
     ///
     /// # Errors
-    /// [`QueueFull`] when a real-time signal would be more than `limit`, or memory is out.
+    /// [`QueueFull`] when a real-time signal with information would be more than `limit`, or
+    /// memory is out.
     pub(crate) fn push(
         &mut self,
         signal: Signal,
@@ -37,8 +40,15 @@ impl Pending {
         if !signal.is_real_time() && self.set.contains(signal) {
             return Ok(false);
         }
-        let full = signal.is_real_time() && self.queue.len() as u64 >= limit;
-        if full || self.queue.try_reserve(1).is_err() {
+        let has_room = !signal.is_real_time() && info.code >= 0;
+        if !has_room && self.queue.len() as u64 >= limit {
+            if signal.is_real_time() && info.code != si::USER {
+                return Err(QueueFull);
+            }
+            self.set.insert(signal);
+            return Ok(true);
+        }
+        if self.queue.try_reserve(1).is_err() {
             return Err(QueueFull);
         }
         self.set.insert(signal);
@@ -64,7 +74,7 @@ impl Pending {
         if !self.queue.iter().any(is_it) {
             self.set.remove(signal);
         }
-        Some(found.unwrap_or_else(|| info::user(signal, abi::signal::si::USER, 0, 0)))
+        Some(found.unwrap_or_else(|| info::user(signal, si::USER, 0, 0)))
     }
 
     /// Drops all instances of the signals in `set`.
@@ -109,6 +119,20 @@ mod tests {
         assert_eq!(pending.take(signal).map(|info| info.fields[1]), Some(0));
         assert!(pending.set().contains(signal));
         assert_eq!(pending.take(signal).map(|info| info.fields[1]), Some(1));
+        assert!(pending.set().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_queued_loses_its_information_or_is_refused() {
+        let mut pending = Pending::default();
+        let (real_time, queued) = real_time(7);
+        assert_eq!(pending.push(real_time, queued, 0), Err(QueueFull));
+        let sent = info::user(real_time, si::USER, 2, 0);
+        assert_eq!(pending.push(real_time, sent, 0), Ok(true));
+        assert_eq!(pending.take(real_time).map(|info| info.fields[0]), Some(0));
+        let standard = info::user(Signal::SIGUSR1, si::USER, 2, 0);
+        assert_eq!(pending.push(Signal::SIGUSR1, standard, 0), Ok(true));
+        assert_eq!(pending.take(Signal::SIGUSR1).map(|info| info.fields[0]), Some(2));
         assert!(pending.set().is_empty());
     }
 
