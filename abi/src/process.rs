@@ -369,6 +369,11 @@ pub const SCHED_ATTR_SIZE_VER0: usize = 48;
 /// Highest capability that the kernel knows: `CAP_CHECKPOINT_RESTORE`.
 pub const CAP_LAST: u8 = 40;
 
+/// personality(2): the parts of programs are not put at random places.
+pub const ADDR_NO_RANDOMIZE: u32 = 0x0004_0000;
+/// personality(2): select(2) and its kin leave their timeout alone.
+pub const STICKY_TIMEOUTS: u32 = 0x0400_0000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

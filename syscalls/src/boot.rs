@@ -22,7 +22,7 @@ use crate::fs::path::{Follow, resolve};
 use crate::fs::{Fd, FsContext, OnExec, OpenFile, Vfs, stream};
 use crate::machine::{ExitStatus, Machine, Registers, Stream};
 use crate::mm::MemoryLimits;
-use crate::process::exec::{ExecError, Executable, Program};
+use crate::process::exec::{ExecError, Executable, Placement, Program};
 use crate::process::{Process, Thread};
 use crate::system::System;
 
@@ -59,6 +59,7 @@ pub fn boot(machine: Arc<dyn Machine>, archive: &'static [u8], command_line: &st
     };
     let system = System::new(machine, vfs);
     system.set_command_line(command_line);
+    system.add_reaper();
     if let Err(not_started) = run.and_then(|run| start(&system, run)) {
         log::error!("{}", not_started.reason);
         system.machine.power_off(ExitStatus::NotStarted(not_started.errno.number()));
@@ -168,6 +169,7 @@ fn execute(cx: &Context<'_>, run: &Run) -> Result<Registers, NotStarted> {
         credentials: &cx.process.credentials(),
         secure: false,
         limits: MemoryLimits::of(cx.process.limits()),
+        placement: Placement::Random,
     };
     let loaded = program.load(&cx.system.machine).map_err(failed)?;
     cx.thread.set_name(executable.name());

@@ -10,12 +10,12 @@ use spin::{Mutex, Once};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
-use crate::fs::Vfs;
 use crate::fs::fifo::Fifos;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
 use crate::fs::sysfs::SysFs;
+use crate::fs::{FsContext, Vfs};
 use crate::ipc::Ipc;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
@@ -62,6 +62,8 @@ pub struct System {
     pub(crate) timers: Timers,
     /// Who waits for a word of memory.
     pub(crate) futexes: Futexes,
+    /// The thread that process 1 shows, once there is one.
+    reaper: Once<Arc<Thread>>,
     /// The program whose end is the machine's end; 0 before it is known.
     program: AtomicU32,
     traced: AtomicBool,
@@ -96,6 +98,7 @@ impl System {
             ipc: Ipc::default(),
             timers: Timers::default(),
             futexes: Futexes::default(),
+            reaper: Once::new(),
             program: AtomicU32::new(0),
             traced: AtomicBool::new(false),
             host_name: Mutex::new(b"birgus".to_vec()),
@@ -143,6 +146,19 @@ impl System {
         }
         let process = u32::try_from(id).ok().and_then(|id| self.processes.of_task(id));
         process.ok_or_else(|| Errno::ESRCH.because("no such process"))
+    }
+
+    /// Adds process 1, which never runs: orphans are its children, and it is there to be seen.
+    pub fn add_reaper(self: &Arc<Self>) {
+        self.reaper.call_once(|| {
+            let paths = FsContext::new(self.vfs.root().clone());
+            let process = Arc::new(Process::reaper(self.empty_memory.clone(), paths));
+            self.processes.insert(process.clone());
+            let thread = Thread::new(self.clone(), process);
+            thread.set_name(b"init");
+            thread.rest();
+            thread
+        });
     }
 
     /// The memory of processes that have ended, in which there is nothing.

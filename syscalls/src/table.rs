@@ -258,9 +258,13 @@ pub static TABLE: &[Row] = rows! {
     prlimit64 = calls::limits::prlimit64, partial("limits of real-time are kept only");
     getrusage = calls::limits::getrusage,
         partial("only CPU time and peak memory");
+    process_vm_readv = calls::process_memory::process_vm_readv, full;
+    process_vm_writev = calls::process_memory::process_vm_writev, full;
     getpriority = calls::limits::getpriority, full;
     setpriority = calls::limits::setpriority, partial("the nice value is kept only");
     prctl = calls::prctl::prctl, partial("names, signals, dumpability and capabilities only");
+    personality = calls::process::personality,
+        partial("only ADDR_NO_RANDOMIZE and STICKY_TIMEOUTS have an effect");
     arch_prctl = calls::process::arch_prctl, partial("only the bases of FS and GS");
     set_tid_address = calls::process::set_tid_address, full;
     set_robust_list = calls::process::set_robust_list, full;
@@ -294,7 +298,8 @@ pub static TABLE: &[Row] = rows! {
     rt_sigpending = calls::signal::rt_sigpending, full;
     rt_sigsuspend = calls::signal::rt_sigsuspend, full;
     rt_sigtimedwait = calls::signal::rt_sigtimedwait, full;
-    rt_sigqueueinfo = calls::signal::rt_sigqueueinfo, full;
+    rt_sigqueueinfo = calls::signal::rt_sigqueueinfo,
+        partial("RLIMIT_SIGPENDING counts those of a process, not of a user");
     rt_tgsigqueueinfo = calls::signal::rt_tgsigqueueinfo, full;
     rt_sigreturn = calls::signal::rt_sigreturn, full;
     sigaltstack = calls::signal::sigaltstack, full;

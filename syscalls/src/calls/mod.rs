@@ -38,6 +38,7 @@ pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod prctl;
 pub(crate) mod process;
+pub(crate) mod process_memory;
 pub(crate) mod schedule;
 pub(crate) mod semaphore;
 pub(crate) mod shm;

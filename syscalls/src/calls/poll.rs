@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::poll::{PollFd, SizedMask};
 use abi::process::Resource;
+use abi::process::STICKY_TIMEOUTS;
 use abi::time::{Timespec, Timeval};
 
 use crate::context::Context;
@@ -63,7 +64,7 @@ pub(crate) fn ppoll(
     let deadline_ns = read_timespec(cx, timeout)?;
     set_mask(cx, SizedMask { mask: mask.address(), size: mask_size })?;
     let result = wait_for_events(cx, fds, count, deadline_ns);
-    if let Some(deadline_ns) = deadline_ns {
+    if let Some(deadline_ns) = told(cx, deadline_ns) {
         // As on Linux, a timeout in memory that cannot be written is no error.
         let _ = timeout.write(cx, &Timespec::from_ns(remaining(cx, deadline_ns)));
     }
@@ -87,7 +88,7 @@ pub(crate) fn select(
         None => None,
     };
     let result = wait_for_sets(cx, count, [reading, writing, exceptional], deadline_ns);
-    if let Some(deadline_ns) = deadline_ns {
+    if let Some(deadline_ns) = told(cx, deadline_ns) {
         let _ = timeout.write(cx, &Timeval::from_ns(remaining(cx, deadline_ns)));
     }
     result
@@ -110,7 +111,7 @@ pub(crate) fn pselect6(
     let deadline_ns = read_timespec(cx, timeout)?;
     set_mask(cx, mask)?;
     let result = wait_for_sets(cx, count, [reading, writing, exceptional], deadline_ns);
-    if let Some(deadline_ns) = deadline_ns {
+    if let Some(deadline_ns) = told(cx, deadline_ns) {
         let _ = timeout.write(cx, &Timespec::from_ns(remaining(cx, deadline_ns)));
     }
     result
@@ -124,6 +125,13 @@ pub(super) fn deadline_of_ms(cx: &Context<'_>, timeout_ms: i32) -> Option<u64> {
 /// The monotonic time `ns` from now; 0 for now itself, which is not to wait at all.
 fn deadline(cx: &Context<'_>, ns: u64) -> u64 {
     if ns == 0 { 0 } else { cx.system.machine.monotonic_ns().saturating_add(ns) }
+}
+
+/// The deadline whose rest is to be stored: none, where the process wants timeouts left alone
+/// (personality(2)).
+fn told(cx: &Context<'_>, deadline_ns: Option<u64>) -> Option<u64> {
+    let personality = cx.process.properties.lock().personality;
+    deadline_ns.filter(|_| personality & STICKY_TIMEOUTS == 0)
 }
 
 fn remaining(cx: &Context<'_>, deadline_ns: u64) -> u64 {

@@ -81,10 +81,11 @@ pub(crate) fn prctl(
             UserPtr::new(a).write(cx, &is_subreaper).map(Into::into)
         }
         pr::SET_TIMERSLACK => {
-            properties.lock().timer_slack_ns = a;
+            let mut properties = properties.lock();
+            properties.timer_slack_ns = if a == 0 { properties.default_timer_slack_ns } else { a };
             Ok(0_u64.into())
         }
-        pr::GET_TIMERSLACK => Ok(properties.lock().timer_slack().into()),
+        pr::GET_TIMERSLACK => Ok(properties.lock().timer_slack_ns.into()),
         pr::GET_TID_ADDRESS => UserPtr::new(a).write(cx, &cx.thread.clear_id_at()).map(Into::into),
         // Neither seccomp nor securebits can be set.
         pr::GET_SECCOMP | pr::GET_SECUREBITS => Ok(0_u64.into()),
@@ -123,6 +124,7 @@ fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<O
                 Ok(0_u64.into())
             })
         }
+        pr::GET_NO_NEW_PRIVS if [a, b, c, d] != [0; 4] => refuse("it has no arguments"),
         pr::GET_NO_NEW_PRIVS => Ok(u64::from(credentials.no_new_privileges).into()),
         pr::SET_NO_NEW_PRIVS if [a, b, c, d] == [1, 0, 0, 0] => {
             cx.process.change_credentials(|one| {
@@ -159,6 +161,9 @@ fn ambient(cx: &Context<'_>, operation: u64, capability: u64) -> Result<Outcome>
     const CLEAR_ALL: u64 = 4;
     cx.process.change_credentials(|one| {
         if operation == CLEAR_ALL {
+            if capability != 0 {
+                return refuse("an argument that is not used must be 0");
+            }
             one.ambient = CapabilitySet::EMPTY;
             return Ok(0_u64.into());
         }

@@ -26,21 +26,40 @@ pub(crate) fn exit_group(cx: &Context<'_>, status: i32) -> Result<Outcome> {
     Ok(Outcome::Ended)
 }
 
+/// personality(2): sets what programs are to find; returns what it was before.
+///
+/// # Differences from Linux
+/// Of the flags, `ADDR_NO_RANDOMIZE` and `STICKY_TIMEOUTS` have an effect; the others and the
+/// execution domain are kept and told.
+pub(crate) fn personality(cx: &Context<'_>, new: u32) -> Result<u32> {
+    /// Only asks.
+    const QUERY: u32 = u32::MAX;
+    let mut properties = cx.process.properties.lock();
+    let old = properties.personality;
+    if new != QUERY {
+        properties.personality = new;
+    }
+    Ok(old)
+}
+
 /// Operations of arch_prctl(2).
 const ARCH_SET_GS: i32 = 0x1001;
 const ARCH_SET_FS: i32 = 0x1002;
 const ARCH_GET_FS: i32 = 0x1003;
 const ARCH_GET_GS: i32 = 0x1004;
+const ARCH_GET_CPUID: i32 = 0x1011;
+const ARCH_SET_CPUID: i32 = 0x1012;
 
 /// arch_prctl(2): the bases of the segments FS and GS.
 ///
 /// # Differences from Linux
-/// Only these two; the other operations are `EINVAL`, as on a processor without the feature.
+/// Only these two, and that CPUID cannot be made to fault; the other operations are `EINVAL`, as
+/// on a processor without the feature.
 pub(crate) fn arch_prctl(
     cx: &Context<'_>,
     operation: ArchOperation,
     to: UserPtr<u64>,
-) -> Result<()> {
+) -> Result<u32> {
     let machine = cx.thread.machine();
     let address = to.address();
     match operation.0 {
@@ -49,14 +68,16 @@ pub(crate) fn arch_prctl(
         }
         ARCH_SET_FS => {
             machine.set_fs_base(address);
-            Ok(())
+            Ok(0)
         }
         ARCH_SET_GS => {
             machine.set_gs_base(address);
-            Ok(())
+            Ok(0)
         }
-        ARCH_GET_FS => to.write(cx, &machine.fs_base()),
-        ARCH_GET_GS => to.write(cx, &machine.gs_base()),
+        ARCH_GET_FS => to.write(cx, &machine.fs_base()).map(|()| 0),
+        ARCH_GET_GS => to.write(cx, &machine.gs_base()).map(|()| 0),
+        ARCH_GET_CPUID => Ok(1),
+        ARCH_SET_CPUID => Err(Errno::ENODEV.because("the processor cannot refuse CPUID")),
         _ => Err(Errno::EINVAL.because("no such operation on this processor")),
     }
 }

@@ -197,6 +197,11 @@ pub(super) fn one(cx: &Context<'_>, buffer: UserPtr<u8>, len: usize) -> Result<B
 
 /// Loads a vector of buffers; together they are cut to [`MAX_TRANSFER`], as Linux does.
 pub(super) fn several(cx: &Context<'_>, vector: UserPtr<Iovec>, count: usize) -> Result<Buffers> {
+    Ok(Buffers::new(cx.memory().clone(), pieces(cx, vector, count)?))
+}
+
+/// As [`several`], of whatever memory.
+pub(super) fn pieces(cx: &Context<'_>, vector: UserPtr<Iovec>, count: usize) -> Result<Vec<Piece>> {
     if count > IOV_MAX {
         return Err(Errno::EINVAL.because("too many buffers"));
     }
@@ -214,5 +219,5 @@ pub(super) fn several(cx: &Context<'_>, vector: UserPtr<Iovec>, count: usize) ->
         left -= len;
         pieces.push(Piece { address: base, len });
     }
-    Ok(Buffers::new(cx.memory().clone(), pieces))
+    Ok(pieces)
 }

@@ -102,7 +102,18 @@ impl AddressSpace {
     /// # Errors
     /// `ENOMEM`.
     pub fn new(machine: &Arc<dyn Machine>, limits: MemoryLimits) -> Result<Arc<Self>> {
-        let layout = Layout::random(&**machine, limits.stack);
+        Self::with_layout(machine, limits, Layout::random(&**machine, limits.stack))
+    }
+
+    /// An empty address space with this layout.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn with_layout(
+        machine: &Arc<dyn Machine>,
+        limits: MemoryLimits,
+        layout: Layout,
+    ) -> Result<Arc<Self>> {
         Self::empty(machine, layout, State::new(limits))
     }
 

@@ -53,6 +53,19 @@ impl Layout {
         }
     }
 
+    /// The layout without randomisation, for a stack of `stack_limit` bytes
+    /// (`ADDR_NO_RANDOMIZE` of personality(2)).
+    #[must_use]
+    pub fn fixed(stack_limit: u64) -> Self {
+        let gap = stack_limit.saturating_add(STACK_GUARD_GAP).clamp(GAP.start, GAP.end);
+        Self {
+            map_top: page_start(TASK_SIZE - gap),
+            stack_top: TASK_SIZE,
+            program: PROGRAM_BASE,
+            break_gap: 0,
+        }
+    }
+
     /// Where mappings go first.
     pub(super) fn room(&self) -> Range<u64> {
         MMAP_MIN_ADDR..self.map_top

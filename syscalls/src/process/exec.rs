@@ -23,7 +23,7 @@ use loader::stack::{Auxiliary, Contents, Ids, InitialStack, argument_limit};
 
 use crate::error::Result;
 use crate::machine::{Machine, Registers};
-use crate::mm::{AddressSpace, MemoryLimits};
+use crate::mm::{AddressSpace, Layout, MemoryLimits};
 
 use super::credentials::{self, Credentials};
 
@@ -56,6 +56,17 @@ pub struct Program<'a> {
     pub secure: bool,
     /// The limits of its memory.
     pub limits: MemoryLimits,
+    /// Where its parts go.
+    pub placement: Placement,
+}
+
+/// Where the parts of a program go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Each time elsewhere.
+    Random,
+    /// Always at the same place.
+    Fixed,
 }
 
 /// A program in its new address space, ready to run.
@@ -87,7 +98,11 @@ impl Program<'_> {
     /// # Errors
     /// [`ExecError`].
     pub fn load(&self, machine: &Arc<dyn Machine>) -> Result<Loaded, ExecError> {
-        let memory = AddressSpace::new(machine, self.limits)?;
+        let layout = match self.placement {
+            Placement::Random => Layout::random(&**machine, self.limits.stack),
+            Placement::Fixed => Layout::fixed(self.limits.stack),
+        };
+        let memory = AddressSpace::with_layout(machine, self.limits, layout)?;
         let program = self.executable.program();
         let image = &program.image;
         let bias = place::bias_of_program(&memory, image)?;

@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::mm::{MemoryLimits, Wanted};
 
 use super::Credentials;
-use super::exec::{ExecError, Executable, Loaded, Program};
+use super::exec::{ExecError, Executable, Loaded, Placement, Program};
 
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
@@ -74,6 +74,7 @@ fn execute(kit: &Kit, path: &str) -> Result<Loaded, ExecError> {
         credentials: &Credentials::root(),
         secure: false,
         limits: MemoryLimits::default(),
+        placement: Placement::Random,
     }
     .load(&machine)
 }

@@ -13,7 +13,7 @@ use crate::machine::Registers;
 use crate::mm::{AddressSpace, MemoryLimits};
 
 use super::credentials::SetIds;
-use super::exec::{ExecError, Executable, Program};
+use super::exec::{ExecError, Executable, Placement, Program};
 use super::{Credentials, Process, Thread};
 
 impl Context<'_> {
@@ -36,6 +36,7 @@ impl Context<'_> {
             credentials: &credentials,
             secure,
             limits: MemoryLimits::of(self.process.limits()),
+            placement: self.placement(),
         };
         let loaded =
             program.load(&self.system.machine).map_err(|error| self.refuse_program(error))?;
@@ -54,6 +55,13 @@ impl Context<'_> {
 }
 
 impl Context<'_> {
+    /// Where the parts of the next program go, as personality(2) has said.
+    fn placement(&self) -> Placement {
+        let personality = self.process.properties.lock().personality;
+        let is_fixed = personality & abi::process::ADDR_NO_RANDOMIZE != 0;
+        if is_fixed { Placement::Fixed } else { Placement::Random }
+    }
+
     /// The error of execve(2). Where Linux finds it only after the old program is gone, the
     /// process dies, as it does there.
     pub(crate) fn refuse_program(&self, error: ExecError) -> Error {

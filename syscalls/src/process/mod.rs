@@ -5,6 +5,7 @@
 //! - [`ProcessTable`]: all processes by number, and who belongs to whom
 //! - [`Credentials`], [`Limits`]: what a process may do
 
+mod access;
 mod answers;
 mod attention;
 pub mod credentials;
@@ -37,6 +38,7 @@ pub(crate) use attention::Attention;
 pub use credentials::{Capability, Credentials};
 pub use limits::Limits;
 pub use shared::Process;
+pub(crate) use shared::REAPER;
 pub use table::ProcessTable;
 pub use thread::Thread;
 pub(crate) use usage::Usage;

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use abi::process::CloneFlags;
-use abi::signal::Signal;
+use abi::signal::{SIG_IGN, SigAction, Signal};
 use spin::{Mutex, Once};
 
 use crate::error::Result;
@@ -23,7 +23,7 @@ use super::wait::Report;
 use super::{Credentials, Limits};
 
 /// The number of the kernel's own process, which adopts and reaps orphans.
-pub(super) const REAPER: u32 = 1;
+pub(crate) const REAPER: u32 = 1;
 
 /// Properties of a process that prctl(2) keeps.
 #[derive(Clone)]
@@ -34,27 +34,38 @@ pub(crate) struct Properties {
     pub(crate) is_dumpable: bool,
     /// Whether it adopts orphans among its descendants.
     pub(crate) is_subreaper: bool,
-    /// By how much its timers may be late; 0 for the default.
+    /// By how much its timers may be late, in nanoseconds.
     pub(crate) timer_slack_ns: u64,
+    /// What that is unless it says otherwise.
+    pub(crate) default_timer_slack_ns: u64,
+    /// What personality(2) sets.
+    pub(crate) personality: u32,
 }
 
 impl Default for Properties {
     fn default() -> Self {
-        Self { parent_death_signal: 0, is_dumpable: true, is_subreaper: false, timer_slack_ns: 0 }
+        /// What Linux gives its first process.
+        const TIMER_SLACK_NS: u64 = 50_000;
+        Self {
+            parent_death_signal: 0,
+            is_dumpable: true,
+            is_subreaper: false,
+            timer_slack_ns: TIMER_SLACK_NS,
+            default_timer_slack_ns: TIMER_SLACK_NS,
+            personality: 0,
+        }
     }
 }
 
 impl Properties {
     /// Those of a child.
     fn of_child(&self) -> Self {
-        Self { parent_death_signal: 0, is_subreaper: false, ..self.clone() }
-    }
-
-    /// By how much its timers may be late, in nanoseconds.
-    pub(crate) fn timer_slack(&self) -> u64 {
-        /// What Linux gives its first process.
-        const DEFAULT_NS: u64 = 50_000;
-        if self.timer_slack_ns == 0 { DEFAULT_NS } else { self.timer_slack_ns }
+        Self {
+            parent_death_signal: 0,
+            is_subreaper: false,
+            default_timer_slack_ns: self.timer_slack_ns,
+            ..self.clone()
+        }
     }
 }
 
@@ -155,6 +166,14 @@ impl Process {
             peak_pages: AtomicU64::new(0),
             children_usage: Mutex::new(Usage::default()),
         }
+    }
+
+    /// The kernel's own process, which has no parent and ignores its children.
+    pub(crate) fn reaper(memory: Arc<AddressSpace>, paths: FsContext) -> Self {
+        let process = Self { parent: AtomicU32::new(0), ..Self::new(REAPER, memory, paths) };
+        let ignored = SigAction { handler: SIG_IGN, ..SigAction::default() };
+        process.set_signal_action(Signal::SIGCHLD, ignored);
+        process
     }
 
     /// A child of this process, or with `CLONE_PARENT` of its parent, which shares with it what

@@ -141,6 +141,11 @@ impl Thread {
         }
     }
 
+    /// Shows it as asleep: it never runs.
+    pub(crate) fn rest(&self) {
+        self.is_waiting.store(true, Ordering::Relaxed);
+    }
+
     /// Its number: gettid(2).
     #[must_use]
     pub fn id(&self) -> u32 {

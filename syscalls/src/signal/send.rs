@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::PollEvents;
 use crate::machine::ExitStatus;
-use crate::process::{Attention, Capability, Process, Thread};
+use crate::process::{Attention, Capability, Process, REAPER, Thread};
 
 use super::pending::{Pending, QueueFull};
 use super::state::{Job, Own, Shared};
@@ -76,6 +76,9 @@ impl Target<'_> {
 
     fn queue(&self, signal: Signal, info: SigInfo, limit: u64) -> Result<bool, QueueFull> {
         let process = self.process();
+        if process.id() == REAPER {
+            return Ok(());
+        }
         if signal == Signal::SIGKILL {
             {
                 let mut shared = process.signals.state.lock();
