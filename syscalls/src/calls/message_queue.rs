@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::fs::{AccessMode, Mode, OpenFlags};
-use abi::ipc::posix::{PRIORITIES, QueueAttributes, SIGEV_NONE, SIGEV_SIGNAL, SignalEvent};
+use abi::fs::{Mode, OpenFlags};
+use abi::ipc::posix::{PRIORITIES, QueueAttributes};
+use abi::signal::{SigEvent, sigev};
 use abi::time::Timespec;
 
 use crate::args::SignalNumber;
@@ -30,9 +31,6 @@ pub(crate) fn mq_open(
     let makes = flags.contains(OpenFlags::CREAT);
     let size = size.non_null().filter(|_| makes).map(|size| size.read(cx)).transpose()?;
     let name = name.read(cx)?;
-    if flags.access_mode() == AccessMode::Neither {
-        return Err(Errno::EINVAL.because("neither for sending nor for receiving"));
-    }
     let opened = cx.system.ipc.posix.open(cx, &name, flags, mode, size)?;
     open::add(cx, opened, 0, OnExec::Close)
 }
@@ -101,13 +99,13 @@ pub(crate) fn mq_timedreceive(
 ///
 /// # Differences from Linux
 /// `SIGEV_THREAD`, for which a C library has a socket, is `EINVAL`.
-pub(crate) fn mq_notify(cx: &Context<'_>, fd: Fd, how: UserPtr<SignalEvent>) -> Result<()> {
+pub(crate) fn mq_notify(cx: &Context<'_>, fd: Fd, how: UserPtr<SigEvent>) -> Result<()> {
     let how = how.non_null().map(|how| how.read(cx)).transpose()?;
     let notification = match how {
         None => None,
         Some(how) => Some(match how.notify {
-            SIGEV_NONE => Notification::Nothing,
-            SIGEV_SIGNAL => match SignalNumber(how.signal).signal_if_any()? {
+            sigev::NONE => Notification::Nothing,
+            sigev::SIGNAL => match SignalNumber(how.signo).signal_if_any()? {
                 Some(signal) => Notification::Signal(signal, how.value),
                 None => Notification::Nothing,
             },

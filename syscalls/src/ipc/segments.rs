@@ -168,6 +168,11 @@ impl Segments {
         self.current().at(index)
     }
 
+    /// The key of a segment; `IPC_PRIVATE` where it is gone.
+    pub(crate) fn key(&self, number: i32) -> i32 {
+        self.current().get(number).map_or(abi::ipc::IPC_PRIVATE, |segment| segment.permission.key)
+    }
+
     /// Tells of a segment; whether its mode counts is up to the caller.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ impl Target<'_> {
     fn queue(&self, signal: Signal, info: SigInfo, limit: u64) -> Result<bool, QueueFull> {
         let process = self.process();
         if process.id() == REAPER {
-            return Ok(());
+            return Ok(false);
         }
         if signal == Signal::SIGKILL {
             {

@@ -35,6 +35,18 @@ fn put_area(subject: &Subject<'_>, text: &mut Text, area: &Area) -> Result<()> {
             let path = open.location().shown_path(&subject.cx.process.paths.root());
             text.put_path(&path, |byte| byte == b'\n');
         }
+        Backing::Object(Object::Memory(memory), offset) => {
+            let number = memory.number();
+            put!(text, "{offset:08x} 00:01 {} ", number.unwrap_or(0));
+            text.pad(start, NAME_COLUMN);
+            match number {
+                Some(number) => {
+                    let key = subject.cx.system.ipc.segments.key(number);
+                    put!(text, "/SYSV{key:08x} (deleted)");
+                }
+                None => text.put(b"/dev/zero (deleted)"),
+            }
+        }
         _ => {
             put!(text, "00000000 00:00 0 ");
             if !area.name.is_empty() {

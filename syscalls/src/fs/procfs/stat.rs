@@ -51,7 +51,9 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
         put!(text, " {}", set.bits() & STANDARD_SIGNALS);
     }
     // wchan, swapped pages, processor, real-time priority, policy, delays, guest times
-    put!(text, " 0 0 0 {EXIT_SIGNAL} 0 0 0 0 0 0");
+    let scheduling = thread.scheduling();
+    let (priority, policy) = (scheduling.priority, scheduling.policy.number());
+    put!(text, " 0 0 0 {EXIT_SIGNAL} 0 {priority} {policy} 0 0 0");
     let heap = memory.program_break();
     put!(text, " {} {} {}", image.start, image.end, heap.start);
     put!(text, " {} {}", places.arguments.start, places.arguments.end);

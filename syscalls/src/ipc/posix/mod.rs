@@ -107,6 +107,10 @@ impl PosixQueues {
             Some(_) if flags.contains(OpenFlags::CREAT | OpenFlags::EXCL) => {
                 return Err(Errno::EEXIST.because("there is a queue with this name"));
             }
+            // As on Linux, one who makes a queue may open it for nothing.
+            Some(_) if flags.access_mode() == AccessMode::Neither => {
+                return Err(Errno::EINVAL.because("neither for sending nor for receiving"));
+            }
             Some(queue) => {
                 let who = cx.process.credentials();
                 permission::check(&who, &queue.metadata()?, request(flags.access_mode()))?;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::fs::{FileType, Mode, OpenFlags};
 use abi::ipc::posix::QueueAttributes;
-use abi::signal::{Signal, si};
+use abi::signal::{Signal, si, sigev};
 use spin::Mutex;
 
 use crate::context::Context;
@@ -183,10 +183,10 @@ impl PosixQueue {
         let (notify, signal, process) = match &state.registered {
             None => (0, 0, 0),
             Some(Registered { id, notification: Notification::Nothing, .. }) => {
-                (abi::ipc::posix::SIGEV_NONE, 0, *id)
+                (sigev::NONE, 0, *id)
             }
             Some(Registered { id, notification: Notification::Signal(signal, _), .. }) => {
-                (abi::ipc::posix::SIGEV_SIGNAL, signal.number(), *id)
+                (sigev::SIGNAL, signal.number(), *id)
             }
         };
         alloc::format!(

@@ -1,8 +1,8 @@
 //! Queues as applications use them.
 
 use abi::Errno;
-use abi::ipc::posix::{QueueAttributes, SIGEV_NONE, SIGEV_SIGNAL, SignalEvent};
-use abi::signal::{SigInfo, si};
+use abi::ipc::posix::QueueAttributes;
+use abi::signal::{SigEvent, SigInfo, si, sigev};
 
 use crate::fake::kit::{self, Kit};
 use crate::process::family_tests::{ANY, exit, note, notes};
@@ -34,6 +34,10 @@ fn receive(kit: &Kit, fd: u64, len: u64) -> Result<(alloc::vec::Vec<u8>, u32), E
     let (to, priority) = (kit.room(16), kit.room(4));
     let len = kit.call("mq_timedreceive", [fd, to, len, priority, 0, 0])?;
     Ok((kit.get(to, len as usize), kit.get_value(priority)))
+}
+
+fn told_by(signo: i32) -> SigEvent {
+    SigEvent { value: 77, signo, notify: sigev::SIGNAL, thread: 0, padding: [0; 11] }
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn names_lead_to_queues_until_they_are_taken() {
     assert_eq!(kit.call("mq_unlink", [name, 0, 0, 0, 0, 0]), Ok(0));
     assert_eq!(kit.call("mq_unlink", [name, 0, 0, 0, 0, 0]), Err(Errno::ENOENT));
     assert_eq!(receive(&kit, fd, 8192), Ok((b"x".into(), 0)));
-    let event = kit.put_value(&SignalEvent::default());
+    let event = kit.put_value(&SigEvent { notify: sigev::NONE, ..told_by(10) });
     let other = kit.descriptor(kit.file("f", b""));
     assert_eq!(kit.call("mq_notify", [other, event, 0, 0, 0, 0]), Err(Errno::EBADF));
 }
@@ -104,7 +108,7 @@ fn the_size_of_queues_is_limited_for_each_user() {
 fn one_process_is_told_once() {
     let kit = kit::process();
     let fd = open(&kit, "q", CREAT | RDWR).unwrap();
-    let event = SignalEvent { value: 77, signal: 40, notify: SIGEV_SIGNAL, rest: [0; 6] };
+    let event = told_by(40);
     let mask = kit.put_value(&(1_u64 << 39));
     assert_eq!(kit.call("rt_sigprocmask", [0, mask, 0, 8, 0, 0]), Ok(0));
     let from = kit.put_value(&event);
@@ -120,13 +124,13 @@ fn one_process_is_told_once() {
     assert_eq!((info.code, info.fields[0], info.fields[1]), (si::MESGQ, 2, 77));
     assert_eq!(kit.call("rt_sigtimedwait", [mask, to, now, 8, 0, 0]), Err(Errno::EAGAIN));
     // Closing any descriptor of the queue ends it.
-    let nothing = kit.put_value(&SignalEvent { notify: SIGEV_NONE, ..event });
+    let nothing = kit.put_value(&SigEvent { notify: sigev::NONE, ..event });
     assert_eq!(kit.call("mq_notify", [fd, nothing, 0, 0, 0, 0]), Ok(0));
     let other = open(&kit, "q", RDWR).unwrap();
     assert_eq!(kit.call("close", [other, 0, 0, 0, 0, 0]), Ok(0));
     assert_eq!(kit.call("mq_notify", [fd, from, 0, 0, 0, 0]), Ok(0));
     assert_eq!(kit.call("mq_notify", [fd, 0, 0, 0, 0, 0]), Ok(0));
-    let wrong = kit.put_value(&SignalEvent { signal: 65, ..event });
+    let wrong = kit.put_value(&SigEvent { signo: 65, ..event });
     assert_eq!(kit.call("mq_notify", [fd, wrong, 0, 0, 0, 0]), Err(Errno::EINVAL));
 }
 
