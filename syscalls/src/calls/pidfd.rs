@@ -10,8 +10,8 @@ use crate::args::SignalNumber;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::{Fd, OnExec};
+use crate::process::Process;
 use crate::process::descriptor::{ProcessFile, process_of};
-use crate::process::{Capability, Process};
 use crate::signal::{Target, info};
 use crate::user::UserPtr;
 
@@ -98,13 +98,6 @@ pub(crate) fn pidfd_getfd(cx: &Context<'_>, fd: Fd, wanted: Fd, flags: u32) -> R
     if process.has_ended() {
         return Err(Errno::ESRCH.because("the process has ended"));
     }
-    let (own, other) = (cx.process.credentials(), process.credentials());
-    let users = [other.users.real, other.users.effective, other.users.saved];
-    let groups = [other.groups.real, other.groups.effective, other.groups.saved];
-    let is_same = users.iter().all(|&user| user == own.users.real)
-        && groups.iter().all(|&group| group == own.groups.real);
-    if !is_same && !own.has(Capability::SysPtrace) {
-        return Err(Errno::EPERM.because("the process is somebody else's"));
-    }
+    cx.check_access(&process)?;
     open::add(cx, process.files.get(wanted)?, 0, OnExec::Close)
 }
