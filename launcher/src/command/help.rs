@@ -108,7 +108,8 @@ Usage: birgus ltp --suite DIR [OPTIONS]
                            [default: the file that comes with birgus]
       --compare FILE       Say what has changed since an earlier report.json or results.tsv
       --check              With --compare: fail when something passes no longer
-      --timeout DURATION   The limit for every entry [default: as LTP's library has it]
+      --timeout DURATION   The limit for an entry that is not slow on Linux, too
+                           [default: as LTP's library has it]
   -m, --memory SIZE        Memory of each machine [default: 1G]
       --engine ENGINE      auto, kvm or qemu [default: auto]
   -h, --help               Print this

@@ -175,8 +175,11 @@ fn circumstances(
         Baseline::Run => "measured on this machine".to_owned(),
     };
     let limit = match options.timeout {
-        Some(limit) => format!("{} s for every entry", limit.as_secs_f64()),
-        None => "what LTP's library allows, and 30 s for the machine; more where Linux is slow"
+        Some(limit) => {
+            format!("{} s, or ten times what Linux took, if that is longer", limit.as_secs_f64())
+        }
+        None => "150 s (what LTP's library allows, and 30 s for the machine), or ten times what \
+                 Linux took, if that is longer"
             .to_owned(),
     };
     let verdicts = match score.total.shared {

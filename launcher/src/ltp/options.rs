@@ -30,7 +30,7 @@ pub struct LtpOptions {
     pub compare: Option<PathBuf>,
     /// Whether an entry that passed in the earlier results and no longer does is a failure.
     pub check: bool,
-    /// The limit for every entry, in place of one by its time on Linux.
+    /// The limit for an entry, in place of that of LTP's library.
     pub timeout: Option<Duration>,
     /// Memory of each machine, in bytes.
     pub memory: u64,

@@ -75,14 +75,15 @@ impl Run {
     }
 }
 
-/// What an entry may take: the time that LTP's library would allow it, and more for one that
-/// takes long on Linux, too.
+/// What an entry may take: the time that the user or LTP's library would allow it, and more
+/// for one that takes long on Linux, too.
 #[must_use]
 pub fn allowance(options: &LtpOptions, entry: &Entry) -> Allowance {
     let linux =
         |factor| Duration::try_from_secs_f64(entry.linux_seconds * factor).unwrap_or_default();
-    let limit = MACHINE_LIMIT + linux(SLOWDOWN).max(OWN_LIMIT * TIMEOUT_MULTIPLIER);
-    Allowance { limit: options.timeout.unwrap_or(limit), idle: IDLE_LIMIT + linux(IDLE_FACTOR) }
+    let usual = OWN_LIMIT * TIMEOUT_MULTIPLIER + MACHINE_LIMIT;
+    let limit = options.timeout.unwrap_or(usual).max(linux(SLOWDOWN));
+    Allowance { limit, idle: IDLE_LIMIT + linux(IDLE_FACTOR) }
 }
 
 /// Runs an entry in a machine of its own. The calling thread outlives the machine.
@@ -312,9 +313,10 @@ mod tests {
         let short = allowance(&options, &entries[0]);
         assert_eq!((short.limit, short.idle), (s(150), Duration::from_millis(20_200)));
         let long = allowance(&options, &entries[1]);
-        assert_eq!((long.limit, long.idle), (s(430), s(100)));
+        assert_eq!((long.limit, long.idle), (s(400), s(100)));
         let own = LtpOptions { timeout: Some(s(7)), ..options };
-        assert_eq!(allowance(&own, &entries[1]).limit, s(7));
+        assert_eq!(allowance(&own, &entries[0]).limit, s(7));
+        assert_eq!(allowance(&own, &entries[1]).limit, s(400));
     }
 
     #[test]
