@@ -170,6 +170,8 @@ impl Suite {
     /// A file cannot be read.
     pub fn needed<'a>(&self, programs: impl Iterator<Item = &'a str>) -> io::Result<Needed> {
         let mut needed = Needed::default();
+        // Open to all, also where the suite lies below it.
+        add(&mut needed.tree, Path::new("/tmp"), Node::directory(0o1777))?;
         let programs: BTreeSet<&str> = programs.collect();
         for name in self.closure(&programs, &mut needed.tools)? {
             add_file(&mut needed.tree, &self.path_of(&name))?;
@@ -289,6 +291,8 @@ mod tests {
             .filter(|(_, node)| matches!(node.body, Body::File(_)))
             .filter_map(|(path, _)| Some(String::from_utf8_lossy(path).rsplit_once('/')?.1.into()))
             .collect();
+        // The suite of this test lies below it.
+        assert_eq!(tree.find(Path::new("/tmp")).unwrap().1.mode & 0o7777, 0o1777);
         fs::remove_dir_all(&root).unwrap();
         assert_eq!(names, ["group", "passwd", "one", "three", "two_child", "file"]);
         assert!(suite.has("four") && !suite.has("five"));

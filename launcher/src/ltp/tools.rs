@@ -3,6 +3,7 @@
 //! Only names say which: a word of the test's program that is the name of a program in the
 //! host's usual folders.
 
+use goblin::elf::program_header::PT_LOAD;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -53,9 +54,18 @@ impl Tools {
     }
 }
 
+/// The parts of an ELF file that are in memory when it runs, so that the names of its symbols
+/// and its types do not pass for those of programs. All of any other file.
+fn loaded(content: &[u8]) -> Vec<&[u8]> {
+    let Ok(elf) = goblin::elf::Elf::parse(content) else { return vec![content] };
+    let loads = elf.program_headers.iter().filter(|header| header.p_type == PT_LOAD);
+    loads.filter_map(|header| content.get(header.file_range())).collect()
+}
+
 /// The strings of a program, which end with NUL.
 pub(super) fn strings(content: &[u8]) -> impl Iterator<Item = &[u8]> {
-    content.split(|&byte| byte == 0).map(|piece| {
+    let pieces = loaded(content).into_iter().flat_map(|part| part.split(|&byte| byte == 0));
+    pieces.map(|piece| {
         // What stands before a string is not always a NUL.
         let text = piece.iter().rposition(|byte| !(0x20..0x7f).contains(byte) && *byte != b'\n');
         &piece[text.map_or(0, |at| at + 1)..]
@@ -77,6 +87,16 @@ fn is_of_a_name(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_symbols_are_none_of_programs() {
+        let own = fs::read("/proc/self/exe").unwrap();
+        let parts = loaded(&own);
+        assert!(parts.len() > 1);
+        assert!(parts.iter().map(|part| part.len()).sum::<usize>() < own.len());
+        assert_eq!(loaded(b"\x7fELF"), [b"\x7fELF"]);
+        assert_eq!(loaded(b"text"), [b"text"]);
+    }
 
     #[test]
     fn programs_are_found_by_their_names_in_strings_commands_and_scripts() {

@@ -26,9 +26,9 @@ pub(super) fn by_area(areas: &BTreeMap<String, Tally>) -> String {
     let mut html = String::from("<div class=\"picture\">\n");
     for (name, tally) in areas {
         html.push_str(&format!(
-            "<div>{}</div><div class=\"line\"><div class=\"bar\" style=\"flex-basis:{:.2}%\">",
+            "<div>{}</div><div class=\"line\"><div class=\"bar\" style=\"--part:{:.4}\">",
             safe(name),
-            percent(tally.linux, most)
+            percent(tally.linux, most) / 100.0
         ));
         for (class, words, count) in parts(tally).into_iter().filter(|part| part.2 > 0) {
             html.push_str(&format!(
