@@ -76,6 +76,10 @@ impl Machine for Hardware {
         sched::yield_now();
     }
 
+    fn reschedule(&self) {
+        sched::reschedule();
+    }
+
     fn monotonic_ns(&self) -> u64 {
         time::now_ns()
     }

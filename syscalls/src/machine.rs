@@ -64,6 +64,10 @@ pub trait Machine: Send + Sync {
     /// Lets other threads run, if any can.
     fn yield_now(&self);
 
+    /// Lets other threads run if it is their turn: called with no lock held now and then in
+    /// what takes long, for the machine does not interrupt the personality.
+    fn reschedule(&self);
+
     /// Nanoseconds since boot; never goes back.
     fn monotonic_ns(&self) -> u64;
 

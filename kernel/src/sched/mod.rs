@@ -1,10 +1,11 @@
 //! Threads and the scheduler.
 //!
 //! A thread runs until it parks, ends, or passes a rescheduling point ([`attend`], on every
-//! way back to the application) when another waits: the service thread at once, another
-//! thread after a time slice, or earlier if it has had less of the processor (`queue`). Kernel code is not preempted and runs with interrupts off;
-//! interrupts are taken while an application runs and in the idle loop, which belongs to
-//! whichever thread parked last.
+//! way back to the application, and [`reschedule`], in what takes long) when another waits:
+//! the service thread at once, another thread after a time slice, or earlier if it has had
+//! less of the processor (`queue`). Kernel code is not preempted and runs with interrupts off;
+//! interrupts are taken while an application runs, at [`reschedule`], and in the idle loop,
+//! which belongs to whichever thread parked last.
 //!
 //! Lock order: the run queue is taken last, and never across a switch.
 
@@ -21,8 +22,8 @@ use core::sync::atomic::Ordering;
 
 use spin::Mutex;
 use syscalls::machine::{Flow, OutOfMemory, Registers, Space, Task, ThreadStart};
-use x86_64::instructions::interrupts::disable;
-use x86_64::instructions::interrupts::enable_and_hlt;
+use x86_64::instructions::interrupts::{disable, enable, enable_and_hlt};
+use x86_64::instructions::nop;
 
 use crate::cpu::entry::Frame;
 use crate::cpu::{local, registers};
@@ -191,6 +192,15 @@ fn attend_now(registers: &mut Registers) -> bool {
         }
     }
     changed
+}
+
+/// A rescheduling point in kernel code that takes long: takes the interrupts that wait, and
+/// lets others run if it is their turn. No lock is held.
+pub(crate) fn reschedule() {
+    enable();
+    nop();
+    disable();
+    reschedule_if_due();
 }
 
 fn reschedule_if_due() {

@@ -229,6 +229,10 @@ impl Machine for FakeMachine {
         self.scheduler.yield_now();
     }
 
+    fn reschedule(&self) {
+        self.scheduler.yield_now();
+    }
+
     fn monotonic_ns(&self) -> u64 {
         self.scheduler.state().now_ns
     }

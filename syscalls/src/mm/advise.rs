@@ -55,9 +55,7 @@ impl AddressSpace {
         if !allowed {
             return Err(Errno::EINVAL.because("the memory does not allow that"));
         }
-        (range.start..range.end)
-            .step_by(PAGE as usize)
-            .try_for_each(|address| self.resolve(address, wanted))
+        self.fill(range, wanted)
     }
 
     /// Punches holes into what is shared in `range`.

@@ -2,26 +2,24 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::ops::Range;
 
 use super::area::{Area, AreaFlags};
 use super::gaps::Gaps;
 
 /// Areas that do not overlap. Neighbours that differ in nothing are one.
+#[derive(Default)]
 pub(super) struct Areas {
     by_start: BTreeMap<u64, Area>,
-    /// What lies between them, less the distance that stacks keep.
-    gaps: Gaps,
+    /// What lies between them, less the distance that stacks keep: once there have been more
+    /// than [`FEW`] when room was wanted.
+    gaps: OnceCell<Gaps>,
     totals: Totals,
 }
 
-impl Default for Areas {
-    fn default() -> Self {
-        let mut gaps = Gaps::default();
-        gaps.set(0..u64::MAX);
-        Self { by_start: BTreeMap::new(), gaps, totals: Totals::default() }
-    }
-}
+/// How many areas may be walked over to find room.
+const FEW: usize = 64;
 
 /// Sums over all areas, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,18 +99,44 @@ impl Areas {
 
     fn put(&mut self, area: Area) {
         self.totals = self.totals.with(&area, u64::wrapping_add);
-        let around = self.room_around(&area.range);
-        self.gaps.set(around.start..area.start_with_gap());
-        self.gaps.set(area.range.end..around.end);
+        if self.gaps.get().is_some() {
+            let around = self.room_around(&area.range);
+            self.set_gap(around.start..area.start_with_gap());
+            self.set_gap(area.range.end..around.end);
+        }
         self.by_start.insert(area.range.start, area);
     }
 
     fn take(&mut self, start: u64) -> Option<Area> {
         let area = self.by_start.remove(&start)?;
         self.totals = self.totals.with(&area, u64::wrapping_sub);
-        self.gaps.set(area.range.end..area.range.end);
-        self.gaps.set(self.room_around(&area.range));
+        if self.gaps.get().is_some() {
+            self.set_gap(area.range.end..area.range.end);
+            self.set_gap(self.room_around(&area.range));
+        }
         Some(area)
+    }
+
+    fn set_gap(&mut self, gap: Range<u64>) {
+        if let Some(gaps) = self.gaps.get_mut() {
+            gaps.set(gap);
+        }
+    }
+
+    /// The gaps, where they are kept: there are many areas, or were.
+    fn gaps(&self) -> Option<&Gaps> {
+        if self.len() <= FEW {
+            return self.gaps.get();
+        }
+        Some(self.gaps.get_or_init(|| {
+            let (mut gaps, mut start) = (Gaps::default(), 0);
+            for area in self.iter() {
+                gaps.set(start..area.start_with_gap());
+                start = area.range.end;
+            }
+            gaps.set(start..u64::MAX);
+            gaps
+        }))
     }
 
     /// The room between the areas below and above `range`, in which none is.
@@ -191,16 +215,28 @@ impl Areas {
 
     /// The highest free room of `len` bytes inside `within`; its address.
     pub(super) fn highest_room(&self, within: Range<u64>, len: u64) -> Option<u64> {
+        let gaps = self.gaps();
         let mut below = within.end;
-        // Only what the borders of `within` cut can be too short after all.
+        // In the tree, only what the borders of `within` cut can be too short after all.
         loop {
-            let gap = self.gaps.highest(below, len)?;
+            let gap = match gaps {
+                Some(gaps) => gaps.highest(below, len)?,
+                None => self.gap_below(below),
+            };
             let start = gap.end.min(within.end).checked_sub(len)?;
             if start >= gap.start.max(within.start) {
                 return Some(start);
             }
             below = Some(gap.start).filter(|&start| start > within.start)?;
         }
+    }
+
+    /// The room, perhaps none, above the last area that ends below `address`.
+    fn gap_below(&self, address: u64) -> Range<u64> {
+        let mut ends = self.by_start.range(..address).rev().map(|(_, area)| area.range.end);
+        let start = ends.find(|&end| end < address).unwrap_or(0);
+        let above = self.by_start.range(start..).next();
+        start..above.map_or(u64::MAX, |(_, area)| area.start_with_gap()).max(start)
     }
 
     /// The lowest free room of `len` bytes inside `within`; its address.
@@ -210,9 +246,25 @@ impl Areas {
             let end = start.checked_add(len)?;
             (end <= gap.end && end <= within.end).then_some(start)
         };
-        let at_start = self.gaps.highest(within.start, 1);
+        let Some(gaps) = self.gaps() else {
+            return self.gaps_above(within.start).find_map(|gap| fits(&gap));
+        };
+        let at_start = gaps.highest(within.start, 1);
         let at_start = at_start.and_then(|gap| fits(&gap));
-        at_start.or_else(|| fits(&self.gaps.lowest(within.start, len)?))
+        at_start.or_else(|| fits(&gaps.lowest(within.start, len)?))
+    }
+
+    /// The room, perhaps none, before each area that ends above `address`, and above them all.
+    fn gaps_above(&self, address: u64) -> impl Iterator<Item = Range<u64>> {
+        let mut start = self.below(address).map_or(0, |area| area.range.end);
+        let first = self.at(address).map_or(address, |area| area.range.start);
+        let areas = self.by_start.range(first..).map(|(_, area)| Some(area)).chain([None]);
+        areas.map(move |area| {
+            let end = area.map_or(u64::MAX, Area::start_with_gap);
+            let gap = start..end.max(start);
+            start = area.map_or(start, |area| area.range.end);
+            gap
+        })
     }
 }
 
@@ -292,16 +344,25 @@ mod tests {
             seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             (seed >> 33) % limit
         };
-        for _ in 0..2000 {
-            let (start, len) = (random(400), 1 + random(6));
+        for round in 0..2000 {
+            if round == 1000 {
+                // As if there had been many.
+                assert!(areas.gaps.get().is_none() && areas.len() <= FEW);
+                let mut gaps = Gaps::default();
+                gaps.set(0..u64::MAX);
+                let all: Vec<Area> = areas.remove(&(0..u64::MAX / PAGE * PAGE));
+                assert!(areas.gaps.set(gaps).is_ok());
+                all.into_iter().for_each(|area| areas.insert(area));
+            }
+            let (start, len) = (random(150), 1 + random(6));
             let range = start * PAGE..(start + len) * PAGE;
             areas.remove(&range);
             if random(3) > 0 {
                 areas
                     .insert(area(start..start + len, Protection::from_bits_retain(1 << random(3))));
             }
-            let (low, len) = (random(300), 1 + random(8));
-            let high = low + random(150);
+            let (low, len) = (random(120), 1 + random(8));
+            let high = low + random(80);
             let free = |&start: &u64| areas.is_free(&(start * PAGE..(start + len) * PAGE));
             let mut starts = low..(high + 1).saturating_sub(len);
             let within = low * PAGE..high * PAGE;

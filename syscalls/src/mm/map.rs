@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use abi::fs::Seals;
+use abi::fs::{Seals, mount_flags};
 use abi::memory::{MapFlags, Protection};
 use abi::{Errno, TASK_SIZE};
 use loader::MMAP_MIN_ADDR;
@@ -20,6 +20,9 @@ use super::area::{
 use super::fault::Wanted;
 use super::layout::{FALLBACK_ROOM, LOW_ROOM, Layout};
 use super::object::{Object, SharedMemory};
+
+/// How many pages are filled or freed before others may run.
+const PART: usize = 1024;
 
 /// What mmap(2) is asked for.
 #[derive(Clone)]
@@ -127,8 +130,8 @@ impl AddressSpace {
         if range.is_empty() {
             return Err(Errno::EINVAL.because("the length is zero"));
         }
-        let old = {
-            let mut state = self.state.lock();
+        {
+            let state = self.state.lock();
             // Cutting a hole makes one more, all else none.
             if state.areas.splits(&range) == 2
                 && state.areas.at(range.start).map(|area| area.range.end)
@@ -136,10 +139,37 @@ impl AddressSpace {
             {
                 state.check_count(1)?;
             }
-            state.clear(&*self.space, &range)
-        };
-        let_go(old);
+        }
+        self.clear_in_parts(range);
         Ok(())
+    }
+
+    /// Takes everything out of `range`; others run in between where that is much.
+    fn clear_in_parts(&self, mut range: Range<u64>) {
+        loop {
+            let (old, end) = {
+                let mut state = self.state.lock();
+                let end = state.pages.after(&range, PART).unwrap_or(range.end);
+                (state.clear(&*self.space, &(range.start..end)), end)
+            };
+            let_go(old);
+            if end == range.end {
+                return;
+            }
+            range.start = end;
+            self.machine.reschedule();
+        }
+    }
+
+    /// Lets go of it: what was written to files through it gets there, and its last holder
+    /// gives back its pages. Called with no lock held.
+    pub fn release(self: Arc<Self>) {
+        self.settle();
+        let is_large = || self.state.lock().pages.len() > PART;
+        // A small one is faster dropped as a whole.
+        if Arc::strong_count(&self) == 1 && is_large() {
+            self.clear_in_parts(0..TASK_SIZE);
+        }
     }
 
     /// Fills all pages of `range` that are mapped, for writing where that makes them the
@@ -169,9 +199,14 @@ impl AddressSpace {
     }
 
     /// Fills the pages of `range`, up to the first that cannot be.
-    fn fill(&self, range: &Range<u64>, wanted: Wanted) -> Result<()> {
-        let mut pages = (range.start..range.end).step_by(PAGE as usize);
-        pages.try_for_each(|address| self.resolve(address, wanted))
+    pub(super) fn fill(&self, range: &Range<u64>, wanted: Wanted) -> Result<()> {
+        let mut pages = (range.start..range.end).step_by(PAGE as usize).enumerate();
+        pages.try_for_each(|(done, address)| {
+            if done % PART == PART - 1 {
+                self.machine.reschedule();
+            }
+            self.resolve(address, wanted)
+        })
     }
 
     /// The area of `pages` pages that `request` makes, without its place.
@@ -353,6 +388,12 @@ fn allowed_for(open: &OpenFile, share: Share, protection: Protection) -> Result<
     }
     if !mode.can_read() {
         return Err(Errno::EACCES.because("the file is not open for reading"));
+    }
+    if open.location().mount.has(mount_flags::ST_NOEXEC) {
+        if protection.contains(Protection::EXEC) {
+            return Err(Errno::EPERM.because("nothing may be executed from the mount"));
+        }
+        allowed.remove(Protection::EXEC);
     }
     Ok(allowed)
 }

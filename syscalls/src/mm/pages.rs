@@ -63,6 +63,11 @@ impl Pages {
         Ok(())
     }
 
+    /// The address of the page of `range` that comes after `count` others.
+    pub(super) fn after(&self, range: &Range<u64>, count: usize) -> Option<u64> {
+        self.by_address.range(range.clone()).nth(count).map(|(&address, _)| address)
+    }
+
     /// Those in `range`, in ascending order.
     pub(super) fn within(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Resident)> {
         self.by_address.range(range).map(|(&address, resident)| (address, resident))

@@ -239,8 +239,8 @@ impl Process {
     pub fn set_memory(&self, memory: Arc<AddressSpace>) {
         // The old address space is dropped after the lock is free.
         let old = core::mem::replace(&mut *self.memory.lock(), memory);
-        old.settle();
         self.peak_pages.fetch_max(old.usage().resident_peak, Ordering::Relaxed);
+        old.release();
     }
 
     /// Who it is and what it may do.
