@@ -1,4 +1,5 @@
-//! Waiting for many files at once, and files that stand for events: epoll(7), eventfd(2).
+//! Waiting for many files at once, and files that stand for events: epoll(7), eventfd(2),
+//! inotify(7).
 
 use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -55,3 +56,77 @@ bitflags! {
         const CLOEXEC = linux_raw_sys::general::O_CLOEXEC;
     }
 }
+
+bitflags! {
+    /// Events of inotify(7), and what inotify_add_watch(2) can say beside them.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct InotifyMask: u32 {
+        /// The file was read.
+        const ACCESS = 0x1;
+        /// The file was written.
+        const MODIFY = 0x2;
+        /// Metadata was changed.
+        const ATTRIB = 0x4;
+        /// A file that was open for writing was closed.
+        const CLOSE_WRITE = 0x8;
+        /// A file that was not open for writing was closed.
+        const CLOSE_NOWRITE = 0x10;
+        /// The file was opened.
+        const OPEN = 0x20;
+        /// An entry moved away.
+        const MOVED_FROM = 0x40;
+        /// An entry moved here.
+        const MOVED_TO = 0x80;
+        /// An entry was made.
+        const CREATE = 0x100;
+        /// An entry was removed.
+        const DELETE = 0x200;
+        /// The watched file was removed.
+        const DELETE_SELF = 0x400;
+        /// The watched file was moved.
+        const MOVE_SELF = 0x800;
+        /// What the watched file was on was unmounted.
+        const UNMOUNT = 0x2000;
+        /// There were too many events.
+        const Q_OVERFLOW = 0x4000;
+        /// The watch has ended.
+        const IGNORED = 0x8000;
+        /// Only if it is a directory.
+        const ONLYDIR = 0x0100_0000;
+        /// A symbolic link itself.
+        const DONT_FOLLOW = 0x0200_0000;
+        /// No events of entries that were removed.
+        const EXCL_UNLINK = 0x0400_0000;
+        /// Only if it is not watched yet.
+        const MASK_CREATE = 0x1000_0000;
+        /// Beside what it is watched for.
+        const MASK_ADD = 0x2000_0000;
+        /// It is a directory.
+        const ISDIR = 0x4000_0000;
+        /// One event only.
+        const ONESHOT = 0x8000_0000;
+    }
+}
+
+impl InotifyMask {
+    /// What can be watched for.
+    pub const ALL_EVENTS: Self = Self::from_bits_retain(0xfff);
+}
+
+/// `struct inotify_event`, which its name follows.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct InotifyEvent {
+    /// Number of the watch.
+    pub watch: i32,
+    /// [`InotifyMask`].
+    pub mask: u32,
+    /// What ties the two events of a move together.
+    pub cookie: u32,
+    /// Length of the name with the NULs after it, in bytes.
+    pub len: u32,
+}
+
+const _: () = assert!(size_of::<InotifyEvent>() == 16);

@@ -10,6 +10,7 @@ use spin::{Mutex, Once};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::events::inotify::Notifier;
 use crate::fs::fifo::Fifos;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;
@@ -52,6 +53,8 @@ pub struct System {
     pub vfs: Vfs,
     /// All processes.
     pub processes: ProcessTable,
+    /// Who watches which files.
+    pub(crate) notifier: Notifier,
     /// What there is of sockets.
     pub(crate) sockets: Sockets,
     /// Shared memory, semaphores and messages of System V.
@@ -94,6 +97,7 @@ impl System {
             streams: Streams::default(),
             pipe_numbers: PipeNumbers::default(),
             processes: ProcessTable::new(),
+            notifier: Notifier::default(),
             sockets: Sockets::default(),
             ipc: Ipc::default(),
             timers: Timers::default(),

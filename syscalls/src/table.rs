@@ -287,7 +287,7 @@ pub static TABLE: &[Row] = rows! {
     futex_requeue = calls::futex::futex_requeue, full;
     pidfd_open = calls::pidfd::pidfd_open, partial("no PIDFD_THREAD");
     pidfd_send_signal = calls::pidfd::pidfd_send_signal,
-        partial("no directories of /proc, no flags");
+        partial("no flags");
     pidfd_getfd = calls::pidfd::pidfd_getfd, full;
     exit = calls::process::exit, full;
     exit_group = calls::process::exit_group, full;
@@ -348,6 +348,11 @@ pub static TABLE: &[Row] = rows! {
         partial("epoll hears of the signals of the thread that added the file");
     signalfd4 = calls::event::signalfd4,
         partial("epoll hears of the signals of the thread that added the file");
+    inotify_init = calls::inotify::inotify_init, full;
+    inotify_init1 = calls::inotify::inotify_init1, full;
+    inotify_add_watch = calls::inotify::inotify_add_watch,
+        partial("of the host's directories only own changes; IN_DELETE_SELF of open files is early");
+    inotify_rm_watch = calls::inotify::inotify_rm_watch, full;
     pipe = calls::pipe::pipe, full;
     pipe2 = calls::pipe::pipe2, full;
 

@@ -20,6 +20,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod handle;
 pub(crate) mod identity;
+pub(crate) mod inotify;
 pub(crate) mod legacy;
 pub(crate) mod limits;
 pub(crate) mod lock;

@@ -1,6 +1,7 @@
 //! How much is stored: truncate(2), fallocate(2), fsync(2).
 
 use abi::Errno;
+use abi::events::InotifyMask;
 use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType, InodeFlags};
 
 use crate::context::Context;
@@ -28,7 +29,9 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
     permission::check_not_append_only(&metadata)?;
     permission::check_new_size(cx, len)?;
     let _writing = WriteAccess::begin(&found)?;
-    found.inode().truncate(len)
+    found.inode().truncate(len)?;
+    cx.system.notifier.happened(&found, InotifyMask::MODIFY);
+    Ok(())
 }
 
 /// ftruncate(2).
@@ -44,7 +47,9 @@ pub(crate) fn ftruncate(cx: &Context<'_>, fd: Fd, len: i64) -> Result<()> {
     }
     permission::check_not_append_only(&open.file.inode().metadata()?)?;
     permission::check_new_size(cx, len)?;
-    open.file.inode().truncate(len)
+    open.file.inode().truncate(len)?;
+    cx.system.notifier.happened(open.location(), InotifyMask::MODIFY);
+    Ok(())
 }
 
 fn checked_len(len: i64) -> Result<u64> {

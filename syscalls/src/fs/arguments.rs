@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use abi::events::EventFlags;
+use abi::events::{EventFlags, InotifyMask};
 use abi::fs::{
     AT_FDCWD, AccessRequest, AtFlags, CloseRangeFlags, FallocateFlags, LockOperation, MemfdFlags,
     Mode, MountFlags, OpenFlags, RenameFlags, SpliceFlags, StatxMask, TransferFlags, UnmountFlags,
@@ -106,6 +106,7 @@ macro_rules! flag_arguments {
 
 flag_arguments! {
     EventFlags, "EFD_";
+    InotifyMask, "IN_";
     MessageFlags, "MSG_";
     MountFlags, "MS_";
     UnmountFlags, "MNT_";

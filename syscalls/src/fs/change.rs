@@ -1,6 +1,7 @@
 //! Changes of attributes: what chmod(2), chown(2) and utimensat(2) check and imply.
 
 use abi::Errno;
+use abi::events::InotifyMask;
 use abi::fs::{AccessRequest, FileType, InodeFlags, Mode};
 
 use crate::context::Context;
@@ -25,7 +26,9 @@ pub(crate) fn mode(cx: &Context<'_>, found: &Location, mode: Mode) -> Result<()>
     if !who.is_in_group(metadata.group) && !who.has(Capability::FileSetId) {
         mode.remove(Mode::SET_GROUP_ID);
     }
-    found.inode().change(&Change { mode: Some(mode), ..Change::default() })
+    found.inode().change(&Change { mode: Some(mode), ..Change::default() })?;
+    cx.system.notifier.happened(found, InotifyMask::ATTRIB);
+    Ok(())
 }
 
 /// Sets owner and group, where they are given. Whoever may run the file as its owner loses
@@ -49,7 +52,9 @@ pub(crate) fn owner(
     if metadata.kind != FileType::Directory && metadata.mode.intersects(set_id) {
         change.mode = Some(without_set_id(metadata.mode));
     }
-    found.inode().change(&change)
+    found.inode().change(&change)?;
+    cx.system.notifier.happened(found, InotifyMask::ATTRIB);
+    Ok(())
 }
 
 fn check_new_owner(
@@ -120,5 +125,13 @@ pub(crate) fn times(cx: &Context<'_>, found: &Location, times: [NewTime; 2]) -> 
         NewTime::Unchanged => None,
         NewTime::At(time) => Some(time),
     });
-    found.inode().change(&Change { accessed, modified, ..Change::default() })
+    found.inode().change(&Change { accessed, modified, ..Change::default() })?;
+    let event = match (accessed, modified) {
+        (Some(_), Some(_)) => InotifyMask::ATTRIB,
+        (Some(_), None) => InotifyMask::ACCESS,
+        (None, Some(_)) => InotifyMask::MODIFY,
+        (None, None) => return Ok(()),
+    };
+    cx.system.notifier.happened(found, event);
+    Ok(())
 }

@@ -8,6 +8,7 @@ use bitflags::bitflags;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::events::inotify::Instance;
 use crate::events::{Epoll, SignalFile, TimerFile};
 use crate::io::{Sink, Source};
 use crate::net::Socket;
@@ -266,6 +267,11 @@ pub trait File: Send + Sync {
 
     /// The signals to read that it is: signalfd(2).
     fn signal_file(&self) -> Option<&SignalFile> {
+        None
+    }
+
+    /// The instance of inotify(7) that it is.
+    fn inotify(&self) -> Option<&Instance> {
         None
     }
 

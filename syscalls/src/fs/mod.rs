@@ -12,6 +12,8 @@
 
 use alloc::sync::Arc;
 
+use abi::events::InotifyMask;
+
 use crate::error::Result;
 use crate::ipc::posix::queue_of;
 use crate::process::Process;
@@ -99,6 +101,14 @@ pub fn close(system: &System, process: &Process, open: &Arc<OpenFile>) -> Result
     }
     if let Ok(queue) = queue_of(open) {
         queue.forget(process);
+    }
+    // The caller has the last one.
+    if Arc::strong_count(open) == 1 && !open.is_path() {
+        let event = match open.access_mode().can_write() {
+            true => InotifyMask::CLOSE_WRITE,
+            false => InotifyMask::CLOSE_NOWRITE,
+        };
+        system.notifier.happened(open.location(), event);
     }
     open.file.flush()
 }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use abi::events::InotifyMask;
 use abi::fs::{AccessMode, AccessRequest, FileType, Mode, OpenFlags, ResolveFlags, mount_flags};
 
 use crate::context::Context;
@@ -133,10 +134,15 @@ pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<A
     check_open(cx, &location, how)?;
     let writes = how.request().contains(AccessRequest::WRITE);
     let access = if writes { WriteAccess::begin(&location)? } else { None };
-    if how.flags.contains(F::TRUNC) && kind == FileType::Regular {
+    let cuts = how.flags.contains(F::TRUNC) && kind == FileType::Regular;
+    if cuts {
         location.inode().truncate(0)?;
     }
-    open_checked(cx, location, how, access)
+    let opened = open_checked(cx, location, how, access)?;
+    if cuts {
+        cx.system.notifier.happened(opened.location(), InotifyMask::MODIFY);
+    }
+    Ok(opened)
 }
 
 /// What may_open of Linux checks.
@@ -178,6 +184,7 @@ fn open_checked(
     let file = location.inode().clone().open(cx, how.flags)?;
     // O_TRUNC alone does not make an open file one that is written.
     let access = access.filter(|_| how.flags.access_mode().can_write());
+    cx.system.notifier.happened(&location, InotifyMask::OPEN);
     Ok(Arc::new(OpenFile::writing(location, file, how.flags, access)))
 }
 

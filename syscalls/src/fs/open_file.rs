@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
+use abi::events::InotifyMask;
 use abi::fs::{AccessMode, OpenFlags, seek};
 
 use spin::{Mutex, Once};
@@ -167,13 +168,14 @@ impl OpenFile {
     pub fn read(&self, cx: &Context<'_>, to: &mut dyn Sink) -> Result<usize> {
         self.check_readable()?;
         if self.positions != Positions::Kept {
-            return self.file.read(cx, self, 0, to);
+            let len = self.file.read(cx, self, 0, to)?;
+            return Ok(self.was_read(cx, len));
         }
         let _turn = self.turn.take(cx)?;
         let at = self.position.load(Ordering::Relaxed);
         let len = self.file.read(cx, self, at, to)?;
         self.position.store(at + len as u64, Ordering::Relaxed);
-        Ok(len)
+        Ok(self.was_read(cx, len))
     }
 
     /// Writes at the position, or at the end with `O_APPEND`, and moves it: write(2).
@@ -183,7 +185,8 @@ impl OpenFile {
     pub fn write(&self, cx: &Context<'_>, from: &mut dyn Source) -> Result<usize> {
         self.check_writable()?;
         if self.positions != Positions::Kept {
-            return self.file.write(cx, self, 0, from);
+            let len = self.file.write(cx, self, 0, from)?;
+            return Ok(self.was_written(cx, len));
         }
         let _turn = self.turn.take(cx)?;
         let (len, end) = if self.flags().contains(OpenFlags::APPEND) {
@@ -194,7 +197,23 @@ impl OpenFile {
             (len, at + len as u64)
         };
         self.position.store(end, Ordering::Relaxed);
-        Ok(len)
+        Ok(self.was_written(cx, len))
+    }
+
+    /// Tells those who watch the file that `len` bytes were read; returns that.
+    fn was_read(&self, cx: &Context<'_>, len: usize) -> usize {
+        if len > 0 {
+            cx.system.notifier.happened(&self.location, InotifyMask::ACCESS);
+        }
+        len
+    }
+
+    /// Tells those who watch the file that `len` bytes were written; returns that.
+    fn was_written(&self, cx: &Context<'_>, len: usize) -> usize {
+        if len > 0 {
+            cx.system.notifier.happened(&self.location, InotifyMask::MODIFY);
+        }
+        len
     }
 
     /// Reads at `offset` and leaves the position alone: pread(2).
@@ -204,7 +223,8 @@ impl OpenFile {
     pub fn read_at(&self, cx: &Context<'_>, offset: u64, to: &mut dyn Sink) -> Result<usize> {
         self.check_positions()?;
         self.check_readable()?;
-        self.file.read(cx, self, offset, to)
+        let len = self.file.read(cx, self, offset, to)?;
+        Ok(self.was_read(cx, len))
     }
 
     /// Writes at `offset`, or at the end with `O_APPEND` (as Linux does, against POSIX), and
@@ -216,9 +236,10 @@ impl OpenFile {
         self.check_positions()?;
         self.check_writable()?;
         if self.positions == Positions::Kept && self.flags().contains(OpenFlags::APPEND) {
-            return self.file.append(cx, self, from).map(|(len, _)| len);
+            return self.append(cx, from);
         }
-        self.file.write(cx, self, offset, from)
+        let len = self.file.write(cx, self, offset, from)?;
+        Ok(self.was_written(cx, len))
     }
 
     /// Writes at the end and leaves the position alone: pwritev2(2) with `RWF_APPEND`.
@@ -228,10 +249,11 @@ impl OpenFile {
     pub fn append(&self, cx: &Context<'_>, from: &mut dyn Source) -> Result<usize> {
         self.check_positions()?;
         self.check_writable()?;
-        match self.positions {
-            Positions::Kept => self.file.append(cx, self, from).map(|(len, _)| len),
-            _ => self.file.write(cx, self, 0, from),
-        }
+        let len = match self.positions {
+            Positions::Kept => self.file.append(cx, self, from)?.0,
+            _ => self.file.write(cx, self, 0, from)?,
+        };
+        Ok(self.was_written(cx, len))
     }
 
     /// Moves the position and returns it: lseek(2).

@@ -4,6 +4,7 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
+use abi::events::InotifyMask;
 use abi::fs::{AccessRequest, Mode, RenameFlags};
 
 use crate::context::Context;
@@ -35,6 +36,7 @@ pub(crate) fn create(
     let metadata = check_addable(cx, directory)?;
     let new = new_inode(cx, &metadata, kind, mode);
     let inode = directory.inode().create(name, &new)?;
+    cx.system.notifier.entry(directory.inode(), name, &inode, InotifyMask::CREATE);
     Ok(directory.with(directory.dentry.child(name, inode)))
 }
 
@@ -86,7 +88,10 @@ pub(crate) fn link(cx: &Context<'_>, old: &Location, end: &End) -> Result<()> {
     if metadata.links == 0 && old.dentry.is_removed() {
         return Err(Errno::ENOENT.because("the file has been removed"));
     }
-    end.directory.inode().link(name, old.inode())
+    end.directory.inode().link(name, old.inode())?;
+    cx.system.notifier.happened_to(old.inode(), InotifyMask::ATTRIB);
+    cx.system.notifier.entry(end.directory.inode(), name, old.inode(), InotifyMask::CREATE);
+    Ok(())
 }
 
 /// Removes the name `end`, which is not a directory: unlink(2).
@@ -112,6 +117,10 @@ pub(crate) fn unlink(cx: &Context<'_>, end: &End) -> Result<()> {
     check_not_mounted(&found)?;
     end.directory.inode().unlink(name)?;
     end.directory.dentry.remove_child(name);
+    let notifier = &cx.system.notifier;
+    notifier.happened_to(found.inode(), InotifyMask::ATTRIB);
+    notifier.lost_name(found.inode());
+    notifier.entry(end.directory.inode(), name, found.inode(), InotifyMask::DELETE);
     Ok(())
 }
 
@@ -135,6 +144,9 @@ pub(crate) fn remove_directory(cx: &Context<'_>, end: &End) -> Result<()> {
     check_not_mounted(&found)?;
     end.directory.inode().remove_directory(name)?;
     end.directory.dentry.remove_child(name);
+    let notifier = &cx.system.notifier;
+    notifier.lost_name(found.inode());
+    notifier.entry(end.directory.inode(), name, found.inode(), InotifyMask::DELETE);
     Ok(())
 }
 
@@ -171,6 +183,18 @@ pub(crate) fn rename(cx: &Context<'_>, old: &End, new: &End, flags: RenameFlags)
     match flags.contains(RenameFlags::EXCHANGE) {
         true => Dentry::exchange_children(from, name, to, new_name),
         false => Dentry::move_child(from, name, to, new_name),
+    }
+    let from = (old.directory.inode(), name);
+    let to = (new.directory.inode(), new_name);
+    let notifier = &cx.system.notifier;
+    match &target {
+        Some(target) if flags.contains(RenameFlags::EXCHANGE) => {
+            notifier.moved(source.inode(), from, to, None);
+            notifier.moved(target.inode(), to, from, None);
+        }
+        target => {
+            notifier.moved(source.inode(), from, to, target.as_ref().map(Location::inode));
+        }
     }
     Ok(())
 }

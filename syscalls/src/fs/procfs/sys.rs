@@ -4,11 +4,13 @@ use abi::Errno;
 use abi::process::CAP_LAST;
 
 use crate::error::{Because, Result};
+use crate::events::inotify;
 use crate::fs::{aio, pipe};
 use crate::process::credentials::NGROUPS_MAX;
 use crate::process::limits::MAX_OPEN_FILES;
 use crate::process::table::PID_MAX;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
+use crate::terminal::pty;
 
 use super::entry::{Entry, Subject};
 use super::sysvipc;
@@ -44,6 +46,7 @@ static KERNEL: &[Entry] = &[
     sysvipc::SHMMNI,
     sysvipc::SHM_NEXT_ID,
     Entry::directory("random", RANDOM),
+    Entry::directory("pty", PTY),
 ];
 
 static RANDOM: &[Entry] = &[
@@ -67,6 +70,18 @@ static FS: &[Entry] = &[
     Entry::file("nr_open", |_, text| number(text, MAX_OPEN_FILES)),
     Entry::file("pipe-max-size", |_, text| number(text, pipe::MAX_SIZE)),
     Entry::directory("mqueue", sysvipc::MQUEUE),
+    Entry::directory("inotify", INOTIFY),
+];
+
+static INOTIFY: &[Entry] = &[
+    Entry::file("max_queued_events", |_, text| number(text, inotify::MAX_EVENTS as u64)),
+    Entry::file("max_user_instances", |_, text| number(text, inotify::MAX_INSTANCES as u64)),
+    Entry::file("max_user_watches", |_, text| number(text, inotify::MAX_WATCHES as u64)),
+];
+
+static PTY: &[Entry] = &[
+    Entry::file("max", |_, text| number(text, u64::from(pty::MAX))),
+    Entry::file("nr", |subject, text| number(text, subject.cx.system.ptys.count() as u64)),
 ];
 
 fn line(text: &mut Text, line: &str) -> Result<()> {

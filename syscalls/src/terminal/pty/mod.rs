@@ -146,7 +146,6 @@ impl Ptys {
     }
 
     /// How many pairs there are.
-    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.pairs.lock().len()
     }
