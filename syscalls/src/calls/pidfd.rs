@@ -9,7 +9,7 @@ use abi::signal::{SigInfo, si};
 use crate::args::SignalNumber;
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::fs::{Fd, OnExec};
+use crate::fs::{Fd, OnExec, procfs};
 use crate::process::Process;
 use crate::process::descriptor::{ProcessFile, process_of};
 use crate::signal::{Target, info};
@@ -39,7 +39,7 @@ pub(crate) fn pidfd_open(cx: &Context<'_>, pid: i32, flags: OpenFlags) -> Result
 /// pidfd_send_signal(2): sends a signal to the process that a descriptor refers to.
 ///
 /// # Differences from Linux
-/// Descriptors of directories in /proc are `EBADF`; there are no flags.
+/// There are no flags.
 pub(crate) fn pidfd_send_signal(
     cx: &Context<'_>,
     fd: Fd,
@@ -50,7 +50,7 @@ pub(crate) fn pidfd_send_signal(
     if flags != 0 {
         return Err(Errno::EINVAL.because("unknown flags"));
     }
-    let (process, _) = process_of(cx, fd)?;
+    let process = target_of(cx, fd)?;
     let signal = number.signal_if_any()?;
     let user = cx.process.credentials().users.real;
     let sent = match from.non_null() {
@@ -66,6 +66,18 @@ pub(crate) fn pidfd_send_signal(
     match (signal, sent) {
         (Some(signal), Some(sent)) => Ok(target.send(signal, sent)?),
         _ => Ok(()),
+    }
+}
+
+/// The process that a descriptor refers to, which may also be its directory in /proc.
+fn target_of(cx: &Context<'_>, fd: Fd) -> Result<Arc<Process>> {
+    let open = cx.process.files.get(fd)?;
+    match procfs::process_of(&**open.file.inode()) {
+        Some(id) if !open.is_path() => {
+            let process = cx.system.processes.get(id);
+            process.ok_or_else(|| Errno::ESRCH.because("the process has ended"))
+        }
+        _ => process_of(cx, fd).map(|(process, _)| process),
     }
 }
 

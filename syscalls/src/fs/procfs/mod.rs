@@ -25,6 +25,7 @@ mod tests;
 mod text;
 
 use alloc::sync::Arc;
+use core::any::Any;
 
 use abi::fs::{Device, magic, mount_flags};
 
@@ -69,6 +70,12 @@ impl ProcFs {
         let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV | mount_flags::ST_NOEXEC;
         system.vfs.mount_in_root("proc", root, "proc", flags)
     }
+}
+
+/// The number of the process whose directory in /proc `inode` is.
+pub(crate) fn process_of(inode: &dyn Inode) -> Option<u32> {
+    let inode: &dyn Any = inode;
+    inode.downcast_ref::<Node>().and_then(Node::process)
 }
 
 impl FileSystem for ProcFs {

@@ -59,6 +59,16 @@ impl Node {
         self.owner
     }
 
+    /// The number of the process whose directory this is.
+    pub(super) fn process(&self) -> Option<u32> {
+        match (self.what, self.owner) {
+            (What::Entry(entry), Some(owner)) if core::ptr::eq(entry, &raw const PROCESS) => {
+                Some(owner.process)
+            }
+            _ => None,
+        }
+    }
+
     fn child(&self, name: &[u8], what: What, owner: Option<Owner>) -> Arc<dyn Inode> {
         let number = child_number(self.number, name);
         Arc::new(Self { file_system: self.file_system.clone(), number, what, owner })
