@@ -16,6 +16,7 @@
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`events`]: epoll(7), eventfd(2)
 //! - [`time_page`]: where applications read the time
+//! - [`timex`]: how the clock is kept right
 //! - [`net`]: sockets and their options
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
@@ -37,6 +38,7 @@ pub mod signal;
 pub mod terminal;
 pub mod time;
 pub mod time_page;
+pub mod timex;
 
 pub use errno::Errno;
 

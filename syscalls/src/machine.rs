@@ -490,6 +490,8 @@ pub enum News {
     Signal(u8),
     /// A [`MessageChannel`] has answers, or does not work any more.
     Answers,
+    /// The host told the time of day, which may have made a step.
+    WallClock,
 }
 
 /// The application's general registers, as they are at a system call, a trap or an

@@ -26,7 +26,7 @@ use crate::process::{Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
 use crate::terminal::pty::Ptys;
 use crate::terminal::{self, Terminal};
-use crate::time::Timers;
+use crate::time::{Discipline, Timers};
 
 /// `sysname` of uname(2).
 pub const SYSTEM_NAME: &str = "Linux";
@@ -63,6 +63,8 @@ pub struct System {
     empty_memory: Arc<AddressSpace>,
     /// What waits for a moment to come.
     pub(crate) timers: Timers,
+    /// What time daemons say of the clock.
+    pub(crate) discipline: Discipline,
     /// Who waits for a word of memory.
     pub(crate) futexes: Futexes,
     /// The thread that process 1 shows, once there is one.
@@ -101,6 +103,7 @@ impl System {
             sockets: Sockets::default(),
             ipc: Ipc::default(),
             timers: Timers::default(),
+            discipline: Discipline::default(),
             futexes: Futexes::default(),
             reaper: Once::new(),
             program: AtomicU32::new(0),
@@ -263,6 +266,7 @@ impl Service for System {
                 }
             }
             News::Answers => self.vfs.shares.news(),
+            News::WallClock => self.timers.wall_clock_was_set(&*self.machine),
             news => stream::news(self, news),
         }
     }

@@ -8,6 +8,7 @@ use abi::time::{
     Itimerval, NS_PER_SECOND, TICKS_PER_SECOND, TIMER_ABSTIME, Timespec, Timeval, Timezone, Tms,
     clock, itimer,
 };
+use abi::timex::{AdjustModes, Timex};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
@@ -15,6 +16,7 @@ use crate::machine::CpuTime;
 use crate::named::{ClockNumber, TimerNumber};
 use crate::process::Capability;
 use crate::system::System;
+use crate::time::discipline;
 use crate::time::{Again, Clock, CpuClock, Interval, IntervalKind, Owner, Timer, Whose};
 use crate::user::UserPtr;
 use crate::wait::{Interruption, WaitQueue};
@@ -67,6 +69,45 @@ fn set_time_of_day(cx: &Context<'_>, ns: u64) -> Result<()> {
     cx.system.machine.set_wall_clock_ns(ns);
     cx.system.timers.wall_clock_was_set(&*cx.system.machine);
     Ok(())
+}
+
+/// adjtimex(2): how the clock is kept right.
+///
+/// # Differences from Linux
+/// The rate of the clock does not change: offsets, frequency and tick are kept and told.
+/// `CLOCK_TAI` is UTC whatever the offset.
+pub(crate) fn adjtimex(cx: &Context<'_>, buffer: UserPtr<Timex>) -> Result<u64> {
+    let mut asked = buffer.read(cx)?;
+    let is_permitted = cx.process.credentials().has(Capability::SysTime);
+    if discipline::changes(AdjustModes::from_bits_retain(asked.modes)) && !is_permitted {
+        return Err(Errno::EPERM.because("setting the time needs CAP_SYS_TIME"));
+    }
+    if let Some(step_ns) = discipline::check(&asked)? {
+        let now_ns = cx.system.machine.wall_clock_ns();
+        let stepped = now_ns.checked_add_signed(step_ns);
+        let ns = stepped.ok_or_else(|| Errno::EINVAL.because("a step before 1970"))?;
+        set_time_of_day(cx, ns)?;
+    }
+    let state = cx.system.discipline.adjust(&mut asked, cx.system.machine.wall_clock_ns());
+    buffer.write(cx, &asked)?;
+    Ok(state)
+}
+
+/// clock_adjtime(2): how a clock is kept right.
+///
+/// # Differences from Linux
+/// As adjtimex(2).
+pub(crate) fn clock_adjtime(
+    cx: &Context<'_>,
+    number: ClockNumber,
+    buffer: UserPtr<Timex>,
+) -> Result<u64> {
+    Clock::from_number(number.0, cx)?;
+    if number.0 != clock::REALTIME {
+        buffer.read(cx)?;
+        return Err(Errno::EOPNOTSUPP.because("only the time of day is kept right"));
+    }
+    adjtimex(cx, buffer)
 }
 
 /// clock_getres(2): how fine a clock is.

@@ -3,6 +3,9 @@
 use abi::Errno;
 use abi::process::{Resource, Rlimit};
 use abi::signal::{SIG_IGN, SigAction, SigEvent, SigInfo, Signal, si, sigev};
+use abi::timex::{AdjustModes, Timex};
+use zerocopy::FromBytes;
+
 use abi::time::{Itimerspec, Itimerval, NS_PER_SECOND, Timespec, Timeval, Tms};
 
 use crate::fake::kit::{self, Kit};
@@ -233,4 +236,38 @@ fn a_process_waits_for_cpu_time_of_another_and_not_for_its_own_threads() {
     assert_eq!(kit.call("clock_nanosleep", [4, 0, time, 0, 0, 0]), Err(Errno::EOPNOTSUPP));
     assert_eq!(kit.call("clock_nanosleep", [CLOCK_REALTIME, 0, time, 0, 0, 0]), Ok(0));
     assert_eq!(kit.machine_time(), MS);
+}
+
+#[test]
+fn what_time_daemons_say_is_kept_and_steps_are_made() {
+    let kit = kit();
+    let zero = || Timex::read_from_bytes(&[0; 208]).unwrap();
+    let adjust = |asked: Timex| {
+        let at = kit.put_value(&asked);
+        let state = kit.call("adjtimex", [at, 0, 0, 0, 0, 0]);
+        (state, kit.get_value::<Timex>(at))
+    };
+    let (state, told) = adjust(zero());
+    assert_eq!(state, Ok(5));
+    assert_eq!((told.status, told.tick, told.constant), (0x40, 10_000, 2));
+    let modes = (AdjustModes::STATUS | AdjustModes::OFFSET | AdjustModes::FREQUENCY).bits();
+    let asked = Timex { modes, status: 1, offset: 70, frequency: i64::MAX >> 30, ..zero() };
+    let (state, told) = adjust(asked);
+    assert_eq!(state, Ok(0));
+    assert_eq!((told.status, told.offset, told.frequency), (1, 70, 500 << 16));
+    let before = crate::machine::Machine::wall_clock_ns(&*kit.machine);
+    let time = Timeval { seconds: -2, microseconds: 500_000 };
+    assert_eq!(adjust(Timex { modes: 0x100, time, ..zero() }).0, Ok(0));
+    let after = crate::machine::Machine::wall_clock_ns(&*kit.machine);
+    assert_eq!(before - after, 1500 * MS);
+    for (modes, tick) in [(0x4000, 8999), (0x4000, 11_001), (0x8000, 0)] {
+        assert_eq!(adjust(Timex { modes, tick, ..zero() }).0, Err(Errno::EINVAL));
+    }
+    let time = Timeval { seconds: 0, microseconds: 1_000_000 };
+    assert_eq!(adjust(Timex { modes: 0x100, time, ..zero() }).0, Err(Errno::EINVAL));
+    assert_eq!(adjust(Timex { modes: 0x8001, offset: 33, ..zero() }).1.offset, 0);
+    assert_eq!(adjust(Timex { modes: 0xa001, ..zero() }).1.offset, 33);
+    let at = kit.put_value(&zero());
+    assert_eq!(kit.call("clock_adjtime", [1, at, 0, 0, 0, 0]), Err(Errno::EOPNOTSUPP));
+    assert_eq!(kit.call("clock_adjtime", [0, at, 0, 0, 0, 0]), Ok(0));
 }
