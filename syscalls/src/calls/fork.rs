@@ -35,9 +35,9 @@ pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
 /// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// Namespaces are `EINVAL`, and so is a thread without the descriptors and the working directory
-/// of its process. There is no tracer and no I/O context for `CLONE_PTRACE` and `CLONE_IO` to
-/// matter to.
+/// Namespaces beside that of mounts are `EINVAL`, and so is a thread without the descriptors and
+/// the working directory of its process. There is no tracer and no I/O context for
+/// `CLONE_PTRACE` and `CLONE_IO` to matter to.
 pub(crate) fn clone(
     cx: &Context<'_>,
     flags: u64,
