@@ -60,7 +60,8 @@ pub static TABLE: &[Row] = rows! {
     openat2 = calls::open::openat2,
         partial("RESOLVE_CACHED always gives EAGAIN");
     close = calls::open::close, full;
-    close_range = calls::open::close_range, full;
+    close_range = calls::open::close_range,
+        partial("CLOSE_RANGE_UNSHARE leaves the threads of a process together");
     memfd_create = calls::open::memfd_create,
         partial("no huge pages");
     lseek = calls::descriptor::lseek, full;

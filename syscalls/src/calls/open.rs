@@ -117,8 +117,7 @@ pub(crate) fn close(cx: &Context<'_>, fd: Fd) -> Result<()> {
 /// close_range(2).
 ///
 /// # Differences from Linux
-/// None: the table is never shared with another process, so `CLOSE_RANGE_UNSHARE` has nothing
-/// to do.
+/// `CLOSE_RANGE_UNSHARE` parts processes (`CLONE_FILES`), but not the threads of one.
 pub(crate) fn close_range(
     cx: &Context<'_>,
     first: u32,
@@ -130,6 +129,9 @@ pub(crate) fn close_range(
     }
     if first > last {
         return Err(Errno::EINVAL.because("the first descriptor is above the last"));
+    }
+    if flags.contains(CloseRangeFlags::UNSHARE) {
+        cx.process.files.separate();
     }
     let (first, last) = (first as usize, last as usize);
     if flags.contains(CloseRangeFlags::CLOEXEC) {
