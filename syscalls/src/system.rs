@@ -143,6 +143,16 @@ impl System {
         self.processes.thread(id)
     }
 
+    /// How many processes and threads there may be: as on Linux, an eighth of the memory holds
+    /// their kernel stacks.
+    #[must_use]
+    pub(crate) fn max_threads(&self) -> usize {
+        const PAGES_PER_THREAD: u64 = 4 * 8;
+        const FEWEST: usize = 20;
+        let pages = self.machine.memory().total_pages;
+        usize::try_from(pages / PAGES_PER_THREAD).unwrap_or(usize::MAX).max(FEWEST)
+    }
+
     /// The process with this number, or the one whose thread has it, where 0 is the caller's.
     ///
     /// # Errors

@@ -173,8 +173,12 @@ impl Context<'_> {
         let _ = self.wait_until(&[&borrowed.returned], None, Interruption::Never, is_returned);
     }
 
-    /// Fails when the user has as many processes as `RLIMIT_NPROC` allows.
+    /// Fails when there are as many threads as there may be, or the user has as many as
+    /// `RLIMIT_NPROC` allows.
     fn check_count(&self) -> Result<()> {
+        if self.system.processes.task_count() >= self.system.max_threads() {
+            return Err(Errno::EAGAIN.because("there are too many threads"));
+        }
         let limit = self.process.limits().current(Resource::Processes);
         let who = self.process.credentials();
         let is_exempt = who.users.real == 0

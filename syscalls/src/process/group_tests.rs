@@ -2,6 +2,7 @@
 
 use std::vec::Vec;
 
+use abi::Errno;
 use abi::process::CloneFlags;
 use abi::signal::Signal;
 
@@ -9,7 +10,7 @@ use crate::fake::Application;
 use crate::fake::kit;
 use crate::machine::ExitStatus;
 
-use super::family_tests::{ANY, Notes, ROOM, exit, load, note, run};
+use super::family_tests::{ANY, Notes, ROOM, errno, exit, load, note, run};
 
 const THREAD: u64 = CloneFlags::THREAD
     .union(CloneFlags::SIGHAND)
@@ -152,4 +153,25 @@ fn a_signal_for_the_process_goes_to_a_thread_that_does_not_block_it() {
         exit(application, 0);
     });
     assert_eq!(notes, [10, 10]);
+}
+
+#[test]
+fn there_are_not_more_threads_than_memory_has_room_for() {
+    // 32 pages for each of 40 threads, of which the program itself is one.
+    const PAGES: usize = 32 * 40;
+    let kit = kit::process();
+    kit.machine.set_page_limit(PAGES);
+    let notes = Notes::default();
+    let seen = notes.clone();
+    run(&kit, move |application| {
+        for _ in 0..39 {
+            let id = spawn(application, |thread| {
+                thread.call("pause", &[]);
+            });
+            assert!(id < 100);
+        }
+        note(&notes, spawn(application, |_| ()));
+        exit(application, 0);
+    });
+    assert_eq!(*seen.lock().unwrap(), [errno(Errno::EAGAIN)]);
 }

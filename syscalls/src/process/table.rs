@@ -166,6 +166,12 @@ impl ProcessTable {
         process?.threads().into_iter().find(|thread| thread.id() == id)
     }
 
+    /// How many processes and further threads there are.
+    pub(crate) fn task_count(&self) -> usize {
+        let state = self.state.lock();
+        state.processes.len() + state.threads.len()
+    }
+
     /// The process with this number, or the one whose thread has it.
     #[must_use]
     pub(crate) fn of_task(&self, id: u32) -> Option<Arc<Process>> {

@@ -88,6 +88,9 @@ impl Thread {
 impl Process {
     /// Tells the parent that the process has stopped, once all of its threads have.
     pub(super) fn tell_of_stop(&self, system: &System) {
+        if !self.signals.is_stopped() {
+            return;
+        }
         let threads = self.threads();
         let untold = {
             let mut shared = self.signals.state.lock();

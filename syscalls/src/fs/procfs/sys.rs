@@ -31,6 +31,9 @@ static KERNEL: &[Entry] = &[
     Entry::file("version", |_, text| line(text, VERSION)),
     Entry::setting("hostname", host_name, set_host_name),
     Entry::file("domainname", domain_name),
+    Entry::file("threads-max", |subject, text| {
+        number(text, subject.cx.system.max_threads() as u64)
+    }),
     Entry::file("pid_max", |_, text| number(text, u64::from(PID_MAX))),
     Entry::file("tainted", |_, text| number(text, 0)),
     Entry::file("ngroups_max", |_, text| number(text, NGROUPS_MAX as u64)),
