@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use syscalls::machine::{
-    ExitStatus, Machine, Memory, MessageChannel, OutOfMemory, Page, Processor, Space, Stream, Task,
-    Thread, ThreadStart,
+    ExitStatus, Link, Machine, Memory, MessageChannel, OutOfMemory, Page, Processor, Space, Stream,
+    Task, Thread, ThreadStart,
 };
 
 use crate::cpu::registers::features;
-use crate::drivers::{host, ninep, random};
+use crate::drivers::{host, net, ninep, random};
 use crate::memory::space::PageTables;
 use crate::memory::{frames, page};
 use crate::{power, sched, time, vdso};
@@ -126,6 +126,10 @@ impl Machine for Hardware {
 
     fn close(&self, stream: Stream) {
         host::close(stream);
+    }
+
+    fn links(&self) -> Vec<Arc<dyn Link>> {
+        net::links()
     }
 
     fn message_channels(&self) -> Vec<Arc<dyn MessageChannel>> {

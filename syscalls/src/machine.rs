@@ -110,6 +110,11 @@ pub trait Machine: Send + Sync {
     /// The channels over which the host answers messages; empty where there are none.
     fn message_channels(&self) -> Vec<Arc<dyn MessageChannel>>;
 
+    /// The network devices; empty where there are none.
+    fn links(&self) -> Vec<Arc<dyn Link>> {
+        Vec::new()
+    }
+
     /// Sends one line of the system call trace.
     fn trace(&self, line: &str);
 
@@ -170,6 +175,34 @@ pub trait MessageChannel: Send + Sync {
 
     /// Whether it works. Where it does not, messages under way are never answered.
     fn is_alive(&self) -> bool;
+}
+
+/// A counted network device: Ethernet frames, without their check sequences. [`News::Frames`]
+/// tells when it should be looked at again.
+pub trait Link: Send + Sync {
+    /// Its hardware address.
+    fn address(&self) -> [u8; 6];
+
+    /// The longest payload of a frame, in bytes.
+    fn mtu(&self) -> usize;
+
+    /// Makes it receive; before, frames are lost. Asking again changes nothing.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when there is none for the frames; the device stays closed.
+    fn open(&self) -> Result<(), OutOfMemory>;
+
+    /// Shows the next frame that has arrived to `take`; returns whether there was one. The
+    /// link can be used meanwhile.
+    fn receive(&self, take: &mut dyn FnMut(&[u8])) -> bool;
+
+    /// Sends a frame of `len` bytes, written by `fill`, which does not use the link. Does not
+    /// wait: returns whether there was room for it. Where there was not, [`News::Frames`]
+    /// tells when there is again.
+    fn send(&self, len: usize, fill: &mut dyn FnMut(&mut [u8])) -> bool;
+
+    /// Whether [`Link::send`] would take a frame now; asks for the news as it does.
+    fn can_send(&self) -> bool;
 }
 
 /// How much memory there is, in pages.
@@ -492,6 +525,8 @@ pub enum News {
     Answers,
     /// The host told the time of day, which may have made a step.
     WallClock,
+    /// A [`Link`] has frames, or room for frames again.
+    Frames,
 }
 
 /// The application's general registers, as they are at a system call, a trap or an

@@ -8,7 +8,7 @@
 use core::arch::global_asm;
 
 /// Size of the boot stack, on which the service thread goes on, in bytes.
-const STACK_SIZE: usize = 32 * 1024;
+const STACK_SIZE: usize = 64 * 1024;
 
 global_asm!(
     r#"

@@ -15,7 +15,7 @@ use virtio_drivers::transport::{DeviceType, Transport as _};
 
 use super::channel::Channel;
 use super::virtio::{self, Transport};
-use super::{ninep, random, serial};
+use super::{net, ninep, random, serial};
 use crate::boot::CommandLine;
 use crate::sched;
 
@@ -35,11 +35,13 @@ pub(crate) fn init(command_line: CommandLine) {
     let mut console = None;
     let mut entropy = None;
     let mut directories = Vec::new();
+    let mut links = Vec::new();
     for device in virtio::devices(command_line) {
         match device.device_type() {
             DeviceType::Console if console.is_none() => console = Some(device),
             DeviceType::EntropySource if entropy.is_none() => entropy = Some(device),
             DeviceType::_9P => directories.push(device),
+            DeviceType::Network => links.push(device),
             _ => {}
         }
     }
@@ -49,6 +51,7 @@ pub(crate) fn init(command_line: CommandLine) {
     }
     random::init(entropy);
     ninep::init(directories);
+    net::init(links);
 }
 
 fn open_channel(device: Transport) {
@@ -67,6 +70,7 @@ pub(crate) fn interrupted() {
         Host::Serial { input } => input.extend(core::iter::from_fn(serial::read)),
     }
     ninep::acknowledge();
+    net::acknowledge();
     if let Some(service) = SERVICE.get() {
         sched::unpark(service);
     }
@@ -95,6 +99,9 @@ pub(crate) fn news() -> VecDeque<News> {
     }
     if ninep::take_news() {
         news.push_back(News::Answers);
+    }
+    if net::take_news() {
+        news.push_back(News::Frames);
     }
     news
 }

@@ -3,6 +3,7 @@
 pub(crate) mod channel;
 pub(crate) mod host;
 pub(crate) mod interrupts;
+pub(crate) mod net;
 pub(crate) mod ninep;
 mod pci;
 pub(crate) mod random;

@@ -85,7 +85,7 @@ pub fn news(system: &System, news: News) {
                 end.changed.wake_all();
             }
         }
-        News::Signal(_) | News::Answers | News::WallClock => {}
+        News::Signal(_) | News::Answers | News::WallClock | News::Frames => {}
     }
 }
 
