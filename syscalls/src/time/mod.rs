@@ -26,4 +26,4 @@ pub(crate) use discipline::Discipline;
 pub(crate) use interval::{IntervalKind, IntervalTimers};
 pub(crate) use posix::{Notify, PosixTimers};
 pub(crate) use timer::{Again, Interval, Owner, Timer, TimerClock};
-pub(crate) use timers::{Expire, TimerId, Timers, WallClockWatcher};
+pub(crate) use timers::{Base, Expire, TimerId, Timers, WallClockWatcher};

@@ -1,0 +1,137 @@
+//! What smoltcp takes for a device: one frame that has arrived, and a way out.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+use crate::machine::Link;
+
+/// The header of an Ethernet frame, in bytes.
+const ETHERNET_HEADER_LEN: usize = 14;
+
+/// The longest packet on the loopback interface, in bytes.
+pub(super) const LOOPBACK_MTU: usize = 65535;
+
+/// How many packets wait on the loopback interface before more are lost.
+const LOOPBACK_QUEUE_LEN: usize = 1024;
+
+/// Where packets leave.
+pub(super) enum Way {
+    /// They arrive where they left.
+    Loopback(VecDeque<Vec<u8>>),
+    /// Through a device of the machine.
+    Link(Arc<dyn Link>),
+}
+
+impl Way {
+    /// The longest packet, in bytes.
+    pub(super) fn mtu(&self) -> usize {
+        match self {
+            Self::Loopback(_) => LOOPBACK_MTU,
+            Self::Link(link) => link.mtu(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        match self {
+            Self::Loopback(packets) => packets.len() < LOOPBACK_QUEUE_LEN,
+            Self::Link(link) => link.can_send(),
+        }
+    }
+
+    /// Sends a frame of `len` bytes; it is lost where there is no room for it.
+    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut packet;
+        match self {
+            Self::Loopback(packets) => {
+                packet = alloc::vec![0; len];
+                let result = fill(&mut packet);
+                packets.push_back(packet);
+                result
+            }
+            Self::Link(link) => {
+                let (mut fill, mut result) = (Some(fill), None);
+                let mut fill = |to: &mut [u8]| result = fill.take().map(|fill| fill(to));
+                if !link.send(len, &mut fill) {
+                    fill(&mut alloc::vec![0; len]);
+                }
+                result.expect("a link writes its frame once")
+            }
+        }
+    }
+}
+
+/// The device of one call of smoltcp.
+pub(super) struct Port<'a> {
+    way: &'a mut Way,
+    /// The frame that has arrived.
+    frame: Option<&'a [u8]>,
+    /// Whether a frame could not leave.
+    pub(super) is_full: bool,
+}
+
+impl<'a> Port<'a> {
+    /// A device at which `frame` has arrived, if any has.
+    pub(super) fn new(way: &'a mut Way, frame: Option<&'a [u8]>) -> Self {
+        Self { way, frame, is_full: false }
+    }
+}
+
+/// A frame that has arrived.
+pub(super) struct Arrived<'a>(&'a [u8]);
+
+/// Room for a frame to be sent.
+pub(super) struct Room<'a>(&'a mut Way);
+
+impl RxToken for Arrived<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
+        take(self.0)
+    }
+}
+
+impl TxToken for Room<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, fill: F) -> R {
+        self.0.send(len, fill)
+    }
+}
+
+impl Device for Port<'_> {
+    type RxToken<'t>
+        = Arrived<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Room<'t>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: Instant) -> Option<(Arrived<'_>, Room<'_>)> {
+        let frame = self.frame.take()?;
+        Some((Arrived(frame), Room(self.way)))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Room<'_>> {
+        self.is_full = !self.way.has_room();
+        (!self.is_full).then_some(Room(self.way))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.max_transmission_unit = self.way.mtu();
+        match self.way {
+            Way::Loopback(_) => {
+                capabilities.medium = Medium::Ip;
+                // Memory does not err.
+                capabilities.checksum = ChecksumCapabilities::ignored();
+            }
+            Way::Link(_) => {
+                capabilities.medium = Medium::Ethernet;
+                capabilities.max_transmission_unit += ETHERNET_HEADER_LEN;
+            }
+        }
+        capabilities
+    }
+}
