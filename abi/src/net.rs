@@ -10,6 +10,10 @@ pub mod family {
     pub const UNSPEC: u16 = 0;
     /// unix(7).
     pub const UNIX: u16 = 1;
+    /// ip(7).
+    pub const INET: u16 = 2;
+    /// ipv6(7).
+    pub const INET6: u16 = 10;
     /// One more than the highest family of Linux.
     pub const MAX: i32 = 46;
 }
@@ -80,6 +84,76 @@ bitflags! {
 pub mod level {
     /// The socket itself.
     pub const SOCKET: u32 = super::raw::SOL_SOCKET;
+    /// ip(7).
+    pub const IP: u32 = 0;
+    /// tcp(7).
+    pub const TCP: u32 = 6;
+    /// ipv6(7).
+    pub const IPV6: u32 = 41;
+}
+
+/// Protocols: the third argument of socket(2).
+pub mod protocol {
+    /// icmp(7).
+    pub const ICMP: i32 = 1;
+    /// tcp(7).
+    pub const TCP: i32 = 6;
+    /// udp(7).
+    pub const UDP: i32 = 17;
+    /// ICMP of IPv6.
+    pub const ICMPV6: i32 = 58;
+}
+
+/// Options at the level [`level::IP`]: `linux/in.h`.
+#[allow(missing_docs)]
+pub mod ip_option {
+    pub const TOS: u32 = 1;
+    pub const TTL: u32 = 2;
+    pub const HDRINCL: u32 = 3;
+    pub const RECVOPTS: u32 = 6;
+    pub const RETOPTS: u32 = 7;
+    pub const PKTINFO: u32 = 8;
+    pub const MTU_DISCOVER: u32 = 10;
+    pub const RECVERR: u32 = 11;
+    pub const RECVTTL: u32 = 12;
+    pub const RECVTOS: u32 = 13;
+    pub const FREEBIND: u32 = 15;
+    pub const BIND_ADDRESS_NO_PORT: u32 = 24;
+    pub const MULTICAST_TTL: u32 = 33;
+    pub const MULTICAST_LOOP: u32 = 34;
+}
+
+/// Options at the level [`level::IPV6`]: `linux/in6.h`.
+#[allow(missing_docs)]
+pub mod ipv6_option {
+    pub const UNICAST_HOPS: u32 = 16;
+    pub const MULTICAST_HOPS: u32 = 18;
+    pub const MULTICAST_LOOP: u32 = 19;
+    pub const MTU_DISCOVER: u32 = 23;
+    pub const RECVERR: u32 = 25;
+    pub const V6ONLY: u32 = 26;
+    pub const RECVPKTINFO: u32 = 49;
+    pub const RECVHOPLIMIT: u32 = 51;
+    pub const RECVTCLASS: u32 = 66;
+    pub const TCLASS: u32 = 67;
+}
+
+/// Options at the level [`level::TCP`]: `linux/tcp.h`.
+#[allow(missing_docs)]
+pub mod tcp_option {
+    pub const NODELAY: u32 = 1;
+    pub const MAXSEG: u32 = 2;
+    pub const CORK: u32 = 3;
+    pub const KEEPIDLE: u32 = 4;
+    pub const KEEPINTVL: u32 = 5;
+    pub const KEEPCNT: u32 = 6;
+    pub const SYNCNT: u32 = 7;
+    pub const LINGER2: u32 = 8;
+    pub const DEFER_ACCEPT: u32 = 9;
+    pub const WINDOW_CLAMP: u32 = 10;
+    pub const QUICKACK: u32 = 12;
+    pub const USER_TIMEOUT: u32 = 18;
+    pub const NOTSENT_LOWAT: u32 = 25;
 }
 
 /// Options at the level [`level::SOCKET`]: socket(7).
@@ -113,6 +187,40 @@ pub const ADDRESS_MAX: usize = 128;
 
 /// Length of `struct sockaddr_un`, in bytes.
 pub const UNIX_ADDRESS_MAX: usize = 110;
+
+/// `struct sockaddr_in`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sockaddr4 {
+    /// [`family::INET`].
+    pub family: u16,
+    /// The port, big-endian.
+    pub port: [u8; 2],
+    /// The address.
+    pub address: [u8; 4],
+    /// Nothing.
+    pub zero: [u8; 8],
+}
+
+const _: () = assert!(size_of::<Sockaddr4>() == 16);
+
+/// `struct sockaddr_in6`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sockaddr6 {
+    /// [`family::INET6`].
+    pub family: u16,
+    /// The port, big-endian.
+    pub port: [u8; 2],
+    /// The flow.
+    pub flow: u32,
+    /// The address.
+    pub address: [u8; 16],
+    /// The interface of an address that is only good there.
+    pub scope: u32,
+}
+
+const _: () = assert!(size_of::<Sockaddr6>() == 28);
 
 /// Longest queue of connections that listen(2) takes (/proc/sys/net/core/somaxconn).
 pub const SOMAXCONN: u32 = 4096;

@@ -111,6 +111,7 @@ fn start(system: &Arc<System>, run: Run) -> Result<(), NotStarted> {
     if let Some(name) = &run.host_name {
         system.set_host_name(name.clone());
     }
+    system.net.set_addressing(run.addressing.clone());
     if run.is_traced {
         system.trace();
     }

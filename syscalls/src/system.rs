@@ -21,6 +21,7 @@ use crate::ipc::Ipc;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
 use crate::net::Sockets;
+use crate::net::ip::Stack;
 use crate::process::futex::Futexes;
 use crate::process::{Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
@@ -62,9 +63,11 @@ pub struct System {
     /// The memory of processes that have ended.
     empty_memory: Arc<AddressSpace>,
     /// What waits for a moment to come.
-    pub(crate) timers: Timers,
+    pub(crate) timers: Arc<Timers>,
     /// What time daemons say of the clock.
     pub(crate) discipline: Discipline,
+    /// The Internet protocols.
+    pub(crate) net: Arc<Stack>,
     /// Who waits for a word of memory.
     pub(crate) futexes: Futexes,
     /// The thread that process 1 shows, once there is one.
@@ -90,6 +93,8 @@ impl System {
     #[must_use]
     pub fn new(machine: Arc<dyn Machine>, vfs: Vfs) -> Arc<Self> {
         let empty = AddressSpace::new(&machine, MemoryLimits::default());
+        let timers = Arc::<Timers>::default();
+        let net = Stack::new(machine.clone(), timers.clone());
         Arc::new(Self {
             empty_memory: empty.unwrap_or_else(|_| panic!("no memory for an address space")),
             terminal: terminal::console::new(&machine),
@@ -102,8 +107,9 @@ impl System {
             notifier: Notifier::default(),
             sockets: Sockets::default(),
             ipc: Ipc::default(),
-            timers: Timers::default(),
             discipline: Discipline::default(),
+            net,
+            timers,
             futexes: Futexes::default(),
             reaper: Once::new(),
             program: AtomicU32::new(0),
@@ -277,6 +283,7 @@ impl Service for System {
             }
             News::Answers => self.vfs.shares.news(),
             News::WallClock => self.timers.wall_clock_was_set(&*self.machine),
+            News::Frames => self.net.frames(),
             news => stream::news(self, news),
         }
     }

@@ -8,6 +8,10 @@
 /// `init=PATH`: the program to run.
 pub const INIT: &str = "init=";
 
+/// `ip=`: the address of the machine in the network, as Linux's parameter of this name says it
+/// ([`super::config::KEY_IP`]).
+pub const IP: &str = "ip=";
+
 /// Everything after this word is the program's arguments.
 pub const ARGUMENTS: &str = "--";
 

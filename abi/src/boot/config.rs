@@ -27,6 +27,9 @@ pub const KEY_WINDOW: &str = "window";
 pub const KEY_TRACE: &str = "trace";
 /// Host name of the guest; `birgus` when missing.
 pub const KEY_HOST_NAME: &str = "hostname";
+/// The address of the machine in the network, as the kernel parameter `ip=` of Linux says it:
+/// `CLIENT:SERVER:GATEWAY:NETMASK:NAME:DEVICE:AUTOCONF[:DNS]…`, or `dhcp`, or `off`.
+pub const KEY_IP: &str = "ip";
 /// A directory of the host (9P2000.L) in the tree: `TAG:MODE:PATH`, where the tag is the name
 /// of the device that serves it, the mode `ro` or `rw`, and the path absolute; repeats, in the
 /// order in which they are mounted. The path `/` replaces the root directory, before all

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use abi::boot::command_line::{ARGUMENTS, DEBUG, INIT, LOG_LEVEL, VIRTIO_MMIO_DEVICE};
+use abi::boot::command_line::{ARGUMENTS, DEBUG, INIT, IP, LOG_LEVEL, VIRTIO_MMIO_DEVICE};
 
+use crate::net::ip::Addressing;
 use crate::user::PATH_MAX;
 
 use super::run::{BadRun, Run};
@@ -14,7 +15,6 @@ const LINUX_WORDS: &[&str] = &[
     "console",
     "debug",
     "earlyprintk",
-    "ip",
     "loglevel",
     "nokaslr",
     "panic",
@@ -61,6 +61,11 @@ impl Run {
         let name = word.split_once('=').map_or(word, |(name, _)| name);
         if let Some(program) = word.strip_prefix(INIT) {
             self.program = program.as_bytes().to_vec();
+        } else if let Some(address) = word.strip_prefix(IP) {
+            match Addressing::parse(address) {
+                Some(addressing) => self.addressing = addressing,
+                None => log::warn!("ip={} makes no sense", address.escape_debug()),
+            }
         } else if LINUX_WORDS.contains(&name)
             || word.starts_with(LOG_LEVEL)
             || word.starts_with(DEBUG)

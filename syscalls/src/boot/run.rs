@@ -9,6 +9,7 @@ use abi::fs::mount_flags;
 use abi::process::UTSNAME_LEN;
 
 use crate::fs::ninep::Owner;
+use crate::net::ip::Addressing;
 use crate::user::PATH_MAX;
 
 use super::mounts::HostMount;
@@ -36,6 +37,8 @@ pub(super) struct Run {
     pub(super) root: Option<HostMount>,
     /// Directories of the host, in the order in which they are mounted.
     pub(super) mounts: Vec<HostMount>,
+    /// How the network interface gets its address.
+    pub(super) addressing: Addressing,
     /// Who is user 0 on the host.
     pub(super) owner: Owner,
 }
@@ -97,6 +100,7 @@ impl Run {
             host_name: None,
             root: None,
             mounts: Vec::new(),
+            addressing: Addressing::default(),
             owner: Owner::default(),
         }
     }
@@ -142,6 +146,10 @@ impl Run {
                 self.host_name = Some(value.to_vec());
             }
             config::KEY_MOUNT => self.add_mount(value)?,
+            config::KEY_IP => {
+                let word = core::str::from_utf8(value).ok().and_then(Addressing::parse);
+                self.addressing = word.ok_or_else(|| bad_value(config::KEY_IP, value))?;
+            }
             config::KEY_OWNER => self.owner = owner(value)?,
             _ => return Err(BadRun::UnknownKey(key.escape_debug().to_string())),
         }

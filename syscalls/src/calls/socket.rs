@@ -72,7 +72,7 @@ fn add(cx: &Context<'_>, socket: Arc<dyn Socket>, flags: SocketFlags) -> Result<
 /// socket(2): makes a socket.
 ///
 /// # Differences from Linux
-/// Only the family of unix(7), without out-of-band data.
+/// Only the families of unix(7), ip(7) and ipv6(7), without out-of-band data.
 pub(crate) fn socket(cx: &Context<'_>, domain: i32, type_: u32, protocol: i32) -> Result<i32> {
     let flags = check_flags(type_ & !kind::MASK)?;
     let socket = net::create(cx, domain, type_ & kind::MASK, protocol)?;
@@ -261,11 +261,17 @@ pub(crate) fn setsockopt(
     let opened = Opened::find(cx, fd)?;
     let options = opened.socket()?.options();
     let len = usize::try_from(len).map_err(|_| too_short())?;
-    if level != level::SOCKET {
-        return Err(Errno::EOPNOTSUPP.because("the socket has no options of that level"));
-    }
     let at = value.address();
     let needs = |needed: usize| if len < needed { Err(too_short()) } else { Ok(()) };
+    if level != level::SOCKET {
+        // ip(7): a byte will do.
+        let value = match len {
+            0 => return Err(too_short()),
+            1..4 => value.read(cx)?.into(),
+            _ => UserPtr::new(at).read(cx)?,
+        };
+        return opened.socket()?.set_option(cx, level, number, value);
+    }
     needs(size_of::<i32>())?;
     match number {
         option::SO_LINGER => {
@@ -281,6 +287,7 @@ pub(crate) fn setsockopt(
         }
         _ => options.set_number(cx, number, UserPtr::new(at).read(cx)?)?,
     }
+    opened.socket()?.options_changed();
     Ok(())
 }
 
@@ -303,10 +310,10 @@ pub(crate) fn getsockopt(
     let opened = Opened::find(cx, fd)?;
     let socket = opened.socket()?;
     let room = usize::try_from(len.read(cx)?).map_err(|_| too_short())?;
-    if level != level::SOCKET {
-        return Err(Errno::EOPNOTSUPP.because("the socket has no options of that level"));
-    }
     let out = Out { cx, to, len, room };
+    if level != level::SOCKET {
+        return out.put(&socket.option(level, number)?);
+    }
     match socket.options().get(number) {
         Some(Value::Number(value)) => return out.put(&value),
         Some(Value::Time(time)) => return out.put(&time),
@@ -316,7 +323,7 @@ pub(crate) fn getsockopt(
     match number {
         option::SO_TYPE => out.put(&socket.kind().number()),
         option::SO_DOMAIN => out.put(&u32::from(socket.family())),
-        option::SO_PROTOCOL => out.put(&0_u32),
+        option::SO_PROTOCOL => out.put(&socket.protocol()),
         option::SO_ACCEPTCONN => out.put(&u32::from(socket.is_listening())),
         option::SO_ERROR => {
             let error = socket.take_error();

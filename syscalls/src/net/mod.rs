@@ -4,9 +4,12 @@
 //! - [`SocketFile`]: a socket that descriptors refer to
 //! - [`Options`]: the options that all families have
 //! - [`Sockets`]: what there is of sockets once per machine
-//! - [`unix`]: the family of unix(7), the only one yet
+//! - [`unix`]: the family of unix(7)
+//! - [`inet`]: those of ip(7) and ipv6(7), on the stack [`ip`]
 
 mod file;
+mod inet;
+pub(crate) mod ip;
 mod options;
 pub(crate) mod unix;
 
@@ -23,6 +26,8 @@ use crate::fs::{OpenFile, PollEvents};
 use crate::io::{Sink, Source};
 use crate::wait::WaitQueue;
 
+use inet::Version;
+
 pub(crate) use file::{open, send};
 pub(crate) use options::{Options, Timeout, Value, unknown as unknown_option};
 
@@ -35,6 +40,8 @@ pub enum Kind {
     Datagram,
     /// Messages, over a connection: `SOCK_SEQPACKET`.
     SeqPacket,
+    /// Packets of a lower layer: `SOCK_RAW`.
+    Raw,
 }
 
 impl Kind {
@@ -44,6 +51,7 @@ impl Kind {
             Self::Stream => abi::net::kind::STREAM,
             Self::Datagram => abi::net::kind::DATAGRAM,
             Self::SeqPacket => abi::net::kind::SEQPACKET,
+            Self::Raw => abi::net::kind::RAW,
         }
     }
 }
@@ -96,6 +104,26 @@ pub trait Socket: Send + Sync {
 
     /// The options that all families have.
     fn options(&self) -> &Options;
+
+    /// Its protocol: `SO_PROTOCOL`.
+    fn protocol(&self) -> u32 {
+        0
+    }
+
+    /// The value of an option of another level than `SOL_SOCKET`.
+    fn option(&self, level: u32, number: u32) -> Result<i32> {
+        let _ = (level, number);
+        Err(Errno::EOPNOTSUPP.because("the socket has no options of that level"))
+    }
+
+    /// Sets an option of another level than `SOL_SOCKET`.
+    fn set_option(&self, cx: &Context<'_>, level: u32, number: u32, value: i32) -> Result<()> {
+        let _ = (cx, value);
+        self.option(level, number).map(drop)
+    }
+
+    /// Called when [`Socket::options`] have changed.
+    fn options_changed(&self) {}
 
     /// Gives it an address: bind(2).
     fn bind(&self, cx: &Context<'_>, address: &[u8]) -> Result<()>;
@@ -201,9 +229,19 @@ pub(crate) fn create(
     kind: u32,
     protocol: i32,
 ) -> Result<Arc<dyn Socket>> {
-    let kind = check(domain, kind, protocol)?;
-    let socket: Arc<dyn Socket> = unix::UnixSocket::new(cx, kind);
-    Ok(socket)
+    if (0..family::MAX).contains(&domain) && kind >= abi::net::kind::MAX {
+        return Err(Errno::EINVAL.because("there is no such type of socket"));
+    }
+    let version = match u16::try_from(domain) {
+        Ok(family::INET) => Version::V4,
+        Ok(family::INET6) => Version::V6,
+        _ => {
+            let kind = check(domain, kind, protocol)?;
+            let socket: Arc<dyn Socket> = unix::UnixSocket::new(cx, kind);
+            return Ok(socket);
+        }
+    };
+    inet::create(cx, version, kind, protocol)
 }
 
 /// Makes two sockets that are connected with each other: socketpair(2).
@@ -216,6 +254,9 @@ pub(crate) fn create_pair(
     kind: u32,
     protocol: i32,
 ) -> Result<[Arc<dyn Socket>; 2]> {
+    if matches!(u16::try_from(domain), Ok(family::INET | family::INET6)) {
+        return Err(not_supported());
+    }
     let kind = check(domain, kind, protocol)?;
     Ok(unix::UnixSocket::pair(cx, kind).map(|socket| socket as Arc<dyn Socket>))
 }

@@ -107,6 +107,37 @@ impl Options {
         }
     }
 
+    /// The same for a connection that came to the socket of these.
+    pub(crate) fn inherited(&self) -> Self {
+        Self { values: Mutex::new(*self.values.lock()) }
+    }
+
+    /// Whether an option is on.
+    pub(crate) fn is_on(&self, number: u32) -> bool {
+        self.switch(number).unwrap_or(false)
+    }
+
+    /// After how many seconds close(2) gives up; `None` where it does not wait: `SO_LINGER`.
+    pub(crate) fn linger_seconds(&self) -> Option<u32> {
+        let linger = self.values.lock().linger;
+        (linger.is_on != 0).then_some(linger.seconds)
+    }
+
+    /// `SO_SNDBUF`, where it was set.
+    pub(crate) fn asked_send_buffer(&self) -> Option<usize> {
+        Some(self.send_buffer()).filter(|&len| len != DEFAULT_BUFFER as usize)
+    }
+
+    /// `SO_RCVBUF`, where it was set.
+    pub(crate) fn asked_receive_buffer(&self) -> Option<usize> {
+        Some(self.receive_buffer()).filter(|&len| len != DEFAULT_BUFFER as usize)
+    }
+
+    /// `SO_RCVBUF`, in bytes.
+    pub(crate) fn receive_buffer(&self) -> usize {
+        self.values.lock().receive_buffer as usize
+    }
+
     /// `SO_SNDBUF`, in bytes.
     pub(crate) fn send_buffer(&self) -> usize {
         self.values.lock().send_buffer as usize
@@ -124,7 +155,7 @@ impl Options {
 
     /// `SO_PASSCRED`.
     pub(crate) fn passes_credentials(&self) -> bool {
-        self.switch(option::SO_PASSCRED).unwrap_or(false)
+        self.is_on(option::SO_PASSCRED)
     }
 
     fn switch(&self, number: u32) -> Option<bool> {

@@ -33,8 +33,12 @@ pub enum Capability {
     SetPcap = 8,
     /// Make files immutable.
     LinuxImmutable = 9,
+    /// Bind low ports.
+    NetBindService = 10,
     /// Configure networks.
     NetAdmin = 12,
+    /// Use raw sockets.
+    NetRaw = 13,
     /// Lock memory.
     IpcLock = 14,
     /// Bypass permission checks of System V objects.

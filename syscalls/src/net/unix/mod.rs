@@ -317,7 +317,7 @@ impl Socket for UnixSocket {
 
     fn connect(&self, cx: &Context<'_>, address: &[u8], flags: MessageFlags) -> Result<()> {
         match self.kind {
-            Kind::Datagram => self.connect_datagram(cx, address),
+            Kind::Datagram | Kind::Raw => self.connect_datagram(cx, address),
             Kind::Stream | Kind::SeqPacket => self.connect_stream(cx, address, flags),
         }
     }
@@ -360,7 +360,7 @@ impl Socket for UnixSocket {
         }
         match self.kind {
             Kind::Stream => self.send_stream(cx, from, how),
-            Kind::Datagram | Kind::SeqPacket => self.send_message(cx, from, how),
+            Kind::Datagram | Kind::SeqPacket | Kind::Raw => self.send_message(cx, from, how),
         }
     }
 
@@ -378,7 +378,7 @@ impl Socket for UnixSocket {
                 Err(Errno::EINVAL.because("no out-of-band data"))
             }
             Kind::Stream => self.receive_stream(cx, to, flags),
-            Kind::Datagram | Kind::SeqPacket => self.receive_message(cx, to, flags),
+            Kind::Datagram | Kind::SeqPacket | Kind::Raw => self.receive_message(cx, to, flags),
         }
     }
 
