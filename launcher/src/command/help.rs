@@ -50,6 +50,15 @@ What the program sees:
       --no-usr                Hide this machine's /usr, which a dynamically linked program
                               (or one that such a program executes) sees, read-only
 
+The network:
+  -p, --publish [IP:]HOST:GUEST[/udp]
+                              Pass a port of the host on [default IP: 127.0.0.1]
+      --net NETWORK           user (through the host, as its user), tap=NAME or none
+                              [default: user]
+      --ip ADDRESS/LEN        The address at a TAP device [default: by DHCP]
+      --gateway ADDRESS       Where packets for other networks go
+      --dns ADDRESS           Who knows names; may be repeated
+
 The machine:
   -m, --memory SIZE           Its memory, such as 64M or 1G
                               [default: 256M, and room for the files]

@@ -1,7 +1,8 @@
 //! The command line, parsed.
 
 use super::values::{
-    choice, environment, memory, root, text, timeout, usage, value, volume, working_directory,
+    address, choice, environment, ipv4, memory, network, publish, root, text, timeout, usage,
+    value, volume, working_directory,
 };
 use crate::Error;
 use crate::escape::escaped_os;
@@ -9,6 +10,7 @@ use crate::ltp::options::LtpOptions;
 use crate::ltp::sequence;
 use lexopt::prelude::*;
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -115,6 +117,40 @@ pub struct Root {
     pub read_only: bool,
 }
 
+/// How the program reaches other machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Through the engine, with the rights of the user: no set-up.
+    #[default]
+    User,
+    /// Through this TAP device of the host.
+    Tap(String),
+    /// Not at all: it only has its loopback.
+    None,
+}
+
+/// A port of the program that the host passes on (`-p [IP:]HOST:GUEST[/udp]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Where the host listens.
+    pub host: SocketAddrV4,
+    /// The port in the guest.
+    pub guest: u16,
+    /// Datagrams, not connections.
+    pub udp: bool,
+}
+
+/// The address that `--ip`, `--gateway` and `--dns` give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FixedAddress {
+    /// The address, and how many of its bits are the network's.
+    pub address: Option<(Ipv4Addr, u8)>,
+    /// Where packets for other networks go.
+    pub gateway: Option<Ipv4Addr>,
+    /// Who knows names.
+    pub name_servers: Vec<Ipv4Addr>,
+}
+
 /// Options of `birgus run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
@@ -136,6 +172,12 @@ pub struct RunOptions {
     pub companions: Vec<PathBuf>,
     /// The program does not see the host's `/usr`, even if it is dynamically linked.
     pub hide_usr: bool,
+    /// How it reaches other machines.
+    pub network: Network,
+    /// Ports that the host passes on.
+    pub published: Vec<Publish>,
+    /// Its address, where it is told.
+    pub fixed_address: FixedAddress,
     /// How long the program may run.
     pub timeout: Option<Duration>,
     /// Tell more.
@@ -230,6 +272,11 @@ fn parse_run_option(
         "-v" | "--volume" => options.volumes.push(volume(&value(parser)?)?),
         "--rootfs" => options.root = Some(root(&value(parser)?)?),
         "--no-usr" => options.hide_usr = true,
+        "-p" | "--publish" => options.published.push(publish(name, parser)?),
+        "--net" => options.network = network(parser)?,
+        "--ip" => options.fixed_address.address = Some(address(parser)?),
+        "--gateway" => options.fixed_address.gateway = Some(ipv4(name, parser)?),
+        "--dns" => options.fixed_address.name_servers.push(ipv4(name, parser)?),
         "--timeout" => options.timeout = Some(timeout(parser)?),
         "--verbose" => options.verbose = true,
         "--trace" => {
@@ -314,6 +361,33 @@ mod tests {
         }
         refusal(&["--rootfs", "", "p"]);
         assert!(run(&["--no-usr", "p"]).hide_usr && !run(&["p"]).hide_usr);
+    }
+
+    #[test]
+    fn ports_are_published_on_the_loopback_unless_an_address_is_named() {
+        let options = run(&["-p", "8080:80", "-p0.0.0.0:5353:53/udp", "p"]);
+        let publish = |host: &str, guest, udp| Publish { host: host.parse().unwrap(), guest, udp };
+        let expected = [publish("127.0.0.1:8080", 80, false), publish("0.0.0.0:5353", 53, true)];
+        assert_eq!(options.published, expected);
+        for bad in ["80", "0:80", "80:0", "80:65536", "x:1:2", "1:2:3:4", "1:2/sctp", ""] {
+            assert!(refusal(&["-p", bad, "p"]).contains("--publish"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_have_names_and_addresses() {
+        assert_eq!(run(&["p"]).network, Network::User);
+        assert_eq!(run(&["--net", "none", "p"]).network, Network::None);
+        assert_eq!(run(&["--net=tap=vm0", "p"]).network, Network::Tap("vm0".into()));
+        let options = run(&["--ip", "10.1.2.3/24", "--gateway", "10.1.2.1", "--dns=9.9.9.9", "p"]);
+        assert_eq!(options.fixed_address.address, Some(([10, 1, 2, 3].into(), 24)));
+        assert_eq!(options.fixed_address.gateway, Some([10, 1, 2, 1].into()));
+        for bad in ["tap", "tap=", "tap=a,b", "tap=longer-than-15-bytes", "bridge", ""] {
+            assert!(refusal(&["--net", bad, "p"]).contains("--net"), "{bad}");
+        }
+        assert!(refusal(&["--ip", "10.1.2.3", "p"]).contains("--ip"));
+        assert!(refusal(&["--ip", "10.1.2.3/33", "p"]).contains("--ip"));
+        assert!(refusal(&["--dns", "name", "p"]).contains("--dns"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `birgus run`
 
-use super::options::{EngineChoice, RunOptions, TraceTo};
+use super::options::{EngineChoice, Network, Publish, RunOptions, TraceTo};
 use super::say;
 use crate::Error;
 use crate::engine::{Machine, PostMortem, Vm, qemu};
@@ -13,6 +13,7 @@ use abi::boot::command_line::{LOG_LEVEL, WALL_TIME};
 use rustix::fs::MemfdFlags;
 use std::fs::File;
 use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,6 +30,7 @@ const LAST_LINES: usize = 20;
 /// Runs a program; its exit status.
 pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     check_engine(options.engine)?;
+    check_network(options)?;
     let trace = match &options.trace {
         TraceTo::File(path) => Some(File::create(path).map_err(|error| {
             Error::io(format_args!("cannot write the trace to {}", escaped_os(path)), &error)
@@ -76,6 +78,31 @@ pub(crate) fn check_engine(engine: EngineChoice) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the ports that are to be passed on are free, and there is a network for them.
+///
+/// # Errors
+/// [`Error::Failed`] names what is wrong.
+fn check_network(options: &RunOptions) -> Result<(), Error> {
+    if options.network != Network::User && !options.published.is_empty() {
+        let words = "--publish passes ports on only with --net user: with a TAP device, others \
+                     reach the machine by its address";
+        return Err(Error::Usage(words.into()));
+    }
+    if !matches!(options.network, Network::Tap(_)) && options.fixed_address.address.is_some() {
+        return Err(Error::Usage("--ip is for --net tap=NAME".into()));
+    }
+    for Publish { host, udp, .. } in &options.published {
+        let taken = match udp {
+            true => UdpSocket::bind(host).err(),
+            false => TcpListener::bind(host).err(),
+        };
+        if let Some(error) = taken {
+            return Err(Error::io(format_args!("--publish: cannot listen on {host}"), &error));
+        }
+    }
+    Ok(())
+}
+
 /// The machine for a run with this archive.
 ///
 /// # Errors
@@ -96,6 +123,8 @@ pub(crate) fn machine(options: &RunOptions, archive: Archive) -> Result<Machine,
         kernel: kernel_file(options)?,
         archive: archive.file,
         mounts: archive.mounts,
+        network: options.network.clone(),
+        published: options.published.clone(),
         command_line: command_line(options),
     })
 }

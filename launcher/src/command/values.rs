@@ -1,10 +1,11 @@
 //! Values of options: words to what they mean.
 
-use super::options::{Root, Volume};
+use super::options::{Network, Publish, Root, Volume};
 use crate::Error;
 use crate::escape::escaped_os;
 use crate::units;
 use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,4 +107,71 @@ pub(super) fn root(word: &OsStr) -> Result<Root, Error> {
         return Err(Error::Usage(format!("--rootfs wants a directory, not `{shown}`")));
     }
     Ok(Root { host: host.into(), read_only })
+}
+
+/// The longest name of a network device, in bytes (`IFNAMSIZ`, less a NUL).
+const DEVICE_NAME_LEN: usize = 15;
+
+pub(super) fn network(parser: &mut lexopt::Parser) -> Result<Network, Error> {
+    let word = text("--net", parser)?;
+    let is_name = |name: &&str| {
+        (1..=DEVICE_NAME_LEN).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',' && byte != b'/')
+    };
+    match word.as_str() {
+        "user" => Ok(Network::User),
+        "none" => Ok(Network::None),
+        other => match other.strip_prefix("tap=").filter(is_name) {
+            Some(name) => Ok(Network::Tap(name.to_owned())),
+            None => {
+                let word = escaped_os(&word);
+                Err(Error::Usage(format!("--net is user, none or tap=NAME, not `{word}`")))
+            }
+        },
+    }
+}
+
+pub(super) fn publish(option: &str, parser: &mut lexopt::Parser) -> Result<Publish, Error> {
+    let word = text(option, parser)?;
+    parse_publish(&word).ok_or_else(|| {
+        let word = escaped_os(&word);
+        Error::Usage(format!("--publish wants [IP:]HOST:GUEST[/udp], not `{word}`"))
+    })
+}
+
+fn parse_publish(word: &str) -> Option<Publish> {
+    let (ports, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
+    let udp = match protocol {
+        "tcp" => false,
+        "udp" => true,
+        _ => return None,
+    };
+    let port = |word: &str| word.parse().ok().filter(|&port| port > 0);
+    let parts: Vec<&str> = ports.split(':').collect();
+    let (ip, host, guest) = match parts[..] {
+        [host, guest] => (Ipv4Addr::LOCALHOST, port(host)?, port(guest)?),
+        [ip, host, guest] => (ip.parse().ok()?, port(host)?, port(guest)?),
+        _ => return None,
+    };
+    Some(Publish { host: SocketAddrV4::new(ip, host), guest, udp })
+}
+
+pub(super) fn address(parser: &mut lexopt::Parser) -> Result<(Ipv4Addr, u8), Error> {
+    let word = text("--ip", parser)?;
+    let parsed = word.split_once('/').and_then(|(address, len)| {
+        let len = len.parse().ok().filter(|&len| len <= 32)?;
+        Some((address.parse().ok()?, len))
+    });
+    parsed.ok_or_else(|| {
+        let word = escaped_os(&word);
+        Error::Usage(format!("--ip wants an address such as 10.0.0.2/24, not `{word}`"))
+    })
+}
+
+pub(super) fn ipv4(option: &str, parser: &mut lexopt::Parser) -> Result<Ipv4Addr, Error> {
+    let word = text(option, parser)?;
+    word.parse().map_err(|_| {
+        let word = escaped_os(&word);
+        Error::Usage(format!("{option} wants an IPv4 address, not `{word}`"))
+    })
 }

@@ -6,7 +6,7 @@
 
 pub mod qemu;
 
-use crate::command::options::MachineKind;
+use crate::command::options::{MachineKind, Network, Publish};
 use crate::image::Mount;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +25,10 @@ pub struct Machine {
     pub archive: OwnedFd,
     /// The directories of the host that the guest mounts.
     pub mounts: Vec<Mount>,
+    /// How the guest reaches other machines.
+    pub network: Network,
+    /// Ports that the host passes on.
+    pub published: Vec<Publish>,
     /// The kernel's command line. Other users of this host can read it: it holds nothing of
     /// the program's.
     pub command_line: String,

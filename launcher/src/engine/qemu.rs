@@ -6,7 +6,7 @@
 
 use super::{Machine, PostMortem, Vm};
 use crate::Error;
-use crate::command::options::MachineKind;
+use crate::command::options::{MachineKind, Network, Publish};
 use crate::error::reason;
 use crate::image::Mount;
 use crate::units::MIB;
@@ -110,6 +110,7 @@ fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
         .args(["-device", &format!("virtio-serial-{bus},max_ports=1")])
         .args(["-device", "virtconsole,chardev=control"])
         .args(["-device", &format!("virtio-rng-{bus}")])
+        .args(network(machine, bus))
         .args(machine.mounts.iter().flat_map(|mount| serve(mount, bus)))
         .args(["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"])
         .current_dir("/")
@@ -118,6 +119,43 @@ fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The words for a network device.
+fn network(machine: &Machine, bus: &str) -> Vec<String> {
+    let (netdev, address) = match &machine.network {
+        Network::None => return Vec::new(),
+        Network::User => {
+            let rule = |port: &Publish| {
+                let protocol = if port.udp { "udp" } else { "tcp" };
+                format!(
+                    ",hostfwd={protocol}:{}:{}-:{}",
+                    port.host.ip(),
+                    port.host.port(),
+                    port.guest
+                )
+            };
+            let rules: String = machine.published.iter().map(rule).collect();
+            (format!("user,id=net{rules}"), String::new())
+        }
+        // Several machines may be at one bridge: each has an address of its own.
+        Network::Tap(name) => {
+            let [a, b, c] = random_bytes();
+            (
+                format!("tap,id=net,ifname={name},script=no,downscript=no"),
+                format!(",mac=52:54:00:{a:02x}:{b:02x}:{c:02x}"),
+            )
+        }
+    };
+    let device = format!("virtio-net-{bus},netdev=net{address}");
+    ["-netdev".to_owned(), netdev, "-device".to_owned(), device].into()
+}
+
+fn random_bytes() -> [u8; 3] {
+    let mut bytes = [0; 3];
+    // Only very early after the start of a host are there none.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes
 }
 
 /// The words that make QEMU serve a directory of the host. It does so as the user who started

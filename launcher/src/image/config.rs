@@ -4,8 +4,8 @@ use super::shared::Mount;
 use crate::session::Terminals;
 use abi::boot::VERSION;
 use abi::boot::config::{
-    KEY_ARGUMENT, KEY_ENVIRONMENT, KEY_MOUNT, KEY_OWNER, KEY_PROGRAM, KEY_TERMINAL, KEY_TRACE,
-    KEY_VERSION, KEY_WINDOW, KEY_WORKING_DIRECTORY,
+    KEY_ARGUMENT, KEY_ENVIRONMENT, KEY_IP, KEY_MOUNT, KEY_OWNER, KEY_PROGRAM, KEY_TERMINAL,
+    KEY_TRACE, KEY_VERSION, KEY_WINDOW, KEY_WORKING_DIRECTORY,
 };
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +28,8 @@ pub struct RunConfig {
     pub window: Option<(u16, u16)>,
     /// Send a trace.
     pub trace: bool,
+    /// Its address in the network.
+    pub ip: Option<String>,
     /// Directories of the host, in the order in which they are mounted.
     pub mounts: Vec<Mount>,
 }
@@ -57,6 +59,9 @@ impl RunConfig {
         }
         if self.trace {
             record(&mut out, KEY_TRACE, b"1");
+        }
+        if let Some(ip) = &self.ip {
+            record(&mut out, KEY_IP, ip.as_bytes());
         }
         for Mount { tag, guest, read_only, .. } in &self.mounts {
             let mode = if *read_only { "ro" } else { "rw" };
@@ -96,6 +101,7 @@ mod tests {
             terminals: [true, false, true],
             window: Some((50, 132)),
             trace: true,
+            ip: Some("dhcp".into()),
             mounts: vec![Mount {
                 tag: "v0".into(),
                 host: "/home".into(),
@@ -123,6 +129,7 @@ mod tests {
             "terminal 02",
             "window 50x132",
             "trace 1",
+            "ip dhcp",
             "mount v0:ro:/a:b",
             &owner,
         ];

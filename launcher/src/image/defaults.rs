@@ -43,10 +43,12 @@ const FILES: [(&str, &str); 5] = [
     ("/etc/host.conf", "multi on\n"),
 ];
 
-const FILES_OF_ANY_ROOT: [(&str, &str); 3] = [
+/// What a link leads to that the kernel keeps.
+const KEPT_BY_THE_KERNEL: [(&str, &str); 1] = [("/etc/resolv.conf", "/proc/net/pnp")];
+
+const FILES_OF_ANY_ROOT: [(&str, &str); 2] = [
     ("/etc/hostname", "birgus\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 birgus\n::1 localhost ip6-localhost\n"),
-    ("/etc/resolv.conf", "# This machine has no network.\n"),
 ];
 
 /// Files of the host that programs look for at the same place; those that it has.
@@ -80,6 +82,9 @@ pub(super) fn fill(tree: &mut Tree) {
 pub(super) fn fill_any_root(tree: &mut Tree) {
     directories(tree, &DIRECTORIES_OF_ANY_ROOT);
     files(tree, &FILES_OF_ANY_ROOT);
+    for (path, target) in KEPT_BY_THE_KERNEL {
+        let _ = tree.add(path, Node::link(target));
+    }
 }
 
 fn directories(tree: &mut Tree, list: &[(&str, u32)]) {

@@ -7,6 +7,7 @@
 //! - [`program`]: finding and checking the program
 //! - [`needs`]: its interpreter and its libraries
 //! - [`locale`]: the locale it asks for
+//! - [`network`]: its address in the network
 //! - [`defaults`]: what every program finds (`/etc`, `/tmp` …)
 //! - [`unseen`]: what the program might miss
 //! - [`usr`]: the host's `/usr`, for programs that depend on it
@@ -23,6 +24,7 @@ mod copy;
 mod defaults;
 mod locale;
 mod needs;
+mod network;
 mod program;
 mod shared;
 mod tree;
@@ -122,6 +124,7 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
         terminals: view.terminals,
         window: view.window,
         mounts: tree.mounts().to_vec(),
+        ip: network::address(options),
         trace: options.trace != crate::command::options::TraceTo::Off,
     };
     Ok(Description { tree, config, missing })

@@ -1,7 +1,7 @@
 //! What `birgus ltp` is asked to do.
 
 use super::files::Kind;
-use crate::command::options::{EngineChoice, MachineKind, RunOptions};
+use crate::command::options::{EngineChoice, MachineKind, Network, RunOptions};
 use crate::units::MIB;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -87,6 +87,7 @@ impl LtpOptions {
         RunOptions {
             program,
             memory: Some(self.memory),
+            network: Network::None,
             engine: self.engine,
             machine: self.machine,
             kernel: self.kernel.clone(),

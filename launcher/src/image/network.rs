@@ -1,0 +1,54 @@
+//! The guest's address, in the words of Linux's `ip=` ([`abi::boot::config::KEY_IP`]).
+
+use crate::command::options::{FixedAddress, Network, RunOptions};
+use std::net::Ipv4Addr;
+
+/// What QEMU's user network gives to its only guest.
+const USER_ADDRESS: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 0, 2, 15), 24);
+const USER_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+const USER_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+
+/// The address of a run; none without a network.
+pub(super) fn address(options: &RunOptions) -> Option<String> {
+    let FixedAddress { address, gateway, name_servers } = &options.fixed_address;
+    match options.network {
+        Network::None => None,
+        // What the network would say if it were asked.
+        Network::User => {
+            let servers = match name_servers[..] {
+                [] => vec![USER_NAME_SERVER],
+                _ => name_servers.clone(),
+            };
+            Some(word(USER_ADDRESS, Some(USER_GATEWAY), &servers))
+        }
+        Network::Tap(_) => {
+            Some(address.map_or("dhcp".to_owned(), |address| word(address, *gateway, name_servers)))
+        }
+    }
+}
+
+/// `CLIENT:SERVER:GATEWAY:NETMASK:NAME:DEVICE:AUTOCONF:DNS:DNS`
+fn word((address, len): (Ipv4Addr, u8), gateway: Option<Ipv4Addr>, servers: &[Ipv4Addr]) -> String {
+    let mask = Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0));
+    let gateway = gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    let servers: String = servers.iter().map(|server| format!(":{server}")).collect();
+    format!("{address}::{gateway}:{mask}::eth0:off{servers}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_said_as_linux_says_it() {
+        let options = RunOptions::default();
+        let expected = "10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3";
+        assert_eq!(address(&options).as_deref(), Some(expected));
+        let tap = RunOptions { network: Network::Tap("vm0".into()), ..RunOptions::default() };
+        assert_eq!(address(&tap).as_deref(), Some("dhcp"));
+        let fixed_address =
+            FixedAddress { address: Some(([10, 9, 8, 7].into(), 0)), ..FixedAddress::default() };
+        let fixed = RunOptions { fixed_address, ..tap };
+        assert_eq!(address(&fixed).as_deref(), Some("10.9.8.7:::0.0.0.0::eth0:off"));
+    }
+}
