@@ -93,7 +93,7 @@ fn the_program_and_its_configuration_and_the_usual_files_are_there() {
     let config = String::from_utf8(config.clone()).unwrap();
     let expected = format!(
         "version=1|program={0}|arg={0}|arg=x|env=HOME=/root|env=PATH={1}|env=A=1|\
-         cwd=/work/here|terminal=|",
+         cwd=/work/here|terminal=|ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3|",
         program.display(),
         defaults::PATH
     );
