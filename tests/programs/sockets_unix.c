@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -164,7 +165,7 @@ static void names(void)
     name_of("client's peer", client, getpeername);
     CALL(read(accepted, block, 99));
     CALL(read(server, block, 1));
-    CALL(accept4(server, NULL, NULL, 1));
+    CALL(syscall(SYS_accept4, server, NULL, NULL, 1));
     fcntl(server, F_SETFL, O_NONBLOCK);
     CALL(accept(server, NULL, NULL));
     close(server), close(client), close(accepted);

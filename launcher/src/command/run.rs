@@ -123,7 +123,7 @@ pub(crate) fn machine(options: &RunOptions, archive: Archive) -> Result<Machine,
         kernel: kernel_file(options)?,
         archive: archive.file,
         mounts: archive.mounts,
-        network: options.network.clone(),
+        network: archive.network,
         published: options.published.clone(),
         command_line: command_line(options),
     })

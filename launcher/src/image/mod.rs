@@ -36,7 +36,7 @@ pub use shared::Mount;
 pub use tree::{Body, Node, Source, Tree};
 
 use crate::Error;
-use crate::command::options::{Root, RunOptions};
+use crate::command::options::{Network, Root, RunOptions};
 use crate::escape::escaped_os;
 use crate::session::Terminals;
 use needs::{Host, Needs};
@@ -53,6 +53,8 @@ pub struct Archive {
     pub len: u64,
     /// The directories of the host that it mounts.
     pub mounts: Vec<Mount>,
+    /// The network it expects.
+    pub network: Network,
     /// What to tell the user when the program fails.
     pub hint: Option<String>,
 }
@@ -80,17 +82,18 @@ pub fn build(options: &RunOptions, view: View) -> Result<Archive, Error> {
 /// # Errors
 /// As [`build`].
 pub fn build_upon(files: Tree, options: &RunOptions, view: View) -> Result<Archive, Error> {
-    let Description { tree, config, missing } = describe(files, options, view)?;
+    let Description { tree, config, network, missing } = describe(files, options, view)?;
     let directory = config.working_directory.as_deref().unwrap_or(Path::new("/"));
     let hint = missing.or_else(|| unseen::hint(&tree, &options.arguments, directory));
     let (file, len) = archive::write(&tree, &config)?;
-    Ok(Archive { file, len, mounts: config.mounts, hint })
+    Ok(Archive { file, len, mounts: config.mounts, network, hint })
 }
 
 /// What an archive holds.
 struct Description {
     tree: Tree,
     config: RunConfig,
+    network: Network,
     /// What the program needs and was not found.
     missing: Option<String>,
 }
@@ -116,6 +119,7 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
         tree.make_directory(directory, 0o755)
             .map_err(|error| error.at("the working directory", directory))?;
     }
+    let network = network::choose(options, tree.mounts().len());
     let config = RunConfig {
         program,
         arguments: std::iter::once(&options.program).chain(&options.arguments).cloned().collect(),
@@ -124,10 +128,10 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
         terminals: view.terminals,
         window: view.window,
         mounts: tree.mounts().to_vec(),
-        ip: network::address(options),
+        ip: network::address(&network, options),
         trace: options.trace != crate::command::options::TraceTo::Off,
     };
-    Ok(Description { tree, config, missing })
+    Ok(Description { tree, config, network, missing })
 }
 
 /// What came of bringing what programs need.

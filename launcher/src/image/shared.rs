@@ -2,6 +2,7 @@
 //! copied, but Birgus looks into them to find the program and what it needs.
 
 use super::copy::node_of;
+use super::network;
 use super::tree::Node;
 use crate::Error;
 use crate::command::options::{MachineKind, RunOptions};
@@ -13,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Most directories that a `microvm` machine can serve: its places for devices, less the
-/// console and the source of randomness.
+/// console and the source of randomness; a network takes one of them.
 const MICROVM_MAX: usize = 6;
 
 /// Most directories that a `q35` machine can serve: the slots of its bus that are free.
@@ -51,11 +52,21 @@ impl Mount {
     }
 }
 
+/// How many devices the machine has places for, besides the console and the source of
+/// randomness.
+pub(super) fn places(options: &RunOptions) -> usize {
+    match options.machine {
+        MachineKind::Microvm => MICROVM_MAX,
+        MachineKind::Q35 => Q35_MAX,
+    }
+}
+
 /// Fails where the machine cannot serve so many directories.
 pub(super) fn check_number(mounts: &[Mount], options: &RunOptions) -> Result<(), Error> {
-    let (max, more) = match options.machine {
-        MachineKind::Microvm => (MICROVM_MAX, " (with --machine q35 there can be more)"),
-        MachineKind::Q35 => (Q35_MAX, ""),
+    let max = places(options) - usize::from(network::is_asked_for(options));
+    let more = match options.machine {
+        MachineKind::Microvm => " (with --machine q35 there can be more)",
+        MachineKind::Q35 => "",
     };
     if mounts.len() <= max {
         return Ok(());

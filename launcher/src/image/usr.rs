@@ -9,7 +9,7 @@ use super::bring::bring;
 use super::shared::{self, Mount};
 use super::tree::Tree;
 use crate::Error;
-use crate::command::options::RunOptions;
+use crate::command::options::{Network, RunOptions};
 use std::path::{Path, PathBuf};
 
 const USR: &str = "/usr";
@@ -30,8 +30,9 @@ pub(super) fn share(tree: &mut Tree, options: &RunOptions) -> Result<(), Error> 
     let Ok(mount) = Mount::new("the host's", "usr".into(), Path::new(USR), USR.into(), true) else {
         return Ok(());
     };
-    let mounts = [tree.mounts(), std::slice::from_ref(&mount)].concat();
-    if shared::check_number(&mounts, options).is_err() {
+    // The network goes before it.
+    let is_networked = options.network != Network::None;
+    if tree.mounts().len() + 1 + usize::from(is_networked) > shared::places(options) {
         return Ok(());
     }
     tree.mount(mount).map_err(|error| error.at("the host's /usr as", Path::new(USR)))?;
