@@ -199,8 +199,8 @@ static void cpu_time(void)
     int ready[2];
     char byte;
     pid_t child;
-    struct rusage before;
-    getrusage(RUSAGE_CHILDREN, &before);
+    struct rusage earlier;
+    getrusage(RUSAGE_CHILDREN, &earlier);
     if (pipe(ready) || (child = fork()) == 0) {
         burn(40 * MS);
         if (write(ready[1], "x", 1) != 1)
@@ -211,8 +211,8 @@ static void cpu_time(void)
     ERROR(clock_getcpuclockid(child, &clock));
     TRUTH(now_ns(clock) >= 40 * MS && now_ns(clock) < 2000 * MS);
     getrusage(RUSAGE_CHILDREN, &usage);
-    TRUTH(usage.ru_utime.tv_sec == before.ru_utime.tv_sec);
-    TRUTH(usage.ru_utime.tv_usec == before.ru_utime.tv_usec);
+    TRUTH(usage.ru_utime.tv_sec == earlier.ru_utime.tv_sec);
+    TRUTH(usage.ru_utime.tv_usec == earlier.ru_utime.tv_usec);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     getrusage(RUSAGE_CHILDREN, &usage);
