@@ -9,6 +9,7 @@
 //! - [`auxv`]: the auxiliary vector
 //! - [`memory`]: memory mappings
 //! - [`futex`]: waiting for words of memory
+//! - [`keys`]: keys that the kernel keeps
 //! - [`ipc`]: System V interprocess communication
 //! - [`poll`]: waiting for files
 //! - [`terminal`]: terminals and their ioctls
@@ -29,6 +30,7 @@ pub mod events;
 pub mod fs;
 pub mod futex;
 pub mod ipc;
+pub mod keys;
 pub mod memory;
 pub mod net;
 pub mod number;

@@ -28,6 +28,7 @@
 //!    │        └─ address space: areas, the parent's before its new child's
 //!    │           └─ file pages; who maps a file
 //!    ├─ segments of shared memory → their pages
+//!    ├─ key, in the order keyring → what it links to → numbers and quotas of keys
 //!    ├─ sets of semaphores; queues of messages → what a waiter is given
 //!    ├─ signal state
 //!    └─ timers
@@ -54,6 +55,7 @@ pub mod fuzz;
 pub mod io;
 mod ipc;
 mod joint;
+mod keys;
 pub mod machine;
 pub mod mm;
 mod named;

@@ -18,6 +18,7 @@ use crate::fs::stream::{self, Streams};
 use crate::fs::sysfs::SysFs;
 use crate::fs::{FsContext, Vfs};
 use crate::ipc::Ipc;
+use crate::keys::Keys;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
 use crate::net::Sockets;
@@ -60,6 +61,8 @@ pub struct System {
     pub(crate) sockets: Sockets,
     /// Shared memory, semaphores and messages of System V.
     pub(crate) ipc: Ipc,
+    /// Keys that the kernel keeps.
+    pub(crate) keys: Keys,
     /// The memory of processes that have ended.
     empty_memory: Arc<AddressSpace>,
     /// What waits for a moment to come.
@@ -107,6 +110,7 @@ impl System {
             notifier: Notifier::default(),
             sockets: Sockets::default(),
             ipc: Ipc::default(),
+            keys: Keys::default(),
             discipline: Discipline::default(),
             net,
             timers,

@@ -382,6 +382,12 @@ pub static TABLE: &[Row] = rows! {
     recvmsg = calls::message::recvmsg, full;
     recvmmsg = calls::message::recvmmsg, full;
 
+    // Keys
+    add_key = calls::key::add_key, partial("only the types keyring, user, logon and big_key");
+    request_key = calls::key::request_key, partial("no program makes keys that are missing");
+    keyctl = calls::keyctl::keyctl,
+        partial("no persistent keyrings, cryptography, restrictions or watches");
+
     // The system
     sysfs = calls::legacy::sysfs, full;
     ustat = calls::legacy::ustat, full;

@@ -21,6 +21,8 @@ pub(crate) mod futex;
 pub(crate) mod handle;
 pub(crate) mod identity;
 pub(crate) mod inotify;
+pub(crate) mod key;
+pub(crate) mod keyctl;
 pub(crate) mod legacy;
 pub(crate) mod limits;
 pub(crate) mod lock;

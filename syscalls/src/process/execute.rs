@@ -100,6 +100,7 @@ impl Process {
         self.signals.reset_handlers();
         self.set_exit_signal(Some(Signal::SIGCHLD));
         self.set_executed();
+        drop(self.keyrings.lock().become_program());
         self.barriers.store(0, Ordering::Relaxed);
         let mut properties = self.properties.lock();
         properties.is_dumpable = is_dumpable;
@@ -134,6 +135,7 @@ impl Thread {
         self.signals.reset_stack();
         self.rseq.reset();
         drop(self.take_restart_block());
+        drop(self.keyring.lock().take());
         self.set_name(name);
         self.publish_answers();
     }

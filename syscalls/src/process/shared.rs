@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::fs::aio::IoContexts;
 use crate::fs::{FdTable, FsContext};
 use crate::ipc::UndoOwner;
+use crate::keys::Keyrings;
 use crate::machine::{CpuTime, ExitStatus};
 use crate::mm::AddressSpace;
 use crate::signal::ProcessSignals;
@@ -93,6 +94,8 @@ pub struct Process {
     pub signals: ProcessSignals,
     /// What it has to undo of semaphores at its end.
     pub(crate) undo: UndoOwner,
+    /// Its keyrings.
+    pub(crate) keyrings: Mutex<Keyrings>,
     /// Its interval timers.
     pub(crate) timers: IntervalTimers,
     /// Its timers of timer_create(2).
@@ -149,6 +152,7 @@ impl Process {
             threads_changed: WaitQueue::new(),
             signals: ProcessSignals::default(),
             undo: UndoOwner::default(),
+            keyrings: Mutex::default(),
             timers: IntervalTimers::default(),
             posix_timers: PosixTimers::default(),
             cpu_timers: CpuTimers::default(),
@@ -199,6 +203,7 @@ impl Process {
             } else {
                 UndoOwner::default()
             },
+            keyrings: Mutex::new(self.keyrings.lock().of_child()),
             properties: Mutex::new(self.properties.lock().of_child()),
             nice: AtomicI32::new(self.nice()),
             ..Self::new(id, memory, paths)

@@ -10,6 +10,7 @@ use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Outcome, Result};
+use crate::keys::Key;
 use crate::machine::{self, CpuTime, Flow, Registers, ThreadStart, Trap};
 use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
@@ -47,6 +48,8 @@ pub struct Thread {
     pub(super) borrowed: Mutex<Option<Arc<BorrowedMemory>>>,
     /// What it ended with by itself: _exit(2).
     exit_status: AtomicI32,
+    /// Its own keyring, once it has one.
+    pub(crate) keyring: Mutex<Option<Arc<Key>>>,
     /// How it has asked to be scheduled.
     scheduling: Mutex<Scheduling>,
     /// When it was made, monotonic.
@@ -91,6 +94,7 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             borrowed: Mutex::new(None),
             exit_status: AtomicI32::new(0),
+            keyring: Mutex::new(None),
             scheduling: Mutex::default(),
             start_ns,
             is_waiting: AtomicBool::new(false),

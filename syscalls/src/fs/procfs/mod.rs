@@ -11,6 +11,7 @@
 mod descriptors;
 mod entry;
 mod file;
+mod keys;
 mod maps;
 mod mounts;
 mod node;

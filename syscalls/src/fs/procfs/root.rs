@@ -12,6 +12,7 @@ use crate::process::Process;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 
 use super::entry::{Entry, Kind, Subject};
+use super::keys;
 use super::sys::SYS;
 use super::sysvipc::SYSVIPC;
 use super::text::{Text, put};
@@ -37,6 +38,8 @@ static IN_ROOT: &[Entry] = &[
     Entry::directory("net", NET),
     Entry::directory("sys", SYS),
     Entry::directory("sysvipc", SYSVIPC),
+    Entry::file("keys", keys::keys),
+    Entry::file("key-users", keys::users),
 ];
 
 static NET: &[Entry] = &[Entry::file("pnp", name_servers)];

@@ -13,6 +13,7 @@ use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 use crate::terminal::pty;
 
 use super::entry::{Entry, Subject};
+use super::keys;
 use super::sysvipc;
 use super::text::{Text, put};
 
@@ -49,6 +50,7 @@ static KERNEL: &[Entry] = &[
     sysvipc::SHMMNI,
     sysvipc::SHM_NEXT_ID,
     Entry::directory("random", RANDOM),
+    Entry::directory("keys", keys::LIMITS),
     Entry::directory("pty", PTY),
 ];
 

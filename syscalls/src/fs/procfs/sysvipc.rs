@@ -15,7 +15,7 @@ use super::entry::{Entry, Subject};
 use super::text::{Text, put};
 
 /// Limits are at most this, where Linux keeps them in an `int`.
-const INT_MAX: u64 = i32::MAX as u64;
+pub(super) const INT_MAX: u64 = i32::MAX as u64;
 
 /// Most objects of a kind that the numbers of objects have room for (`IPCMNI`).
 const OBJECTS_MAX: u64 = 32768;
@@ -72,7 +72,7 @@ fn segments(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 }
 
 /// The numbers of a setting, as many as there have to be.
-fn numbers<T: FromStr + Copy + Default, const N: usize>(value: &[u8]) -> Result<[T; N]> {
+pub(super) fn numbers<T: FromStr + Copy + Default, const N: usize>(value: &[u8]) -> Result<[T; N]> {
     let invalid = || Errno::EINVAL.because("not the numbers that belong here");
     let text = core::str::from_utf8(value).map_err(|_| invalid())?;
     let mut words = text.split_ascii_whitespace();
@@ -87,7 +87,7 @@ fn numbers<T: FromStr + Copy + Default, const N: usize>(value: &[u8]) -> Result<
     Ok(numbers)
 }
 
-fn in_range(number: u64, range: &RangeInclusive<u64>) -> Result<u64> {
+pub(super) fn in_range(number: u64, range: &RangeInclusive<u64>) -> Result<u64> {
     if range.contains(&number) {
         Ok(number)
     } else {
