@@ -43,6 +43,7 @@ extern crate std;
 
 pub mod args;
 mod boot;
+mod buffer;
 mod calls;
 pub mod context;
 mod error;

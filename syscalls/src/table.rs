@@ -361,7 +361,7 @@ pub static TABLE: &[Row] = rows! {
 
     // Sockets
     socket = calls::socket::socket,
-        partial("only AF_UNIX, without out-of-band data");
+        partial("AF_UNIX, AF_INET and AF_INET6; no out-of-band data");
     socketpair = calls::socket::socketpair, full;
     bind = calls::socket::bind, full;
     listen = calls::socket::listen, full;
@@ -372,15 +372,21 @@ pub static TABLE: &[Row] = rows! {
     getsockname = calls::socket::getsockname, full;
     getpeername = calls::socket::getpeername, full;
     setsockopt = calls::socket::setsockopt,
-        partial("no time stamps, filters or devices");
+        partial("no time stamps, filters, devices or multicast groups; some are only kept");
     getsockopt = calls::socket::getsockopt,
-        partial("no time stamps, filters or devices");
-    sendto = calls::message::sendto, full;
-    sendmsg = calls::message::sendmsg, full;
-    sendmmsg = calls::message::sendmmsg, full;
-    recvfrom = calls::message::recvfrom, full;
-    recvmsg = calls::message::recvmsg, full;
-    recvmmsg = calls::message::recvmmsg, full;
+        partial("no time stamps, filters, devices or multicast groups; some are only kept");
+    sendto = calls::message::sendto,
+        partial("no out-of-band data or control messages over IP");
+    sendmsg = calls::message::sendmsg,
+        partial("no out-of-band data or control messages over IP");
+    sendmmsg = calls::message::sendmmsg,
+        partial("no out-of-band data or control messages over IP");
+    recvfrom = calls::message::recvfrom,
+        partial("no out-of-band data or control messages over IP");
+    recvmsg = calls::message::recvmsg,
+        partial("no out-of-band data or control messages over IP");
+    recvmmsg = calls::message::recvmmsg,
+        partial("no out-of-band data or control messages over IP");
 
     // Keys
     add_key = calls::key::add_key, partial("only the types keyring, user, logon and big_key");

@@ -149,6 +149,18 @@ pub enum Interruption {
     Never,
 }
 
+/// How long a call waits for what it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all: `O_NONBLOCK`, `MSG_DONTWAIT`.
+    None,
+    /// Until this time of the monotonic clock, in nanoseconds: `SO_RCVTIMEO`. As signal(7) has
+    /// it, a signal then always fails the call.
+    Until(u64),
+    /// Until it is there, or a signal comes after whose handler the call may go on.
+    Forever,
+}
+
 /// What ends a wait that a signal may end.
 const ANY_REASON: u32 = Attention::SIGNAL | Attention::EXIT | Attention::STOP;
 
@@ -194,6 +206,24 @@ impl Context<'_> {
             queue.remove(self.thread);
         }
         result
+    }
+
+    /// Waits as [`Context::wait_until`] does, as long as `patience` lasts.
+    ///
+    /// # Errors
+    /// `EAGAIN` when it does not last; those of [`Context::wait_until`].
+    pub(crate) fn block_on<T>(
+        &self,
+        queues: &[&WaitQueue],
+        patience: Patience,
+        mut ready: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let done = match patience {
+            Patience::None => ready()?,
+            Patience::Until(at) => self.wait_until(queues, Some(at), Interruption::Fail, ready)?,
+            Patience::Forever => self.wait_until(queues, None, Interruption::Restart, ready)?,
+        };
+        done.ok_or_else(|| Errno::EAGAIN.because("it would block"))
     }
 
     fn park_until<T>(

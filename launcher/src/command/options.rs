@@ -387,6 +387,7 @@ mod tests {
         }
         assert!(refusal(&["--ip", "10.1.2.3", "p"]).contains("--ip"));
         assert!(refusal(&["--ip", "10.1.2.3/33", "p"]).contains("--ip"));
+        assert!(refusal(&["--ip", "224.0.0.1/24", "p"]).contains("--ip"));
         assert!(refusal(&["--dns", "name", "p"]).contains("--dns"));
     }
 

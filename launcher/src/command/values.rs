@@ -160,7 +160,10 @@ pub(super) fn address(parser: &mut lexopt::Parser) -> Result<(Ipv4Addr, u8), Err
     let word = text("--ip", parser)?;
     let parsed = word.split_once('/').and_then(|(address, len)| {
         let len = len.parse().ok().filter(|&len| len <= 32)?;
-        Some((address.parse().ok()?, len))
+        let address: Ipv4Addr = address.parse().ok()?;
+        let is_one_machine =
+            !(address.is_unspecified() || address.is_multicast() || address.is_broadcast());
+        is_one_machine.then_some((address, len))
     });
     parsed.ok_or_else(|| {
         let word = escaped_os(&word);

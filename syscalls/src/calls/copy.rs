@@ -7,9 +7,10 @@ use abi::fs::{FileType, Iovec, OpenFlags, SpliceFlags};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::fs::splice::{self, Place, Waiting, check_ready};
+use crate::fs::splice::{self, Place, check_ready};
 use crate::fs::{Fd, OpenFile, PollEvents, copy};
 use crate::user::{MAX_TRANSFER, UserPtr};
+use crate::wait::Patience;
 
 use super::transfer::several;
 
@@ -39,7 +40,7 @@ pub(crate) fn sendfile(
     }
     if to.file.pipe().is_some() {
         let place = Place { open: &from, offset: start };
-        let done = splice::file_to_pipe(cx, place, &to, count, Waiting::Allowed)?;
+        let done = splice::file_to_pipe(cx, place, &to, count, Patience::Forever)?;
         if let (Some(pointer), Some(start)) = (offset.non_null(), start) {
             pointer.write(cx, &((start + done as u64) as i64))?;
         }
@@ -134,13 +135,13 @@ pub(crate) fn splice(
     if len == 0 {
         return Ok(0);
     }
-    let waiting = checked_waiting(flags)?;
+    let patience = checked_patience(flags)?;
     let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
     from.check_readable()?;
     to.check_writable()?;
     let from = place(cx, &from, from_offset)?;
     let to = place(cx, &to, to_offset)?;
-    let done = splice::splice(cx, from, to, len.min(MAX_TRANSFER), waiting)?;
+    let done = splice::splice(cx, from, to, len.min(MAX_TRANSFER), patience)?;
     for (pointer, place) in [(from_offset, from), (to_offset, to)] {
         if let Some(start) = place.offset {
             pointer.write(cx, &((start + done as u64) as i64))?;
@@ -163,12 +164,12 @@ fn place<'a>(cx: &Context<'_>, open: &'a OpenFile, at: UserPtr<i64>) -> Result<P
     Ok(place)
 }
 
-fn checked_waiting(flags: SpliceFlags) -> Result<Waiting> {
+fn checked_patience(flags: SpliceFlags) -> Result<Patience> {
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL.because("flags are not known"));
     }
     let forbidden = flags.contains(SpliceFlags::NONBLOCK);
-    Ok(if forbidden { Waiting::Forbidden } else { Waiting::Allowed })
+    Ok(if forbidden { Patience::None } else { Patience::Forever })
 }
 
 /// tee(2).
@@ -182,14 +183,14 @@ pub(crate) fn tee(
     len: usize,
     flags: SpliceFlags,
 ) -> Result<usize> {
-    let waiting = checked_waiting(flags)?;
+    let patience = checked_patience(flags)?;
     if len == 0 {
         return Ok(0);
     }
     let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
     from.check_readable()?;
     to.check_writable()?;
-    splice::tee(cx, &from, &to, len, waiting)
+    splice::tee(cx, &from, &to, len, patience)
 }
 
 /// vmsplice(2).
@@ -203,7 +204,7 @@ pub(crate) fn vmsplice(
     count: usize,
     flags: SpliceFlags,
 ) -> Result<usize> {
-    let waiting = checked_waiting(flags)?;
+    let patience = checked_patience(flags)?;
     let open = cx.process.files.get(fd)?;
     let mode = open.access_mode();
     if !(mode.can_read() || mode.can_write()) || open.file.inode().kind() != FileType::Fifo {
@@ -211,9 +212,9 @@ pub(crate) fn vmsplice(
     }
     let mut buffers = several(cx, vector, count)?;
     if mode.can_write() {
-        check_ready(&open, PollEvents::OUT | PollEvents::ERR, waiting)?;
+        check_ready(&open, PollEvents::OUT | PollEvents::ERR, patience)?;
         return splice::fill_pipe(cx, &open, &mut buffers);
     }
-    check_ready(&open, PollEvents::IN | PollEvents::HUP, waiting)?;
+    check_ready(&open, PollEvents::IN | PollEvents::HUP, patience)?;
     open.read(cx, &mut buffers)
 }

@@ -19,7 +19,7 @@ use super::transfer::{one, several};
 /// sendto(2): sends a message.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no out-of-band data, and no control messages and queued errors of sockets of IP.
 pub(crate) fn sendto(
     cx: &Context<'_>,
     fd: Fd,
@@ -43,7 +43,7 @@ pub(crate) fn sendto(
 /// sendmsg(2): sends a message with an address and control messages.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no out-of-band data, and no control messages and queued errors of sockets of IP.
 pub(crate) fn sendmsg(
     cx: &Context<'_>,
     fd: Fd,
@@ -88,7 +88,7 @@ fn buffers(cx: &Context<'_>, header: &MessageHeader) -> Result<crate::user::Buff
 /// sendmmsg(2): sends several messages.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no out-of-band data, and no control messages and queued errors of sockets of IP.
 pub(crate) fn sendmmsg(
     cx: &Context<'_>,
     fd: Fd,
@@ -128,7 +128,7 @@ fn write_len(cx: &Context<'_>, at: UserPtr<CountedMessage>, len: usize) -> Resul
 /// recvfrom(2): receives a message.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no out-of-band data, and no control messages and queued errors of sockets of IP.
 pub(crate) fn recvfrom(
     cx: &Context<'_>,
     fd: Fd,
@@ -150,7 +150,7 @@ pub(crate) fn recvfrom(
 /// recvmsg(2): receives a message with its address and control messages.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no out-of-band data, and no control messages and queued errors of sockets of IP.
 pub(crate) fn recvmsg(
     cx: &Context<'_>,
     fd: Fd,
@@ -204,7 +204,7 @@ fn write_header(
 /// recvmmsg(2): receives several messages, up to a time.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no out-of-band data, and no control messages and queued errors of sockets of IP.
 pub(crate) fn recvmmsg(
     cx: &Context<'_>,
     fd: Fd,

@@ -249,7 +249,10 @@ pub(crate) fn getpeername(
 /// setsockopt(2): sets an option.
 ///
 /// # Differences from Linux
-/// Options of time stamps, filters and devices are not offered.
+/// Options of time stamps, filters, devices, multicast groups and control messages are not
+/// offered. Of those of IP and TCP, the type of service, the discovery of the MTU, the scope of
+/// multicasts, the segment size, corking, and the times and counts of tcp(7) but
+/// `TCP_KEEPIDLE` are kept and have no effect.
 pub(crate) fn setsockopt(
     cx: &Context<'_>,
     fd: Fd,

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::{File, Inode, OpenFile, PollEvents, Positions, anonymous};
 use crate::io::{Sink, Source};
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 /// The largest value that a write can leave.
 const LARGEST: u64 = u64::MAX - 1;
@@ -72,12 +72,7 @@ impl Counter {
         open: &OpenFile,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Result<T> {
-        let done = if open.is_nonblocking() {
-            ready()
-        } else {
-            cx.wait_until(&[&self.changed], None, Interruption::Restart, || Ok(ready()))?
-        };
-        done.ok_or_else(|| Errno::EAGAIN.because("it would block"))
+        cx.block_on(&[&self.changed], open.patience(), || Ok(ready()))
     }
 }
 

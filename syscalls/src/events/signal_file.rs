@@ -14,7 +14,7 @@ use crate::fs::{File, Inode, OpenFile, PollEvents, Positions, anonymous};
 use crate::io::Sink;
 use crate::process::Thread;
 use crate::signal::SignalSet;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::{Patience, WaitQueue};
 
 /// A file from which those signals of a set are read that wait for the reader.
 pub struct SignalFile {
@@ -57,20 +57,14 @@ impl File for SignalFile {
         if to.remaining() < size_of::<SignalRecord>() {
             return Err(Errno::EINVAL.because("the buffer has no room for a signal"));
         }
-        let would_block = || Errno::EAGAIN.because("it would block");
         let mut done = 0;
         while to.remaining() >= size_of::<SignalRecord>() {
             let look = || Ok(cx.thread.take_signal(set_of(&self.set)));
-            let taken = if done > 0 || open.is_nonblocking() {
-                look()?
-            } else {
-                let queues = [&cx.process.signals.changed];
-                cx.wait_until(&queues, None, Interruption::Restart, look)?
-            };
-            match taken {
-                Some(info) => done += to.put(record(&info).as_bytes())?,
-                None if done > 0 => break,
-                None => return Err(would_block()),
+            let patience = if done > 0 { Patience::None } else { open.patience() };
+            match cx.block_on(&[&cx.process.signals.changed], patience, look) {
+                Ok(info) => done += to.put(record(&info).as_bytes())?,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(done)

@@ -13,7 +13,7 @@ use crate::fs::{File, Inode, OpenFile, PollEvents, Positions, anonymous};
 use crate::io::Sink;
 use crate::system::System;
 use crate::time::{Again, Interval, Owner, Timer, WallClockWatcher};
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 /// A timer with a descriptor.
 pub struct TimerFile {
@@ -106,12 +106,7 @@ impl File for TimerFile {
         if to.remaining() < size_of::<u64>() {
             return Err(Errno::EINVAL.because("the buffer is shorter than 8 bytes"));
         }
-        let taken = if open.is_nonblocking() {
-            self.take()?
-        } else {
-            cx.wait_until(&[&self.changed], None, Interruption::Restart, || self.take())?
-        };
-        let taken = taken.ok_or_else(|| Errno::EAGAIN.because("the timer has not expired"))?;
+        let taken = cx.block_on(&[&self.changed], open.patience(), || self.take())?;
         to.put(&taken.to_ne_bytes())
     }
 

@@ -1,9 +1,6 @@
 //! Copies from file to file: sendfile(2), copy_file_range(2).
 
-use alloc::vec::Vec;
-
-use abi::Errno;
-
+use crate::buffer;
 use crate::context::Context;
 use crate::error::Result;
 use crate::io::{SliceSink, SliceSource};
@@ -29,9 +26,7 @@ pub(crate) fn transfer(
     count: usize,
 ) -> Result<(usize, Option<u64>)> {
     let count = count.min(MAX_TRANSFER);
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(count.min(CHUNK)).map_err(|_| Errno::ENOMEM)?;
-    buffer.resize(count.min(CHUNK), 0);
+    let mut buffer = buffer::zeroed(count.min(CHUNK))?;
     // As on Linux, the position of the input is not held while the output is written: both
     // may be the same.
     let moves = from_offset.is_none() && from.check_positions().is_ok();

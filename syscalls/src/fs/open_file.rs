@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::events::epoll::Interest;
 use crate::io::{Sink, Source};
+use crate::wait::Patience;
 
 use super::file::{Extent, File, Positions};
 use super::lock::LockTable;
@@ -127,6 +128,11 @@ impl OpenFile {
     #[must_use]
     pub fn is_nonblocking(&self) -> bool {
         self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
+    /// How long its calls wait.
+    pub(crate) fn patience(&self) -> Patience {
+        if self.is_nonblocking() { Patience::None } else { Patience::Forever }
     }
 
     /// Whether it only names a place (`O_PATH`).

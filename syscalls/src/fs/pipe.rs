@@ -162,14 +162,7 @@ impl Pipe {
         open: &OpenFile,
         mut ready: impl FnMut(&mut State) -> Result<Option<T>>,
     ) -> Result<T> {
-        let would_block = || Errno::EAGAIN.because("it would block");
-        if open.is_nonblocking() {
-            return ready(&mut self.state.lock())?.ok_or_else(would_block);
-        }
-        let queues = [&self.changed];
-        let done =
-            cx.wait_until(&queues, None, Interruption::Restart, || ready(&mut self.state.lock()))?;
-        done.ok_or_else(would_block)
+        cx.block_on(&[&self.changed], open.patience(), || ready(&mut self.state.lock()))
     }
 
     /// Moves what there is to `to`, with the turn taken.

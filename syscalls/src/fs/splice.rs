@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::io::{Sink, SliceSink, SliceSource, Source};
 use crate::machine::Page;
+use crate::wait::Patience;
 
 use super::file::PollEvents;
 use super::open_file::OpenFile;
@@ -34,15 +35,6 @@ impl Place<'_> {
     }
 }
 
-/// Whether to wait for pipes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
-    /// Until there is something to do.
-    Allowed,
-    /// Never (`SPLICE_F_NONBLOCK`).
-    Forbidden,
-}
-
 /// Moves up to `len` bytes from one place to the other, at least one of which is a pipe: what
 /// there is now, or after waiting for the first. Returns how many.
 ///
@@ -54,20 +46,20 @@ pub(crate) fn splice(
     from: Place<'_>,
     to: Place<'_>,
     len: usize,
-    waiting: Waiting,
+    patience: Patience,
 ) -> Result<usize> {
     if let (Some(input), Some(output)) = (from.open.file.pipe(), to.open.file.pipe()) {
-        let waiting = waiting_of(waiting, &[from.open, to.open]);
-        return pipe::transfer::splice(cx, input, output, len, waiting);
+        let patience = patience_of(patience, &[from.open, to.open]);
+        return pipe::transfer::splice(cx, input, output, len, patience);
     }
     if from.is_pipe() {
         check_output(to)?;
-        check_ready(from.open, PollEvents::IN | PollEvents::HUP, waiting)?;
+        check_ready(from.open, PollEvents::IN | PollEvents::HUP, patience)?;
         let mut sink = FileSink { cx, to, done: 0, len };
         return from.open.read(cx, &mut sink);
     }
     if to.is_pipe() {
-        return file_to_pipe(cx, from, to.open, len, waiting);
+        return file_to_pipe(cx, from, to.open, len, patience);
     }
     Err(Errno::EINVAL.because("neither file is a pipe"))
 }
@@ -82,12 +74,12 @@ pub(crate) fn file_to_pipe(
     from: Place<'_>,
     to: &OpenFile,
     len: usize,
-    waiting: Waiting,
+    patience: Patience,
 ) -> Result<usize> {
     if from.open.file.inode().kind() == FileType::Directory {
         return Err(Errno::EINVAL.because("the input is a directory"));
     }
-    check_ready(to, PollEvents::OUT | PollEvents::ERR, waiting)?;
+    check_ready(to, PollEvents::OUT | PollEvents::ERR, patience)?;
     let start = match from.offset {
         None if from.open.check_positions().is_ok() => Some(from.open.position()),
         offset => offset,
@@ -120,23 +112,23 @@ pub(crate) fn tee(
     from: &OpenFile,
     to: &OpenFile,
     len: usize,
-    waiting: Waiting,
+    patience: Patience,
 ) -> Result<usize> {
     let (Some(input), Some(output)) = (from.file.pipe(), to.file.pipe()) else {
         return Err(Errno::EINVAL.because("both must be pipes"));
     };
-    let waiting = waiting_of(waiting, &[from, to]);
-    pipe::transfer::tee(cx, input, output, len, waiting)
+    let patience = patience_of(patience, &[from, to]);
+    pipe::transfer::tee(cx, input, output, len, patience)
 }
 
-fn waiting_of(waiting: Waiting, files: &[&OpenFile]) -> Waiting {
+fn patience_of(patience: Patience, files: &[&OpenFile]) -> Patience {
     let forbidden = files.iter().any(|open| open.is_nonblocking());
-    if forbidden { Waiting::Forbidden } else { waiting }
+    if forbidden { Patience::None } else { patience }
 }
 
 /// Fails where there is nothing to do yet and waiting is forbidden.
-pub(crate) fn check_ready(open: &OpenFile, events: PollEvents, waiting: Waiting) -> Result<()> {
-    if waiting == Waiting::Forbidden && !open.file.poll().intersects(events) {
+pub(crate) fn check_ready(open: &OpenFile, events: PollEvents, patience: Patience) -> Result<()> {
+    if patience == Patience::None && !open.file.poll().intersects(events) {
         return Err(Errno::EAGAIN.because("it would block"));
     }
     Ok(())

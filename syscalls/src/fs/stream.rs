@@ -8,7 +8,6 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
@@ -16,6 +15,7 @@ use abi::fs::{AccessMode, OpenFlags};
 use abi::terminal::Winsize;
 use spin::Mutex;
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::io::{Sink, Source};
@@ -23,7 +23,7 @@ use crate::machine::{Machine, News, Stream};
 use crate::process::Credentials;
 use crate::system::System;
 use crate::terminal::console;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 use super::pipe;
 use super::pipe_inode::{Conduit, PipeInode};
@@ -186,14 +186,9 @@ impl StandardStream {
         &self,
         cx: &Context<'_>,
         open: &OpenFile,
-        mut ready: impl FnMut() -> Result<Option<T>>,
+        ready: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        if open.is_nonblocking() {
-            return ready()?.ok_or_else(|| Errno::EAGAIN.because("it would block"));
-        }
-        let done = cx.wait_until(&[&self.end.changed], None, Interruption::Restart, ready)?;
-        // Without a deadline a wait ends with a value or an error.
-        done.ok_or_else(|| Errno::EAGAIN.because("it would block"))
+        cx.block_on(&[&self.end.changed], open.patience(), ready)
     }
 
     /// Sends all of `bytes` unless the call is nonblocking or interrupted; how many were
@@ -233,10 +228,7 @@ impl StandardStream {
 }
 
 fn new_buffer() -> Result<Box<[u8]>> {
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(CHUNK).map_err(|_| Errno::ENOMEM)?;
-    buffer.resize(CHUNK, 0);
-    Ok(buffer.into_boxed_slice())
+    Ok(buffer::zeroed(CHUNK)?.into_boxed_slice())
 }
 
 impl Conduit for StandardStream {
@@ -350,6 +342,7 @@ impl Drop for StandardStream {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
     use std::vec;
 
     use crate::fake::kit::{self, Kit};

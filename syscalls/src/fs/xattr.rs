@@ -7,6 +7,7 @@ use abi::Errno;
 use abi::fs::{AccessRequest, FileType, Mode};
 use spin::Mutex;
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::process::Capability;
@@ -118,7 +119,7 @@ fn checked<'a>(
 pub(crate) fn get(cx: &Context<'_>, found: &Location, name: &[u8]) -> Result<Vec<u8>> {
     let attributes = checked(cx, &**found.inode(), name, Use::Read)?;
     let values = attributes.values.lock();
-    copy(values.get(name).ok_or_else(no_attribute)?)
+    Ok(buffer::copied(values.get(name).ok_or_else(no_attribute)?)?)
 }
 
 /// Sets an attribute.
@@ -173,13 +174,6 @@ pub(crate) fn list(cx: &Context<'_>, found: &Location) -> Result<Vec<u8>> {
         list.push(0);
     }
     Ok(list)
-}
-
-fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(|_| Errno::ENOMEM)?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }
 
 fn no_attribute() -> Error {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::ipc::message::MessageQueueStatus;
 
+use crate::buffer;
 use crate::error::{Because, Error, Result};
 use crate::wait::WaitQueue;
 
@@ -181,9 +182,7 @@ impl MessageQueue {
         if message.text.len() > longest {
             return Err(too_long());
         }
-        let mut text = Vec::new();
-        text.try_reserve_exact(message.text.len()).map_err(|_| Errno::ENOMEM)?;
-        text.extend_from_slice(&message.text);
+        let text = buffer::copied(&message.text)?;
         Ok(Message { kind: message.kind, text })
     }
 

@@ -1,13 +1,14 @@
 //! The options that all families have: socket(7), at the level `SOL_SOCKET`.
 
 use abi::Errno;
-use abi::net::{Linger, option};
+use abi::net::{Linger, MessageFlags, option};
 use abi::time::Timeval;
 use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::process::Capability;
+use crate::wait::Patience;
 
 /// What a buffer can hold at first, in bytes (/proc/sys/net/core/wmem_default).
 const DEFAULT_BUFFER: u32 = 212_992;
@@ -39,9 +40,13 @@ pub(crate) struct Timeout {
 }
 
 impl Timeout {
-    /// Until when a call waits that begins now.
-    pub(crate) fn deadline_ns(self, cx: &Context<'_>) -> Option<u64> {
-        self.ns.map(|ns| cx.system.machine.monotonic_ns().saturating_add(ns))
+    /// How long a call waits that begins now with these flags.
+    pub(crate) fn patience(self, cx: &Context<'_>, flags: MessageFlags) -> Patience {
+        match self.ns {
+            _ if flags.contains(MessageFlags::DONTWAIT) => Patience::None,
+            Some(ns) => Patience::Until(cx.system.machine.monotonic_ns().saturating_add(ns)),
+            None => Patience::Forever,
+        }
     }
 
     fn of(time: Timeval) -> Result<Self> {

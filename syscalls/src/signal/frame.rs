@@ -18,6 +18,7 @@ use abi::signal::{
 use abi::{Errno, TASK_SIZE};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
 use crate::machine::Registers;
@@ -127,9 +128,7 @@ fn prepare(
 fn save_extended_state(thread: &Thread) -> Result<Vec<u8>> {
     let processor = thread.system().machine.processor();
     let len = processor.extended_state_len.max(FXSAVE_LEN);
-    let mut state = Vec::new();
-    state.try_reserve_exact(len + MAGIC2_LEN).map_err(|_| Errno::ENOMEM)?;
-    state.resize(len + MAGIC2_LEN, 0);
+    let mut state = buffer::zeroed(len + MAGIC2_LEN)?;
     thread.machine().save_extended_state(&mut state[..processor.extended_state_len]);
     if len > FXSAVE_LEN {
         let description = FpxSwBytes {
@@ -245,9 +244,7 @@ fn restore_extended_state(cx: &Context<'_>, address: u64) -> Result<()> {
         return Err(Errno::EFAULT.because("the frame's extended state is not aligned"));
     }
     let len = cx.system.machine.processor().extended_state_len.max(FXSAVE_LEN);
-    let mut state = Vec::new();
-    state.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    state.resize(len, 0);
+    let mut state = buffer::zeroed(len)?;
     cx.memory().read(address, &mut state[..FXSAVE_LEN])?;
     if len > FXSAVE_LEN {
         if is_complete(cx, address, &state, len) {

@@ -1,10 +1,9 @@
 //! Traps: what the processor reports becomes a signal (SDM volume 3, 6.15; signal numbers and
 //! codes as in Linux's `arch/x86/kernel/traps.c`).
 
-use alloc::vec::Vec;
-
 use abi::signal::{FXSAVE_LEN, SigInfo, Signal, si};
 
+use crate::buffer;
 use crate::machine::{Registers, Trap};
 use crate::mm::{FaultSignal, Wanted};
 use crate::process::Thread;
@@ -92,12 +91,10 @@ impl Thread {
     /// An x87 or SSE exception; `None` where no unmasked exception is noted, so that the
     /// instruction is tried again, as Linux does.
     fn arithmetic(&self, vector: u8, rip: u64) -> Option<SigInfo> {
-        let mut state = Vec::new();
         let len = self.system().machine.processor().extended_state_len;
-        if state.try_reserve_exact(len.max(FXSAVE_LEN)).is_err() {
+        let Ok(mut state) = buffer::zeroed(len.max(FXSAVE_LEN)) else {
             return Some(info::kernel(Signal::SIGFPE));
-        }
-        state.resize(len.max(FXSAVE_LEN), 0);
+        };
         self.machine().save_extended_state(&mut state[..len]);
         let half = |at: usize| u32::from(state[at]) | u32::from(state[at + 1]) << 8;
         let unmasked = if vector == vector::X87 {

@@ -56,7 +56,7 @@ impl File for TerminalFile {
         _offset: u64,
         from: &mut dyn Source,
     ) -> Result<usize> {
-        self.terminal.write(cx, open.is_nonblocking(), from)
+        self.terminal.write(cx, open.patience(), from)
     }
 
     fn readable_bytes(&self) -> Result<usize> {

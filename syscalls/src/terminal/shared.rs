@@ -16,7 +16,7 @@ use crate::fs::PollEvents;
 use crate::io::{Sink, Source};
 use crate::signal::info;
 use crate::system::System;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::{Interruption, Patience, WaitQueue};
 
 use super::discipline::Discipline;
 use super::input::Taken;
@@ -285,7 +285,7 @@ impl Terminal {
     pub(super) fn write(
         &self,
         cx: &Context<'_>,
-        is_nonblocking: bool,
+        patience: Patience,
         from: &mut dyn Source,
     ) -> Result<usize> {
         self.check_background_write(cx)?;
@@ -293,7 +293,7 @@ impl Terminal {
         let mut done = 0;
         while from.remaining() > 0 {
             let (written, result) = match from.take(&mut chunk) {
-                Ok(taken) => self.write_chunk(cx, is_nonblocking, &chunk[..taken]),
+                Ok(taken) => self.write_chunk(cx, patience, &chunk[..taken]),
                 Err(error) => (0, Err(error)),
             };
             done += written;
@@ -312,7 +312,7 @@ impl Terminal {
     fn write_chunk(
         &self,
         cx: &Context<'_>,
-        is_nonblocking: bool,
+        patience: Patience,
         bytes: &[u8],
     ) -> (usize, Result<()>) {
         let mut done = 0;
@@ -326,14 +326,8 @@ impl Terminal {
                 state.discipline.flush(|bytes| self.transport.send(bytes));
                 Ok((written > 0).then_some(written))
             };
-            let result = if is_nonblocking {
-                ready()
-            } else {
-                cx.wait_until(&[&self.changed], None, Interruption::Restart, ready)
-            };
-            match result {
-                Ok(Some(written)) => done += written,
-                Ok(None) => return (done, Err(Errno::EAGAIN.because("it would block"))),
+            match cx.block_on(&[&self.changed], patience, ready) {
+                Ok(written) => done += written,
                 Err(error) => return (done, Err(error)),
             }
         }

@@ -15,7 +15,7 @@ use crate::error::{Because, Result};
 use crate::fs::{File, Inode, OpenFile, PollEvents, Positions, anonymous};
 use crate::io::Sink;
 use crate::system::System;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::{Patience, WaitQueue};
 
 use super::queue::{Event, Queue};
 use super::{FileId, MAX_INSTANCES, MAX_WATCHES, id_of};
@@ -226,16 +226,11 @@ impl File for Instance {
                 Ok(event) => Ok(event),
                 Err(_) => Err(Errno::EINVAL.because("no room for the next event")),
             };
-            let event = if done > 0 || open.is_nonblocking() {
-                look()
-            } else {
-                cx.wait_until(&[&self.state.changed], None, Interruption::Restart, look)
-            };
-            match event {
-                Ok(Some(bytes)) => done += to.put(&bytes)?,
-                Ok(None) if done == 0 => return Err(Errno::EAGAIN.because("it would block")),
+            let patience = if done > 0 { Patience::None } else { open.patience() };
+            match cx.block_on(&[&self.state.changed], patience, look) {
+                Ok(bytes) => done += to.put(&bytes)?,
                 Err(error) if done == 0 => return Err(error),
-                _ => return Ok(done),
+                Err(_) => return Ok(done),
             }
         }
     }

@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use abi::Errno;
 use spin::Mutex;
 
+use crate::buffer;
 use crate::error::{Because, Error, Result};
 use crate::machine::{Answer, Machine, Message, MessageChannel, Refused, Thread};
 
@@ -116,15 +117,12 @@ impl Client {
     /// Sends a request and waits for the answer, which is `reply_len` bytes long at most.
     ///
     /// # Errors
-    /// Those of the host; `EINTR` when the thread is to end; `EIO` when the server is dead, silent or does not make sense;
-    /// `ENOMEM`; `ENAMETOOLONG`.
+    /// Those of the host; `EINTR` when the thread is to end; `EIO` when the server is dead,
+    /// silent or does not make sense; `ENOMEM`; `ENAMETOOLONG`.
     pub(super) fn call(&self, request: Request, reply_len: usize) -> Result<Reply> {
         let kind = request.kind();
         // The header of an error must fit in any case.
-        let mut reply = Vec::new();
-        let len = reply_len.max(HEADER_LEN + 4);
-        reply.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-        reply.resize(len, 0);
+        let reply = buffer::zeroed(reply_len.max(HEADER_LEN + 4))?;
         let is_first = kind == Kind::Version;
         let message = Message { token: 0, request: request.into_bytes(NO_TAG)?, reply };
         let give_up = self.machine.monotonic_ns().saturating_add(PATIENCE_NS);

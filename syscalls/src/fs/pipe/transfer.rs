@@ -5,9 +5,8 @@ use abi::Errno;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::OpenFile;
-use crate::fs::splice::Waiting;
 use crate::io::Source;
-use crate::wait::Interruption;
+use crate::wait::Patience;
 
 use super::{Pipe, PipeFile, READABLE, Slot, WRITABLE, broken};
 
@@ -42,9 +41,9 @@ pub(in crate::fs) fn splice(
     from: &PipeFile,
     to: &PipeFile,
     len: usize,
-    waiting: Waiting,
+    patience: Patience,
 ) -> Result<usize> {
-    between(cx, &from.pipe, &to.pipe, waiting, || move_slots(&from.pipe, &to.pipe, len))
+    between(cx, &from.pipe, &to.pipe, patience, || move_slots(&from.pipe, &to.pipe, len))
 }
 
 /// Copies up to `len` bytes.
@@ -56,9 +55,9 @@ pub(in crate::fs) fn tee(
     from: &PipeFile,
     to: &PipeFile,
     len: usize,
-    waiting: Waiting,
+    patience: Patience,
 ) -> Result<usize> {
-    between(cx, &from.pipe, &to.pipe, waiting, || copy_slots(&from.pipe, &to.pipe, len))
+    between(cx, &from.pipe, &to.pipe, patience, || copy_slots(&from.pipe, &to.pipe, len))
 }
 
 /// What is to be done next between two pipes.
@@ -76,14 +75,14 @@ fn between(
     cx: &Context<'_>,
     from: &Pipe,
     to: &Pipe,
-    waiting: Waiting,
+    patience: Patience,
     mut transfer: impl FnMut() -> Result<usize>,
 ) -> Result<usize> {
     if core::ptr::eq(from, to) {
         return Err(Errno::EINVAL.because("both are ends of the same pipe"));
     }
     loop {
-        let next = wait(cx, from, to, waiting)?;
+        let next = wait(cx, from, to, patience)?;
         // Always in the same order, so that nobody waits for who waits for him.
         let from_first = core::ptr::from_ref(from) < core::ptr::from_ref(to);
         let (first, second) = if from_first { (from, to) } else { (to, from) };
@@ -102,7 +101,7 @@ fn between(
     }
 }
 
-fn wait(cx: &Context<'_>, from: &Pipe, to: &Pipe, waiting: Waiting) -> Result<Next> {
+fn wait(cx: &Context<'_>, from: &Pipe, to: &Pipe, patience: Patience) -> Result<Next> {
     let look = || {
         let (is_empty, has_writers) = {
             let state = from.state.lock();
@@ -116,13 +115,7 @@ fn wait(cx: &Context<'_>, from: &Pipe, to: &Pipe, waiting: Waiting) -> Result<Ne
             _ => None,
         }
     };
-    let would_block = || Errno::EAGAIN.because("it would block");
-    if waiting == Waiting::Forbidden {
-        return look().ok_or_else(would_block);
-    }
-    let queues = [&from.changed, &to.changed];
-    let next = cx.wait_until(&queues, None, Interruption::Restart, || Ok(look()))?;
-    next.ok_or_else(would_block)
+    cx.block_on(&[&from.changed, &to.changed], patience, || Ok(look()))
 }
 
 /// Moves slots with both turns taken.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use abi::{Errno, PAGE_SIZE};
 use spin::Mutex;
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::{File, Inode, OpenFile, Positions};
@@ -85,9 +86,7 @@ impl File for ProcFile {
         if len > LONGEST_WRITE {
             return Err(Errno::EINVAL.because("more than a page is written"));
         }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-        bytes.resize(len, 0);
+        let mut bytes = buffer::zeroed(len)?;
         let taken = from.take(&mut bytes)?;
         store(&self.subject(cx)?, &bytes[..taken])?;
         Ok(taken)

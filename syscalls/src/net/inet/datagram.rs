@@ -8,13 +8,14 @@ use abi::Errno;
 use abi::net::{MessageFlags, family, ip_option, ipv6_option, level, option};
 use spin::Mutex;
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::PollEvents;
 use crate::io::{Sink, Source};
 use crate::net::ip::{self, Message, Readiness, Reuse, Stack, Wish};
 use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket};
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 use super::address::{self, Version};
 use super::{options, protocol_of, stream};
@@ -87,15 +88,8 @@ impl MessageSocket {
             None if self.state.lock().has_receive_ended => Ok(Some(None)),
             None => Ok(None),
         };
-        let found = if flags.contains(MessageFlags::DONTWAIT) {
-            ready()?
-        } else {
-            let deadline_ns = self.options.receive_timeout().deadline_ns(cx);
-            let is_timed = deadline_ns.is_some();
-            let interruption = if is_timed { Interruption::Fail } else { Interruption::Restart };
-            cx.wait_until(&[&self.readiness.queue], deadline_ns, interruption, ready)?
-        };
-        found.ok_or_else(|| Errno::EAGAIN.because("it would block"))
+        let patience = self.options.receive_timeout().patience(cx, flags);
+        cx.block_on(&[&self.readiness.queue], patience, ready)
     }
 
     /// To whom a message goes.
@@ -156,7 +150,10 @@ impl Socket for MessageSocket {
             Version::V6 => self.levels.get(level::IPV6, ipv6_option::UNICAST_HOPS),
         };
         let hops = hops.ok().and_then(|hops| u8::try_from(hops).ok()).filter(|&hops| hops > 0);
-        self.stack.set_hop_limit(self.id, hops)
+        self.stack.set_hop_limit(self.id, hops)?;
+        let hears = self.levels.is_on(level::IP, ip_option::RECVERR)
+            || self.levels.is_on(level::IPV6, ipv6_option::RECVERR);
+        self.stack.set_hears_errors(self.id, hears)
     }
 
     fn options_changed(&self) {
@@ -227,7 +224,7 @@ impl Socket for MessageSocket {
         if len > MESSAGE_LIMIT {
             return Err(Errno::EMSGSIZE.because("the message is too long"));
         }
-        let mut bytes = alloc::vec![0; len];
+        let mut bytes = buffer::zeroed(len)?;
         if from.take(&mut bytes)? < len {
             return Err(Errno::EFAULT.because("the message cannot be read"));
         }

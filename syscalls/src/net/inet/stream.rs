@@ -8,6 +8,7 @@ use abi::Errno;
 use abi::net::{MessageFlags, family, ip_option, ipv6_option, level, option, protocol, tcp_option};
 use spin::Mutex;
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::PollEvents;
@@ -18,7 +19,7 @@ use crate::net::ip::{
 };
 use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Timeout};
 use crate::process::Capability;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 use super::address::{self, Version};
 use super::options;
@@ -150,17 +151,9 @@ impl StreamSocket {
         cx: &Context<'_>,
         flags: MessageFlags,
         timeout: Timeout,
-        mut ready: impl FnMut() -> Result<Option<T>>,
+        ready: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        let done = if flags.contains(MessageFlags::DONTWAIT) {
-            ready()?
-        } else {
-            let deadline_ns = timeout.deadline_ns(cx);
-            let is_timed = deadline_ns.is_some();
-            let interruption = if is_timed { Interruption::Fail } else { Interruption::Restart };
-            cx.wait_until(&[&self.readiness.queue], deadline_ns, interruption, ready)?
-        };
-        done.ok_or_else(|| Errno::EAGAIN.because("it would block"))
+        cx.block_on(&[&self.readiness.queue], timeout.patience(cx, flags), ready)
     }
 
     /// Asks for a connection, if there is none yet; its number.
@@ -238,7 +231,7 @@ impl StreamSocket {
         if len == 0 {
             return Ok(None);
         }
-        let mut bytes = alloc::vec![0; len];
+        let mut bytes = buffer::zeroed(len)?;
         let taken = from.take(&mut bytes)?;
         self.stack.send(id, &bytes[..taken]).map(Some)
     }
@@ -251,7 +244,7 @@ impl StreamSocket {
         flags: MessageFlags,
     ) -> Result<Option<usize>> {
         let (received, _) = self.stack.queued(id);
-        let mut bytes = alloc::vec![0; received.min(to.remaining()).min(CHUNK)];
+        let mut bytes = buffer::zeroed(received.min(to.remaining()).min(CHUNK))?;
         let Some(len) = self.stack.peek(id, &mut bytes)? else { return Ok(None) };
         let put = match flags.contains(MessageFlags::TRUNC) {
             // tcp(7): the bytes are thrown away.
@@ -348,9 +341,9 @@ impl Socket for StreamSocket {
 
     fn connect(&self, cx: &Context<'_>, address: &[u8], flags: MessageFlags) -> Result<()> {
         if address::family_of(address) == Some(family::UNSPEC) {
-            if let Phase::Connected { connection, .. } =
-                core::mem::replace(&mut *self.phase.lock(), Phase::Idle(None))
-            {
+            let phase = self.phase();
+            if let Phase::Connected { connection, .. } = phase {
+                *self.phase.lock() = Phase::Idle(None);
                 self.stack.close(connection.id, true);
             }
             return Ok(());
@@ -372,10 +365,9 @@ impl Socket for StreamSocket {
     fn shutdown(&self, _: &Context<'_>, directions: Directions) -> Result<()> {
         match self.phase() {
             Phase::Idle(_) => Err(not_connected()),
-            Phase::Listening { id, local } => {
+            Phase::Listening { id, .. } => {
                 if directions.receive {
                     self.stack.close_listener(id);
-                    let _ = local;
                     *self.phase.lock() = Phase::Idle(None);
                     self.readiness.queue.wake_all();
                 }

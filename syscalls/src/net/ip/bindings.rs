@@ -19,6 +19,8 @@ pub(crate) enum Transport {
     Tcp,
     /// UDP.
     Udp,
+    /// ICMP echo, whose identifiers are its ports.
+    Echo,
 }
 
 /// With whom a socket shares its address: socket(7).
@@ -155,7 +157,7 @@ impl Bindings {
         bindings.into_iter().flatten().any(|other| {
             let may_share_address = wish.reuse.address
                 && other.wish.reuse.address
-                && (transport == Transport::Udp || !other.listens);
+                && (transport != Transport::Tcp || !other.listens);
             overlap(wish, &other.wish) && !may_share_address && !share_port(wish, &other.wish)
         })
     }

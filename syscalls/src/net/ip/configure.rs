@@ -64,6 +64,9 @@ impl Addressing {
             word => word.parse::<Ipv4Addr>().ok().map(Some),
         };
         let address: Ipv4Addr = client.parse().ok()?;
+        if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
+            return None;
+        }
         let prefix_len = match optional(netmask)? {
             Some(mask) => {
                 let ones = mask.to_bits().leading_ones();
@@ -178,7 +181,15 @@ mod tests {
             name_servers: [IpAddr::from([10, 0, 2, 3])].into(),
         };
         assert_eq!(Addressing::parse(word), Some(Addressing::Fixed(fixed)));
-        for bad in ["10.0.2", "10.0.2.15:::255.0.255.0", "10.0.2.15::x", "maybe", ":::::::"] {
+        for bad in [
+            "0.0.0.0",
+            "224.0.0.1",
+            "10.0.2",
+            "10.0.2.15:::255.0.255.0",
+            "10.0.2.15::x",
+            "maybe",
+            ":::::::",
+        ] {
             let parsed = Addressing::parse(bad);
             assert!(parsed.is_none() || bad == ":::::::", "{bad}: {parsed:?}");
         }

@@ -13,6 +13,7 @@ use smoltcp::wire::{
     Icmpv6Packet, IpAddress, IpProtocol, UdpPacket, UdpRepr,
 };
 
+use crate::buffer;
 use crate::error::{Because, Result};
 use crate::fs::PollEvents;
 
@@ -20,7 +21,7 @@ use super::bindings::BindingId;
 use super::flow::Readiness;
 use super::frame::{self, Parts, Tuple};
 use super::interface::LOOPBACK;
-use super::state::State;
+use super::state::{State, is_for_many};
 
 /// The header of a UDP datagram, in bytes.
 const UDP_HEADER_LEN: usize = 8;
@@ -56,6 +57,8 @@ pub(super) struct Endpoint {
     pub(super) local: SocketAddr,
     /// The only one it talks to.
     pub(super) remote: Option<SocketAddr>,
+    /// It hears of errors also without such a one: `IP_RECVERR`.
+    pub(super) hears_errors: bool,
     pub(super) only_v6: bool,
     pub(super) binding: Option<BindingId>,
     pub(super) queue: VecDeque<Message>,
@@ -79,6 +82,7 @@ impl Endpoint {
             kind,
             local: SocketAddr::new(unspecified, 0),
             remote: None,
+            hears_errors: false,
             only_v6: false,
             binding: None,
             queue: VecDeque::new(),
@@ -119,13 +123,14 @@ impl Endpoint {
     }
 
     /// Queues a message, if there is room; what has become true.
-    fn push(&mut self, message: Message) -> PollEvents {
-        let len = message.bytes.len() + OVERHEAD;
+    fn push(&mut self, from: SocketAddr, bytes: &[u8]) -> PollEvents {
+        let len = bytes.len() + OVERHEAD;
         if self.queued_len + len > self.limit.max(len) || self.queue.try_reserve(1).is_err() {
             return PollEvents::empty();
         }
+        let Ok(bytes) = buffer::copied(bytes) else { return PollEvents::empty() };
         self.queued_len += len;
-        self.queue.push_back(message);
+        self.queue.push_back(Message { from, bytes });
         PollEvents::IN | PollEvents::RDNORM
     }
 
@@ -169,12 +174,19 @@ impl Endpoints {
         self.all.get_mut(&id).ok_or_else(|| Errno::EBADF.because("the socket is closed"))
     }
 
-    /// Says where one is bound.
-    pub(super) fn bind(&mut self, id: u64, local: SocketAddr, binding: BindingId) {
-        if let Some(endpoint) = self.all.get_mut(&id) {
-            (endpoint.local, endpoint.binding) = (local, Some(binding));
+    /// Says where one is bound; it takes the place of an earlier binding, which is returned.
+    pub(super) fn bind(
+        &mut self,
+        id: u64,
+        local: SocketAddr,
+        binding: Option<BindingId>,
+    ) -> Option<BindingId> {
+        let endpoint = self.all.get_mut(&id)?;
+        if endpoint.kind == Kind::Udp {
             self.by_port.entry(local.port()).or_default().push(id);
         }
+        endpoint.local = local;
+        core::mem::replace(&mut endpoint.binding, binding)
     }
 
     /// Takes one away.
@@ -225,7 +237,7 @@ impl State {
         let Some(parts) = frame::parts(packet) else { return };
         let Some(payload) = parts.payload else { return };
         let to = parts.local;
-        let is_for_many = to.is_multicast() || matches!(to, IpAddr::V4(to) if to.is_broadcast());
+        let is_for_many = is_for_many(to);
         if !is_for_many && !self.is_local(to) {
             return;
         }
@@ -238,9 +250,9 @@ impl State {
         }
     }
 
-    fn push(&mut self, id: u64, message: Message) {
+    fn push(&mut self, id: u64, from: SocketAddr, bytes: &[u8]) {
         if let Ok(endpoint) = self.endpoints.get(id) {
-            let news = endpoint.push(message);
+            let news = endpoint.push(from, bytes);
             if !news.is_empty() {
                 let readiness = endpoint.readiness.clone();
                 self.woken.push((readiness, news));
@@ -261,8 +273,7 @@ impl State {
             remote: SocketAddr::new(parts.remote, udp.src_port),
         };
         for id in self.endpoints.receivers(&tuple, many) {
-            let bytes = packet.payload().to_vec();
-            self.push(id, Message { from: tuple.remote, bytes });
+            self.push(id, tuple.remote, packet.payload());
         }
     }
 
@@ -278,8 +289,8 @@ impl State {
                 one.local.is_ipv4() == parts.local.is_ipv4() && one.fit(&tuple).is_some()
             });
             if fits {
-                let bytes = if parts.local.is_ipv4() { packet } else { payload }.to_vec();
-                self.push(id, Message { from: tuple.remote, bytes });
+                let bytes = if parts.local.is_ipv4() { packet } else { payload };
+                self.push(id, tuple.remote, bytes);
             }
         }
     }
@@ -330,9 +341,7 @@ impl State {
                     && one.local.is_ipv4() == parts.local.is_ipv4()
             });
             if asked {
-                let from = SocketAddr::new(parts.remote, 0);
-                let bytes = payload.to_vec();
-                self.push(id, Message { from, bytes });
+                self.push(id, SocketAddr::new(parts.remote, 0), payload);
             }
         }
     }
@@ -346,8 +355,7 @@ impl State {
             IpProtocol::Udp => {
                 for id in self.endpoints.receivers(&tuple, false) {
                     let Ok(endpoint) = self.endpoints.get(id) else { continue };
-                    // Others ask for errors by IP_RECVERR, on Linux.
-                    if endpoint.remote.is_some() {
+                    if endpoint.remote.is_some() || endpoint.hears_errors {
                         endpoint.error = Some(error);
                         let readiness = endpoint.readiness.clone();
                         self.woken.push((readiness, PollEvents::ERR));
@@ -361,7 +369,7 @@ impl State {
     /// Sends a message of a socket.
     ///
     /// # Errors
-    /// `ENETUNREACH`, `EMSGSIZE`.
+    /// `ENETUNREACH`, `EMSGSIZE`, `ENOMEM`.
     pub(super) fn send_message(&mut self, id: u64, remote: SocketAddr, bytes: &[u8]) -> Result<()> {
         let mut remote = remote;
         if remote.ip().is_unspecified() {
@@ -373,12 +381,15 @@ impl State {
             bound if bound.is_unspecified() => source,
             bound => bound,
         };
+        if from.is_ipv4() != remote.is_ipv4() {
+            return Err(Errno::ENETUNREACH.because("the socket has an address of another version"));
+        }
         let (kind, port, hop_limit) = (endpoint.kind, endpoint.local.port(), endpoint.hop_limit);
         let (protocol, payload) = match kind {
             Kind::Udp => (IpProtocol::Udp, udp(SocketAddr::new(from, port), remote, bytes)?),
             Kind::Echo => echo(from, remote.ip(), port, bytes)?,
             Kind::Raw(protocol) => {
-                (IpProtocol::from(protocol), raw(from, remote.ip(), protocol, bytes))
+                (IpProtocol::from(protocol), raw(from, remote.ip(), protocol, bytes)?)
             }
         };
         self.send_packet(number, (from, remote.ip()), protocol, &payload, hop_limit)
@@ -413,7 +424,7 @@ fn udp(from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
         return Err(Errno::EMSGSIZE.because("the datagram is too long"));
     }
     let repr = UdpRepr { src_port: from.port(), dst_port: to.port() };
-    let mut payload = alloc::vec![0; UDP_HEADER_LEN + bytes.len()];
+    let mut payload = buffer::zeroed(UDP_HEADER_LEN + bytes.len())?;
     repr.emit(
         &mut UdpPacket::new_unchecked(&mut payload),
         &from.ip().into(),
@@ -431,7 +442,7 @@ fn echo(from: IpAddr, to: IpAddr, ident: u16, bytes: &[u8]) -> Result<(IpProtoco
     if bytes.len() < ECHO_HEADER_LEN {
         return Err(Errno::EINVAL.because("the message has no header"));
     }
-    let mut payload = bytes.to_vec();
+    let mut payload = buffer::copied(bytes)?;
     match (from, to) {
         (IpAddr::V4(_), _) => {
             let mut packet = Icmpv4Packet::new_unchecked(&mut payload);
@@ -456,13 +467,13 @@ fn echo(from: IpAddr, to: IpAddr, ident: u16, bytes: &[u8]) -> Result<(IpProtoco
 }
 
 /// What a raw socket sends; ICMPv6 gets its checksum, as RFC 3542 wants.
-fn raw(from: IpAddr, to: IpAddr, protocol: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut payload = bytes.to_vec();
+fn raw(from: IpAddr, to: IpAddr, protocol: u8, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut payload = buffer::copied(bytes)?;
     if let (IpAddr::V6(from), IpAddr::V6(to)) = (from, to)
         && IpProtocol::from(protocol) == IpProtocol::Icmpv6
         && payload.len() >= ECHO_HEADER_LEN
     {
         Icmpv6Packet::new_unchecked(&mut payload).fill_checksum(&from, &to);
     }
-    payload
+    Ok(payload)
 }

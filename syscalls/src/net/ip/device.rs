@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
+use spin::Mutex;
 
+use crate::buffer;
 use crate::machine::Link;
 
 /// The header of an Ethernet frame, in bytes.
@@ -17,6 +19,10 @@ pub(super) const LOOPBACK_MTU: usize = 65535;
 
 /// How many packets wait on the loopback interface before more are lost.
 const LOOPBACK_QUEUE_LEN: usize = 1024;
+
+/// Where packets are written that find no room; nobody reads them.
+static LOST: Mutex<[u8; LOOPBACK_MTU + ETHERNET_HEADER_LEN]> =
+    Mutex::new([0; LOOPBACK_MTU + ETHERNET_HEADER_LEN]);
 
 /// Where packets leave.
 pub(super) enum Way {
@@ -44,23 +50,23 @@ impl Way {
 
     /// Sends a frame of `len` bytes; it is lost where there is no room for it.
     fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
-        let mut packet;
-        match self {
-            Self::Loopback(packets) => {
-                packet = alloc::vec![0; len];
-                let result = fill(&mut packet);
-                packets.push_back(packet);
-                result
-            }
-            Self::Link(link) => {
-                let (mut fill, mut result) = (Some(fill), None);
-                let mut fill = |to: &mut [u8]| result = fill.take().map(|fill| fill(to));
-                if !link.send(len, &mut fill) {
-                    fill(&mut alloc::vec![0; len]);
+        let (mut fill, mut result) = (Some(fill), None);
+        let mut fill = |to: &mut [u8]| result = fill.take().map(|fill| fill(to));
+        let is_sent = match self {
+            Self::Loopback(packets) => match buffer::zeroed(len) {
+                Ok(mut packet) if packets.try_reserve(1).is_ok() => {
+                    fill(&mut packet);
+                    packets.push_back(packet);
+                    true
                 }
-                result.expect("a link writes its frame once")
-            }
+                _ => false,
+            },
+            Self::Link(link) => link.send(len, &mut fill),
+        };
+        if !is_sent {
+            fill(&mut LOST.lock()[..len]);
         }
+        result.expect("a frame is written once")
     }
 }
 

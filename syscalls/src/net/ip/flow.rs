@@ -9,6 +9,7 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Duration;
 use smoltcp::wire::IpListenEndpoint;
 
+use crate::buffer;
 use crate::error::Result;
 use crate::fs::PollEvents;
 use crate::wait::WaitQueue;
@@ -91,10 +92,7 @@ struct Seen {
 impl Flow {
     fn new(tuple: Tuple, interface: usize, wants: &Wants) -> Result<Self> {
         let buffer = |len| -> Result<tcp::SocketBuffer<'static>> {
-            let mut bytes = Vec::new();
-            bytes.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
-            bytes.resize(len, 0);
-            Ok(tcp::SocketBuffer::new(bytes))
+            Ok(tcp::SocketBuffer::new(buffer::zeroed(len)?))
         };
         let mut socket = tcp::Socket::new(buffer(wants.receive_len)?, buffer(wants.send_len)?);
         socket.set_congestion_control(tcp::CongestionControl::Reno);

@@ -16,6 +16,9 @@ use crate::machine::Link;
 
 use super::device::{Port, Way};
 
+/// How many frames leave in one turn; what is left goes in the next.
+const BURST: usize = 1024;
+
 /// The number of the loopback interface.
 pub(super) const LOOPBACK: usize = 0;
 
@@ -120,8 +123,12 @@ impl Interface {
     /// Gives it an address.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` when it has as many as it can have.
+    /// `EADDRNOTAVAIL` when it has as many as it can have, or for an address that no single
+    /// machine has.
     pub(super) fn add_address(&mut self, address: IpCidr) -> Result<()> {
+        if !address.address().is_unicast() {
+            return Err(Errno::EADDRNOTAVAIL.because("no machine has such an address"));
+        }
         let mut fits = true;
         self.inner.update_ip_addrs(|addresses| {
             if !addresses.contains(&address) {
@@ -131,8 +138,10 @@ impl Interface {
         if fits { Ok(()) } else { Err(Errno::EADDRNOTAVAIL.because("too many addresses")) }
     }
 
-    /// Replaces its IPv4 address and its gateway.
+    /// Replaces its IPv4 address and its gateway. An address that no single machine has is
+    /// none.
     pub(super) fn configure(&mut self, address: Option<IpCidr>, gateway: Option<Ipv4Addr>) {
+        let address = address.filter(|address| address.address().is_unicast());
         self.inner.update_ip_addrs(|addresses| {
             addresses.retain(|known| !matches!(known, IpCidr::Ipv4(_)));
             if let Some(address) = address {
@@ -177,7 +186,11 @@ impl Interface {
     /// Sends what the sockets of `set` have to send; whether all of it could leave.
     pub(super) fn egress(&mut self, now_ns: u64, set: &mut SocketSet<'static>) -> bool {
         let mut port = Port::new(&mut self.way, None);
-        while self.inner.poll_egress(instant(now_ns), &mut port, set) != PollResult::None {}
+        for _ in 0..BURST {
+            if self.inner.poll_egress(instant(now_ns), &mut port, set) == PollResult::None {
+                break;
+            }
+        }
         !port.is_full
     }
 

@@ -10,6 +10,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::raw::{PacketBuffer, PacketMetadata, Socket};
 use smoltcp::wire::{IpProtocol, IpRepr};
 
+use crate::buffer;
 use crate::error::{Because, Result};
 
 use super::interface::{Interface, LOOPBACK};
@@ -46,17 +47,17 @@ struct Waiting {
     retry_ns: Option<u64>,
 }
 
-/// A socket for one packet in, and one out that is this long.
-fn socket(receive_len: usize, send_len: usize) -> (SocketSet<'static>, SocketHandle) {
-    let buffer = |len| PacketBuffer::new([PacketMetadata::EMPTY; 1].to_vec(), alloc::vec![0; len]);
+/// A socket for one packet in, and one out, with room in these buffers.
+fn socket(received: Vec<u8>, sent: Vec<u8>) -> (SocketSet<'static>, SocketHandle) {
+    let packets = |bytes| PacketBuffer::new([PacketMetadata::EMPTY; 1].to_vec(), bytes);
     let mut set = SocketSet::new(Vec::from([SocketStorage::EMPTY]));
-    let handle = set.add(Socket::new(None, None, buffer(receive_len), buffer(send_len)));
+    let handle = set.add(Socket::new(None, None, packets(received), packets(sent)));
     (set, handle)
 }
 
 impl Packets {
     pub(super) fn new() -> Self {
-        let (set, handle) = socket(PACKET_LIMIT, 0);
+        let (set, handle) = socket(alloc::vec![0; PACKET_LIMIT], Vec::new());
         Self { set, handle, waiting: VecDeque::new() }
     }
 
@@ -65,9 +66,13 @@ impl Packets {
         &mut self.set
     }
 
-    /// The packet that was taken in.
+    /// The packet that was taken in; it is lost where there is no memory for it.
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        self.set.get_mut::<Socket<'_>>(self.handle).recv().ok().map(<[u8]>::to_vec)
+        self.set
+            .get_mut::<Socket<'_>>(self.handle)
+            .recv()
+            .ok()
+            .and_then(|packet| buffer::copied(packet).ok())
     }
 
     /// Tries again to send what waits; forgets what has waited too long.
@@ -92,7 +97,7 @@ impl State {
     /// neighbour, and may be lost.
     ///
     /// # Errors
-    /// `EMSGSIZE` when it is too long.
+    /// `EMSGSIZE` when it is too long; `ENOMEM`.
     pub(super) fn send_packet(
         &mut self,
         number: usize,
@@ -113,14 +118,14 @@ impl State {
         if len > limit.min(PACKET_LIMIT) {
             return Err(Errno::EMSGSIZE.because("the packet is too long"));
         }
-        let mut packet = alloc::vec![0; len];
+        let mut packet = buffer::zeroed(len)?;
         repr.emit(&mut packet[..head], &ChecksumCapabilities::default());
         packet[head..].copy_from_slice(payload);
         if number == LOOPBACK {
             interface.put(packet);
             return Ok(());
         }
-        let (mut set, handle) = socket(0, len);
+        let (mut set, handle) = socket(Vec::new(), buffer::zeroed(len)?);
         // There is room for just this one.
         let _ = set.get_mut::<Socket<'_>>(handle).send_slice(&packet);
         interface.egress(self.now_ns, &mut set);

@@ -24,6 +24,9 @@ use super::interface::Interface;
 use super::listener::Listener;
 use super::state::State;
 
+/// After how many frames others may run.
+const TURN: usize = 64;
+
 /// The stack.
 pub(crate) struct Stack {
     machine: Arc<dyn Machine>,
@@ -161,7 +164,13 @@ impl Stack {
             all.filter_map(|(at, one)| Some((at, one.link()?.clone()))).collect()
         });
         for (number, link) in links {
-            while link.receive(&mut |frame| self.with(|state| state.arrive(number, frame))) {}
+            let mut turn = 0;
+            while link.receive(&mut |frame| self.with(|state| state.arrive(number, frame))) {
+                turn += 1;
+                if turn % TURN == 0 {
+                    self.machine.reschedule();
+                }
+            }
         }
         self.with(State::retry);
     }
@@ -197,13 +206,7 @@ impl Stack {
     /// # Errors
     /// `EADDRINUSE`; `EADDRNOTAVAIL` when it is not this machine's.
     pub(crate) fn bind(&self, transport: Transport, wish: Wish) -> Result<(SocketAddr, BindingId)> {
-        self.with(|state| {
-            let address = wish.address.ip();
-            if !state.is_local(address) && !address.is_multicast() {
-                return Err(Errno::EADDRNOTAVAIL.because("the address is not this machine's"));
-            }
-            state.bindings.bind(transport, wish)
-        })
+        self.with(|state| state.bind(transport, wish))
     }
 
     /// Gives an address back that no connection, listener or endpoint has taken over.
@@ -421,15 +424,23 @@ impl Stack {
         })
     }
 
-    /// Binds an endpoint of UDP, or gives an identifier to one of ICMP.
+    /// Binds an endpoint: to a port of UDP, an identifier of ICMP echo, or just an address. It
+    /// takes the place of an earlier binding.
     ///
     /// # Errors
     /// `EADDRINUSE`, `EADDRNOTAVAIL`.
     pub(crate) fn bind_endpoint(&self, id: u64, wish: Wish) -> Result<SocketAddr> {
-        let (address, binding) = self.bind(Transport::Udp, wish)?;
         self.with(|state| {
-            state.endpoints.get(id)?.only_v6 = wish.only_v6;
-            state.endpoints.bind(id, address, binding);
+            let endpoint = state.endpoints.get(id)?;
+            endpoint.only_v6 = wish.only_v6;
+            let (address, binding) = match endpoint.kind {
+                Kind::Udp => state.bind(Transport::Udp, wish).map(|(at, id)| (at, Some(id)))?,
+                Kind::Echo => state.bind(Transport::Echo, wish).map(|(at, id)| (at, Some(id)))?,
+                Kind::Raw(_) => (state.own(wish.address)?, None),
+            };
+            if let Some(before) = state.endpoints.bind(id, address, binding) {
+                state.bindings.release(before);
+            }
             Ok(address)
         })
     }
@@ -460,6 +471,15 @@ impl Stack {
     /// `EBADF`.
     pub(crate) fn set_hop_limit(&self, id: u64, hops: Option<u8>) -> Result<()> {
         self.with_endpoint(id, |endpoint| endpoint.hop_limit = hops)
+    }
+
+    /// Says whether an endpoint that talks to nobody in particular hears of errors:
+    /// `IP_RECVERR`.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub(crate) fn set_hears_errors(&self, id: u64, hears: bool) -> Result<()> {
+        self.with_endpoint(id, |endpoint| endpoint.hears_errors = hears)
     }
 
     /// What poll(2) finds of an endpoint.

@@ -112,6 +112,30 @@ impl State {
             || self.interfaces.iter().any(|interface| interface.has(address))
     }
 
+    /// The address, where a socket can be bound to it.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` when it is not this machine's.
+    pub(super) fn own(&self, address: SocketAddr) -> Result<SocketAddr> {
+        if !self.is_local(address.ip()) && !address.ip().is_multicast() {
+            return Err(Errno::EADDRNOTAVAIL.because("the address is not this machine's"));
+        }
+        Ok(address)
+    }
+
+    /// Takes an address.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`.
+    pub(super) fn bind(
+        &mut self,
+        transport: Transport,
+        wish: Wish,
+    ) -> Result<(SocketAddr, BindingId)> {
+        self.own(wish.address)?;
+        self.bindings.bind(transport, wish)
+    }
+
     /// Makes sure that the loopback takes packets for this address of the machine.
     fn admit(&mut self, address: IpAddr) -> Result<()> {
         let loopback = &mut self.interfaces[LOOPBACK];
@@ -137,6 +161,9 @@ impl State {
         let mut remote = remote;
         if remote.ip().is_unspecified() {
             remote.set_ip(loopback_of(remote.ip()));
+        }
+        if is_for_many(remote.ip()) {
+            return Err(Errno::ENETUNREACH.because("a connection has one machine at its end"));
         }
         let (number, source) = self.route(remote.ip())?;
         let mut local = wish.address;
@@ -528,4 +555,9 @@ pub(super) fn loopback_of(address: IpAddr) -> IpAddr {
         IpAddr::V4(_) => core::net::Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => core::net::Ipv6Addr::LOCALHOST.into(),
     }
+}
+
+/// Whether what is sent to an address is for more than one machine.
+pub(super) fn is_for_many(address: IpAddr) -> bool {
+    address.is_multicast() || matches!(address, IpAddr::V4(address) if address.is_broadcast())
 }

@@ -4,10 +4,10 @@ use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
-use abi::Errno;
 use abi::net::Ucred;
 
-use crate::error::{Because, Result};
+use crate::buffer;
+use crate::error::Result;
 use crate::io::Source;
 
 use super::UnixSocket;
@@ -85,11 +85,7 @@ impl Message {
 /// # Errors
 /// `EFAULT` when there are none because of a bad address; `ENOMEM`.
 pub(super) fn take(from: &mut dyn Source, len: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(len)
-        .map_err(|_| Errno::ENOBUFS.because("no memory for the message"))?;
-    bytes.resize(len, 0);
+    let mut bytes = buffer::zeroed(len)?;
     let taken = from.take(&mut bytes)?;
     bytes.truncate(taken);
     Ok(bytes)

@@ -34,7 +34,7 @@ use crate::error::{Because, Error, Result};
 use crate::fs::turn::Turn;
 use crate::fs::{OpenFile, PollEvents};
 use crate::io::{Sink, Source};
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 use super::{Directions, Incoming, Kind, Options, Outgoing, Socket, Timeout};
 
@@ -212,17 +212,9 @@ impl UnixSocket {
         cx: &Context<'_>,
         flags: MessageFlags,
         timeout: Timeout,
-        mut ready: impl FnMut() -> Result<Option<T>>,
+        ready: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        let done = if flags.contains(MessageFlags::DONTWAIT) {
-            ready()?
-        } else {
-            let deadline_ns = timeout.deadline_ns(cx);
-            let timed = deadline_ns.is_some();
-            let interruption = if timed { Interruption::Fail } else { Interruption::Restart };
-            cx.wait_until(&[&self.changed], deadline_ns, interruption, ready)?
-        };
-        done.ok_or_else(|| Errno::EAGAIN.because("it would block"))
+        cx.block_on(&[&self.changed], timeout.patience(cx, flags), ready)
     }
 
     /// The peer is gone, or has ended both directions.

@@ -17,7 +17,7 @@ use crate::io::{Sink, Source};
 use crate::system::System;
 use crate::terminal::job::signal_group;
 use crate::user::UserPtr;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::WaitQueue;
 
 use super::Pair;
 use super::wire::Found;
@@ -39,18 +39,12 @@ impl MasterFile {
 
     /// Waits until there is something to read.
     fn find(&self, cx: &Context<'_>, open: &OpenFile, to: &mut [u8]) -> Result<Found> {
-        let mut look = || match self.pair.wire.take_shown(to) {
+        let look = || match self.pair.wire.take_shown(to) {
             Found::Nothing => Ok(None),
             Found::Closed => Err(Errno::EIO.because("nobody has the slave open")),
             found => Ok(Some(found)),
         };
-        let found = if open.is_nonblocking() {
-            look()?
-        } else {
-            let queues = [self.pair.wire.changed()];
-            cx.wait_until(&queues, None, Interruption::Restart, look)?
-        };
-        found.ok_or_else(would_block)
+        cx.block_on(&[self.pair.wire.changed()], open.patience(), look)
     }
 
     /// Reads bytes that are there, as many as fit.
@@ -93,12 +87,7 @@ impl MasterFile {
                 let typed = wire.type_bytes(&bytes[done..]);
                 Ok((typed > 0).then_some(typed))
             };
-            let typed = if open.is_nonblocking() {
-                look()
-            } else {
-                cx.wait_until(&[wire.changed()], None, Interruption::Restart, look)
-            };
-            match typed.and_then(|typed| typed.ok_or_else(would_block)) {
+            match cx.block_on(&[wire.changed()], open.patience(), look) {
                 Ok(typed) => done += typed,
                 Err(error) => return (done, Err(error)),
             }
@@ -134,10 +123,6 @@ impl MasterFile {
         self.pair.wire.forget(which != queue::TCOFLUSH, which != queue::TCIFLUSH);
         Ok(())
     }
-}
-
-fn would_block() -> crate::error::Error {
-    Errno::EAGAIN.because("it would block")
 }
 
 impl File for MasterFile {
