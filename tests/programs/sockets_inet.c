@@ -91,6 +91,11 @@ static void streams(void)
     int refused = CALL(socket(AF_INET, SOCK_STREAM, 0));
     CALL(connect(refused, (struct sockaddr *)&at, sizeof at));
     CALL(close(refused));
+    struct sockaddr_in many = {.sin_family = AF_INET, .sin_port = htons(80)};
+    many.sin_addr.s_addr = htonl(INADDR_ALLHOSTS_GROUP);
+    int grouped = CALL(socket(AF_INET, SOCK_STREAM, 0));
+    CALL(connect(grouped, (struct sockaddr *)&many, sizeof many));
+    CALL(close(grouped));
 }
 
 static void options(void)
@@ -103,6 +108,12 @@ static void options(void)
     CALL(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value));
     CALL(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, 2));
     CALL(setsockopt(fd, IPPROTO_TCP, 9999, &value, sizeof value));
+    int never = 0, usual = -1;
+    CALL(setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &never, sizeof never));
+    CALL(setsockopt(fd, IPPROTO_IP, IP_TTL, &never, sizeof never));
+    CALL(setsockopt(fd, IPPROTO_IP, IP_TTL, &usual, sizeof usual));
+    CALL(getsockopt(fd, IPPROTO_IP, IP_TTL, &value, &len));
+    NUMBER(value);
     CALL(getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &len));
     NUMBER(value);
     CALL(getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &len));
