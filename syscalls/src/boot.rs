@@ -136,7 +136,7 @@ fn enter_directory(cx: &Context<'_>, run: &Run) -> Result<(), NotStarted> {
     let path = &run.working_directory;
     let entered = resolve(cx, Fd(AT_FDCWD), path.clone(), Follow::Last).and_then(|location| {
         if location.is_directory() {
-            cx.process.paths.set_working_directory(location);
+            cx.paths().set_working_directory(location);
             Ok(())
         } else {
             Err(Errno::ENOTDIR.because("not a directory"))
@@ -167,7 +167,7 @@ fn execute(cx: &Context<'_>, run: &Run) -> Result<Registers, NotStarted> {
     let program = Program {
         executable: &executable,
         environment: &run.environment,
-        credentials: &cx.process.credentials(),
+        credentials: &cx.credentials(),
         secure: false,
         limits: MemoryLimits::of(cx.process.limits()),
         placement: Placement::Random,
@@ -197,7 +197,7 @@ fn open_streams(cx: &Context<'_>, run: &Run) -> Result<(), Error> {
             Some(console) if run.terminal[at] => console.clone(),
             _ => stream::open(cx.system, stream),
         };
-        cx.process.files.set(Fd(at as i32), open, OnExec::Keep, u64::MAX)?;
+        cx.files().set(Fd(at as i32), open, OnExec::Keep, u64::MAX)?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
     /// The mounts that the process sees.
     #[must_use]
     pub fn mounts(&self) -> Arc<MountTable> {
-        let mounts = self.process.paths.mounts();
+        let mounts = self.paths().mounts();
         mounts.unwrap_or_else(|| self.system.vfs.mounts.clone())
     }
 

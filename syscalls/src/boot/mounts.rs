@@ -81,7 +81,7 @@ pub(super) fn mount(cx: &Context<'_>, mount: &HostMount, owner: Owner) -> Result
 
 /// The directory at `path`; it, and those on the way to it, are made where they are not there.
 fn mount_point(cx: &Context<'_>, path: &[u8]) -> Result<Location> {
-    let mut at = cx.process.paths.root();
+    let mut at = cx.paths().root();
     let mut way = Vec::new();
     for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
         way.push(b'/');

@@ -144,9 +144,9 @@ fn submit(cx: &Context<'_>, context: &IoContext, address: u64) -> Result<()> {
     }
     let event = match operation.flags & EVENT_FD {
         0 => None,
-        _ => Some(cx.process.files.get(Fd(operation.event_fd))?),
+        _ => Some(cx.files().get(Fd(operation.event_fd))?),
     };
-    let open = cx.process.files.get(Fd(operation.fd))?;
+    let open = cx.files().get(Fd(operation.fd))?;
     let result = match operation.opcode {
         READ | READ_VECTOR => open.check_readable().map(|()| transfer(cx, &open, &operation))?,
         WRITE | WRITE_VECTOR => open.check_writable().map(|()| transfer(cx, &open, &operation))?,

@@ -113,7 +113,7 @@ fn at(cx: &Context<'_>, directory: Fd, path: UserPath, flags: AtFlags) -> Result
 /// # Errors
 /// `EBADF` when it is not open, or only names a place.
 fn usable(cx: &Context<'_>, fd: Fd) -> Result<Location> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }

@@ -56,7 +56,13 @@ pub(crate) fn capget(cx: &Context<'_>, header: UserPtr<Header>, to: UserPtr<Data
     if header.pid < 0 {
         return Err(Errno::EINVAL.because("negative process number"));
     }
-    let credentials = cx.system.process(cx, header.pid)?.credentials();
+    let credentials = match header.pid {
+        0 => cx.credentials(),
+        id => match cx.system.thread(id.cast_unsigned()) {
+            Some(thread) => thread.credentials(),
+            None => cx.system.process(cx, id)?.credentials(),
+        },
+    };
     if to.is_null() {
         return Ok(());
     }
@@ -72,14 +78,14 @@ pub(crate) fn capget(cx: &Context<'_>, header: UserPtr<Header>, to: UserPtr<Data
     Ok(())
 }
 
-/// capset(2): changes the capabilities of the process.
+/// capset(2): changes the capabilities of the calling thread.
 ///
 /// # Differences from Linux
-/// They belong to the process, not to the thread.
+/// None.
 pub(crate) fn capset(cx: &Context<'_>, header: UserPtr<Header>, from: UserPtr<Data>) -> Result<()> {
     let (header, words) = read_header(cx, header)?;
-    if header.pid != 0 && header.pid != cx.process.id().cast_signed() {
-        return Err(Errno::EPERM.because("the capabilities of another process"));
+    if header.pid != 0 && header.pid != cx.thread.id().cast_signed() {
+        return Err(Errno::EPERM.because("the capabilities of another thread"));
     }
     let mut sets = [CapabilitySet::EMPTY; 3];
     for word in 0..words {
@@ -89,7 +95,7 @@ pub(crate) fn capset(cx: &Context<'_>, header: UserPtr<Header>, from: UserPtr<Da
         }
     }
     let [effective, permitted, inheritable] = sets.map(|set| set.and(CapabilitySet::ALL));
-    cx.process.change_credentials(|one| {
+    cx.change_credentials(|one| {
         let may_inherit = CapabilitySet(one.inheritable.0 | one.permitted.0);
         let bounded = CapabilitySet(one.inheritable.0 | one.bounding.0);
         let is_inheritance_allowed = inheritable.is_subset_of(bounded)

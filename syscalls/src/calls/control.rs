@@ -62,7 +62,7 @@ fn read_one(cx: &Context<'_>, kind: u32, data: &[u8], how: &mut Outgoing) -> Res
                 return Err(Errno::EINVAL.because("too many descriptors"));
             }
             for descriptor in descriptors {
-                how.files.push(cx.process.files.get(Fd(i32::from_ne_bytes(*descriptor)))?);
+                how.files.push(cx.files().get(Fd(i32::from_ne_bytes(*descriptor)))?);
             }
             Ok(())
         }
@@ -78,7 +78,7 @@ fn read_one(cx: &Context<'_>, kind: u32, data: &[u8], how: &mut Outgoing) -> Res
 
 /// Whether the caller may say that it is this: unix(7), `SCM_CREDENTIALS`.
 fn check(cx: &Context<'_>, claimed: &Ucred) -> Result<()> {
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let (user, group) = (&who.users, &who.groups);
     let is_process = claimed.process == cx.process.id() || who.has(Capability::SysAdmin);
     let is_user = [user.real, user.effective, user.saved].contains(&claimed.user)

@@ -27,12 +27,12 @@ pub(crate) fn sendfile(
 ) -> Result<usize> {
     let start = offset.non_null().map(|offset| offset.read(cx)).transpose()?;
     let start = start.map(checked_offset).transpose()?;
-    let from = cx.process.files.get(from)?;
+    let from = cx.files().get(from)?;
     from.check_readable()?;
     if start.is_some() {
         from.check_positions()?;
     }
-    let to = cx.process.files.get(to)?;
+    let to = cx.files().get(to)?;
     to.check_writable()?;
     let is_directory = from.file.inode().kind() == FileType::Directory;
     if is_directory || from.check_positions().is_err() {
@@ -69,7 +69,7 @@ pub(crate) fn copy_file_range(
     len: usize,
     flags: u32,
 ) -> Result<usize> {
-    let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
+    let (from, to) = (cx.files().get(from)?, cx.files().get(to)?);
     let read = |pointer: UserPtr<i64>| -> Result<Option<u64>> {
         let offset = pointer.non_null().map(|pointer| pointer.read(cx)).transpose()?;
         offset.map(checked_offset).transpose()
@@ -136,7 +136,7 @@ pub(crate) fn splice(
         return Ok(0);
     }
     let patience = checked_patience(flags)?;
-    let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
+    let (from, to) = (cx.files().get(from)?, cx.files().get(to)?);
     from.check_readable()?;
     to.check_writable()?;
     let from = place(cx, &from, from_offset)?;
@@ -187,7 +187,7 @@ pub(crate) fn tee(
     if len == 0 {
         return Ok(0);
     }
-    let (from, to) = (cx.process.files.get(from)?, cx.process.files.get(to)?);
+    let (from, to) = (cx.files().get(from)?, cx.files().get(to)?);
     from.check_readable()?;
     to.check_writable()?;
     splice::tee(cx, &from, &to, len, patience)
@@ -205,7 +205,7 @@ pub(crate) fn vmsplice(
     flags: SpliceFlags,
 ) -> Result<usize> {
     let patience = checked_patience(flags)?;
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     let mode = open.access_mode();
     if !(mode.can_read() || mode.can_write()) || open.file.inode().kind() != FileType::Fifo {
         return Err(Errno::EBADF.because("not a pipe that is open"));

@@ -18,7 +18,7 @@ use super::{file_flags, lock, open};
 /// # Differences from Linux
 /// None.
 pub(crate) fn dup(cx: &Context<'_>, fd: Fd) -> Result<i32> {
-    open::add(cx, cx.process.files.get(fd)?, 0, OnExec::Keep)
+    open::add(cx, cx.files().get(fd)?, 0, OnExec::Keep)
 }
 
 /// dup2(2).
@@ -27,7 +27,7 @@ pub(crate) fn dup(cx: &Context<'_>, fd: Fd) -> Result<i32> {
 /// None.
 pub(crate) fn dup2(cx: &Context<'_>, old: Fd, new: Fd) -> Result<i32> {
     if old == new {
-        return cx.process.files.get(old).map(|_| old.0);
+        return cx.files().get(old).map(|_| old.0);
     }
     replace(cx, old, new, OnExec::Keep)
 }
@@ -51,10 +51,10 @@ fn replace(cx: &Context<'_>, old: Fd, new: Fd, on_exec: OnExec) -> Result<i32> {
     if new.index().is_none_or(|new| new as u64 >= limit) {
         return Err(Errno::EBADF.because("the new descriptor is out of range"));
     }
-    let open = cx.process.files.get(old)?;
-    if let Some(closed) = cx.process.files.set(new, open, on_exec, limit)? {
+    let open = cx.files().get(old)?;
+    if let Some(closed) = cx.files().set(new, open, on_exec, limit)? {
         // As on Linux, the error of an implied close is lost.
-        let _ = crate::fs::close(cx.system, cx.process, &closed);
+        let _ = crate::fs::close(cx.system, cx.process, cx.files(), &closed);
     }
     Ok(new.0)
 }
@@ -65,8 +65,8 @@ fn replace(cx: &Context<'_>, old: Fd, new: Fd, on_exec: OnExec) -> Result<i32> {
 /// No leases, no directory notification, no hints; `F_SETOWN` and `F_SETSIG`
 /// are refused, as no signals are sent for ready files.
 pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
-    let open = cx.process.files.get(fd)?;
-    let files = &cx.process.files;
+    let open = cx.files().get(fd)?;
+    let files = &cx.files();
     match number {
         command::F_DUPFD => duplicate(cx, open, argument, OnExec::Keep),
         command::F_DUPFD_CLOEXEC => duplicate(cx, open, argument, OnExec::Close),
@@ -125,7 +125,7 @@ fn set_flags(cx: &Context<'_>, open: &OpenFile, flags: u32) -> Result<()> {
     let flags = OpenFlags::from_bits_retain(flags);
     if flags.difference(open.flags()).contains(OpenFlags::NOATIME) {
         let metadata = open.file.inode().metadata()?;
-        permission::check_owner(&cx.process.credentials(), &metadata)?;
+        permission::check_owner(&cx.credentials(), &metadata)?;
     }
     open.set_flags(flags);
     Ok(())
@@ -136,13 +136,13 @@ fn set_flags(cx: &Context<'_>, open: &OpenFile, flags: u32) -> Result<()> {
 /// # Differences from Linux
 /// Requests of particular file systems are not there, beside those about flags of files.
 pub(crate) fn ioctl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }
     match number {
-        request::FIOCLEX => cx.process.files.set_on_exec(fd, OnExec::Close)?,
-        request::FIONCLEX => cx.process.files.set_on_exec(fd, OnExec::Keep)?,
+        request::FIOCLEX => cx.files().set_on_exec(fd, OnExec::Close)?,
+        request::FIONCLEX => cx.files().set_on_exec(fd, OnExec::Keep)?,
         request::FIONBIO => set_flag(cx, &open, OpenFlags::NONBLOCK, argument)?,
         _ => return file_ioctl(cx, &open, number, argument),
     }
@@ -190,7 +190,7 @@ fn file_ioctl(cx: &Context<'_>, open: &OpenFile, number: u32, argument: u64) -> 
 /// # Differences from Linux
 /// None.
 pub(crate) fn lseek(cx: &Context<'_>, fd: Fd, offset: i64, whence: u32) -> Result<u64> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }

@@ -31,7 +31,7 @@ pub(crate) fn getdents64(cx: &Context<'_>, fd: Fd, to: UserPtr<u8>, len: u32) ->
 }
 
 fn entries(cx: &Context<'_>, fd: Fd, to: UserPtr<u8>, len: u32, layout: Layout) -> Result<usize> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     open.check_readable()?;
     let limit = (len as usize).min(ENTRIES_MAX);
     read_entries(cx, &open, layout, limit, |bytes| cx.memory().write(to.address(), bytes))
@@ -42,11 +42,11 @@ fn entries(cx: &Context<'_>, fd: Fd, to: UserPtr<u8>, len: u32, layout: Layout) 
 /// # Differences from Linux
 /// None.
 pub(crate) fn getcwd(cx: &Context<'_>, to: UserPtr<u8>, len: usize) -> Result<usize> {
-    let working = cx.process.paths.working_directory();
+    let working = cx.paths().working_directory();
     if working.dentry.is_removed() {
         return Err(Errno::ENOENT.because("the working directory has been removed"));
     }
-    let root = cx.process.paths.root();
+    let root = cx.paths().root();
     let mut path = match working.path_below(&root) {
         Some(path) => path,
         None => working.shown_path(&root),
@@ -65,7 +65,7 @@ pub(crate) fn getcwd(cx: &Context<'_>, to: UserPtr<u8>, len: usize) -> Result<us
 /// None.
 pub(crate) fn chdir(cx: &Context<'_>, path: UserPath) -> Result<()> {
     let found = directory(cx, path)?;
-    cx.process.paths.set_working_directory(found);
+    cx.paths().set_working_directory(found);
     Ok(())
 }
 
@@ -74,9 +74,9 @@ pub(crate) fn chdir(cx: &Context<'_>, path: UserPath) -> Result<()> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn fchdir(cx: &Context<'_>, fd: Fd) -> Result<()> {
-    let found = cx.process.files.get(fd)?.location().clone();
+    let found = cx.files().get(fd)?.location().clone();
     check_enter(cx, &found)?;
-    cx.process.paths.set_working_directory(found);
+    cx.paths().set_working_directory(found);
     Ok(())
 }
 
@@ -86,10 +86,10 @@ pub(crate) fn fchdir(cx: &Context<'_>, fd: Fd) -> Result<()> {
 /// None.
 pub(crate) fn chroot(cx: &Context<'_>, path: UserPath) -> Result<()> {
     let found = directory(cx, path)?;
-    if !cx.process.credentials().has(Capability::SysChroot) {
+    if !cx.credentials().has(Capability::SysChroot) {
         return Err(Errno::EPERM.because("changing the root needs CAP_SYS_CHROOT"));
     }
-    cx.process.paths.set_root(found);
+    cx.paths().set_root(found);
     Ok(())
 }
 
@@ -111,5 +111,5 @@ fn check_enter(cx: &Context<'_>, found: &Location) -> Result<()> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn umask(cx: &Context<'_>, mask: Mode) -> Result<u32> {
-    Ok(u32::from(cx.process.paths.set_umask(mask).bits()))
+    Ok(u32::from(cx.paths().set_umask(mask).bits()))
 }

@@ -58,8 +58,8 @@ pub(crate) fn epoll_ctl(
         operation::DEL => EpollEvent::default(),
         _ => event.read(cx)?,
     };
-    let instance = cx.process.files.get(epoll)?;
-    let open = cx.process.files.get(fd)?;
+    let instance = cx.files().get(epoll)?;
+    let open = cx.files().get(fd)?;
     if instance.is_path() || open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }
@@ -145,7 +145,7 @@ fn wait(
     if end.is_none_or(|end| end > abi::TASK_SIZE) {
         return Err(Errno::EFAULT.because("not an address of the application"));
     }
-    let open = cx.process.files.get(epoll)?;
+    let open = cx.files().get(epoll)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }

@@ -73,7 +73,7 @@ pub(crate) fn signalfd4(
         let opened = Arc::new(OpenFile::new(Arc::new(SignalFile::new(set)), status));
         return open::add(cx, opened, 0, OnExec::of(flags));
     }
-    let opened = cx.process.files.get(fd)?;
+    let opened = cx.files().get(fd)?;
     let file = opened.file.signal_file();
     file.ok_or_else(|| Errno::EINVAL.because("not a file of signals"))?.set(set);
     cx.process.signals.changed.wake_all();

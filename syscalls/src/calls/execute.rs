@@ -69,10 +69,7 @@ fn execute(
     let executable = Executable::open(cx, location, name, arguments)
         .map_err(|error| cx.refuse_program(error))?;
     let is_relative = directory.0 != AT_FDCWD && path.first() != Some(&b'/');
-    if executable.is_script()
-        && is_relative
-        && cx.process.files.on_exec(directory)? == OnExec::Close
-    {
+    if executable.is_script() && is_relative && cx.files().on_exec(directory)? == OnExec::Close {
         return Err(Errno::ENOENT.because("the interpreter could not open the script"));
     }
     let registers = cx.execute(&executable, &environment)?;

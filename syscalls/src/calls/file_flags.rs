@@ -48,7 +48,7 @@ fn get(found: &Location) -> Result<InodeFlags> {
 /// Sets the flags, where the caller may.
 fn set(cx: &Context<'_>, found: &Location, flags: InodeFlags) -> Result<()> {
     found.mount.check_writable()?;
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let metadata = found.inode().metadata()?;
     permission::check_owner(&who, &metadata)?;
     let old = metadata.flags.ok_or_else(not_stored)?;
@@ -124,7 +124,7 @@ fn shared_storage(cx: &Context<'_>, open: &OpenFile, number: u32, argument: u64)
         _ => None,
     };
     if let Some(source) = source {
-        let source = cx.process.files.get(Fd(source))?;
+        let source = cx.files().get(Fd(source))?;
         let device = |file: &OpenFile| file.file.inode().file_system().device();
         if device(&source) != device(open) {
             return Err(Errno::EXDEV.because("another file system"));

@@ -35,8 +35,7 @@ pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
 /// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// Namespaces beside that of mounts are `EINVAL`, and so is a thread without the descriptors and
-/// the working directory of its process. There is no tracer and no I/O context for
+/// Namespaces beside that of mounts are `EINVAL`. There is no tracer and no I/O context for
 /// `CLONE_PTRACE` and `CLONE_IO` to matter to.
 pub(crate) fn clone(
     cx: &Context<'_>,
@@ -164,17 +163,18 @@ pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
         return Err(Errno::EINVAL.because("memory that is shared cannot be unshared"));
     }
     if flags.contains(CloneFlags::FILES) {
-        cx.process.files.separate();
+        cx.thread.part_from_files();
     }
     if flags.contains(CloneFlags::FS) {
-        cx.process.paths.separate();
+        cx.thread.part_from_paths();
     }
     if flags.contains(CloneFlags::SYSVSEM) {
         cx.system.ipc.semaphores.leave(cx.process, cx.system.wall_clock_seconds());
     }
     if flags.contains(CloneFlags::NEWNS) {
         super::mount::check_privilege(cx)?;
-        cx.process.paths.separate_mounts()?;
+        cx.thread.part_from_paths();
+        cx.paths().separate_mounts()?;
     }
     Ok(())
 }

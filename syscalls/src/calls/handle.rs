@@ -104,7 +104,7 @@ pub(crate) fn open_by_handle_at(
     handle: UserPtr<u8>,
     flags: OpenFlags,
 ) -> Result<i32> {
-    if !cx.process.credentials().has(Capability::DacReadSearch) {
+    if !cx.credentials().has(Capability::DacReadSearch) {
         return Err(Errno::EPERM.because("handles need CAP_DAC_READ_SEARCH"));
     }
     let header = UserPtr::<Header>::new(handle.address()).read(cx)?;
@@ -114,8 +114,8 @@ pub(crate) fn open_by_handle_at(
     let bytes: UserPtr<u8> = handle.element(size_of::<Header>());
     let bytes = bytes.read_array(cx, header.bytes as usize)?;
     let at = match mount.0 {
-        AT_FDCWD => cx.process.paths.working_directory(),
-        _ => cx.process.files.get(mount)?.location().clone(),
+        AT_FDCWD => cx.paths().working_directory(),
+        _ => cx.files().get(mount)?.location().clone(),
     };
     let number = match bytes.first_chunk() {
         Some(number) if header.kind == KINDS[0] && bytes.len() == BYTES as usize => *number,

@@ -1,4 +1,4 @@
-//! Who the process is.
+//! Who the caller is.
 
 use abi::Errno;
 
@@ -37,7 +37,7 @@ pub(crate) fn getppid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getuid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.credentials().users.real)
+    Ok(cx.credentials().users.real)
 }
 
 /// geteuid(2): the effective user ID.
@@ -45,7 +45,7 @@ pub(crate) fn getuid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn geteuid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.credentials().users.effective)
+    Ok(cx.credentials().users.effective)
 }
 
 /// getgid(2): the real group ID.
@@ -53,7 +53,7 @@ pub(crate) fn geteuid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getgid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.credentials().groups.real)
+    Ok(cx.credentials().groups.real)
 }
 
 /// getegid(2): the effective group ID.
@@ -61,7 +61,7 @@ pub(crate) fn getgid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getegid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.credentials().groups.effective)
+    Ok(cx.credentials().groups.effective)
 }
 
 /// getresuid(2): the real, effective and saved user IDs.
@@ -74,7 +74,7 @@ pub(crate) fn getresuid(
     effective: UserPtr<u32>,
     saved: UserPtr<u32>,
 ) -> Result<()> {
-    write_ids(cx, cx.process.credentials().users, [real, effective, saved])
+    write_ids(cx, cx.credentials().users, [real, effective, saved])
 }
 
 /// getresgid(2): the real, effective and saved group IDs.
@@ -87,7 +87,7 @@ pub(crate) fn getresgid(
     effective: UserPtr<u32>,
     saved: UserPtr<u32>,
 ) -> Result<()> {
-    write_ids(cx, cx.process.credentials().groups, [real, effective, saved])
+    write_ids(cx, cx.credentials().groups, [real, effective, saved])
 }
 
 fn write_ids(cx: &Context<'_>, ids: Ids, to: [UserPtr<u32>; 3]) -> Result<()> {
@@ -101,14 +101,14 @@ fn change_users(
     cx: &Context<'_>,
     change: impl FnOnce(Ids, Capability, &dyn Fn(Capability) -> bool) -> Result<Ids>,
 ) -> Result<()> {
-    cx.process.change_credentials(|credentials| {
+    cx.change_credentials(|credentials| {
         let effective = credentials.effective;
         let has = move |capability| effective.contains(capability);
         let users = change(credentials.users, Capability::SetUid, &has)?;
         credentials.set_users(users);
         Ok(())
     })?;
-    cx.process.publish_answers();
+    cx.thread.publish_answers();
     Ok(())
 }
 
@@ -117,20 +117,20 @@ fn change_groups(
     cx: &Context<'_>,
     change: impl FnOnce(Ids, Capability, &dyn Fn(Capability) -> bool) -> Result<Ids>,
 ) -> Result<()> {
-    cx.process.change_credentials(|credentials| {
+    cx.change_credentials(|credentials| {
         let effective = credentials.effective;
         let has = move |capability| effective.contains(capability);
         credentials.groups = change(credentials.groups, Capability::SetGid, &has)?;
         Ok(())
     })?;
-    cx.process.publish_answers();
+    cx.thread.publish_answers();
     Ok(())
 }
 
 /// setuid(2): sets the effective user ID, or with privilege all of them.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setuid(cx: &Context<'_>, id: u32) -> Result<()> {
     change_users(cx, |old, capability, has| old.set(id, has(capability).into()))
 }
@@ -138,7 +138,7 @@ pub(crate) fn setuid(cx: &Context<'_>, id: u32) -> Result<()> {
 /// setgid(2): sets the effective group ID, or with privilege all of them.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setgid(cx: &Context<'_>, id: u32) -> Result<()> {
     change_groups(cx, |old, capability, has| old.set(id, has(capability).into()))
 }
@@ -146,7 +146,7 @@ pub(crate) fn setgid(cx: &Context<'_>, id: u32) -> Result<()> {
 /// setreuid(2): sets the real and the effective user ID.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setreuid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()> {
     change_users(cx, |old, capability, has| old.set_two(real, effective, has(capability).into()))
 }
@@ -154,7 +154,7 @@ pub(crate) fn setreuid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()
 /// setregid(2): sets the real and the effective group ID.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setregid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()> {
     change_groups(cx, |old, capability, has| old.set_two(real, effective, has(capability).into()))
 }
@@ -162,7 +162,7 @@ pub(crate) fn setregid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()
 /// setresuid(2): sets the real, the effective and the saved user ID.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setresuid(cx: &Context<'_>, real: u32, effective: u32, saved: u32) -> Result<()> {
     let ids = [real, effective, saved];
     change_users(cx, |old, capability, has| old.set_three(ids, has(capability).into()))
@@ -171,7 +171,7 @@ pub(crate) fn setresuid(cx: &Context<'_>, real: u32, effective: u32, saved: u32)
 /// setresgid(2): sets the real, the effective and the saved group ID.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setresgid(cx: &Context<'_>, real: u32, effective: u32, saved: u32) -> Result<()> {
     let ids = [real, effective, saved];
     change_groups(cx, |old, capability, has| old.set_three(ids, has(capability).into()))
@@ -180,9 +180,9 @@ pub(crate) fn setresgid(cx: &Context<'_>, real: u32, effective: u32, saved: u32)
 /// setfsuid(2): sets the user ID for files; returns the old one, also when nothing changed.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setfsuid(cx: &Context<'_>, id: u32) -> Result<u32> {
-    cx.process.change_credentials(|credentials| {
+    cx.change_credentials(|credentials| {
         let old = credentials.users;
         let may = old.include(id) || old.file_system == id || credentials.has(Capability::SetUid);
         if may && id != u32::MAX {
@@ -195,9 +195,9 @@ pub(crate) fn setfsuid(cx: &Context<'_>, id: u32) -> Result<u32> {
 /// setfsgid(2): sets the group ID for files; returns the old one, also when nothing changed.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setfsgid(cx: &Context<'_>, id: u32) -> Result<u32> {
-    cx.process.change_credentials(|credentials| {
+    cx.change_credentials(|credentials| {
         let old = credentials.groups;
         let may = old.include(id) || old.file_system == id || credentials.has(Capability::SetGid);
         if may && id != u32::MAX {
@@ -212,7 +212,7 @@ pub(crate) fn setfsgid(cx: &Context<'_>, id: u32) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getgroups(cx: &Context<'_>, size: i32, to: UserPtr<u32>) -> Result<usize> {
-    let credentials = cx.process.credentials();
+    let credentials = cx.credentials();
     let groups = &credentials.supplementary;
     let size = usize::try_from(size).map_err(|_| Errno::EINVAL.because("negative size"))?;
     if size == 0 {
@@ -230,9 +230,9 @@ pub(crate) fn getgroups(cx: &Context<'_>, size: i32, to: UserPtr<u32>) -> Result
 /// setgroups(2): sets the supplementary group IDs.
 ///
 /// # Differences from Linux
-/// The IDs belong to the process, not to the thread.
+/// None.
 pub(crate) fn setgroups(cx: &Context<'_>, size: usize, from: UserPtr<u32>) -> Result<()> {
-    if !cx.process.credentials().has(Capability::SetGid) {
+    if !cx.credentials().has(Capability::SetGid) {
         return Err(Errno::EPERM.because("setting groups needs CAP_SETGID"));
     }
     // The register's upper half does not count: the parameter is an int.
@@ -241,7 +241,7 @@ pub(crate) fn setgroups(cx: &Context<'_>, size: usize, from: UserPtr<u32>) -> Re
         return Err(Errno::EINVAL.because("too many groups"));
     }
     let groups = from.read_array(cx, size)?;
-    cx.process.change_credentials(|credentials| {
+    cx.change_credentials(|credentials| {
         credentials.supplementary = groups;
         Ok(())
     })

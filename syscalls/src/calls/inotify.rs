@@ -55,7 +55,7 @@ pub(crate) fn inotify_add_watch(
     if !mask.intersects(M::all()) {
         return Err(Errno::EINVAL.because("no events to watch for"));
     }
-    let opened = cx.process.files.get(fd)?;
+    let opened = cx.files().get(fd)?;
     if mask.contains(M::MASK_ADD | M::MASK_CREATE) {
         return Err(Errno::EINVAL.because("IN_MASK_ADD and IN_MASK_CREATE exclude each other"));
     }
@@ -80,6 +80,6 @@ pub(crate) fn inotify_add_watch(
 /// # Differences from Linux
 /// None.
 pub(crate) fn inotify_rm_watch(cx: &Context<'_>, fd: Fd, watch: i32) -> Result<()> {
-    let opened = cx.process.files.get(fd)?;
+    let opened = cx.files().get(fd)?;
     instance(&opened)?.unwatch(watch)
 }

@@ -66,7 +66,7 @@ pub(crate) fn ustat(cx: &Context<'_>, device: u32, to: UserPtr<Ustat>) -> Result
 /// # Differences from Linux
 /// A terminal that there is cannot be hung up: `ENOSYS`.
 pub(crate) fn vhangup(cx: &Context<'_>) -> Result<()> {
-    if !cx.process.credentials().has(Capability::SysTtyConfig) {
+    if !cx.credentials().has(Capability::SysTtyConfig) {
         return Err(Errno::EPERM.because("hanging up needs CAP_SYS_TTY_CONFIG"));
     }
     if cx.system.terminal.controls(cx.process.session()) {

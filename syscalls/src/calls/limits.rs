@@ -52,7 +52,7 @@ pub(crate) fn setrlimit(
 
 fn set(cx: &Context<'_>, process: &Process, resource: Resource, new: Rlimit) -> Result<Rlimit> {
     let limits = process.limits();
-    let old = limits.set(resource, new, &cx.process.credentials())?;
+    let old = limits.set(resource, new, &cx.credentials())?;
     if resource == Resource::Cpu {
         process.tell_cpu_deadlines();
     }
@@ -86,7 +86,7 @@ pub(crate) fn prlimit64(
 /// Whether the caller may look at and change the limits of `process`: all its IDs are the
 /// caller's real ones, or the caller has `CAP_SYS_RESOURCE`.
 fn check_access(cx: &Context<'_>, process: &Process) -> Result<()> {
-    let (own, other) = (cx.process.credentials(), process.credentials());
+    let (own, other) = (cx.credentials(), process.credentials());
     let are_all = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
     let is_same = are_all(&other.users, own.users.real) && are_all(&other.groups, own.groups.real);
     if process.id() == cx.process.id() || is_same || own.has(Capability::SysResource) {
@@ -123,7 +123,7 @@ fn processes_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Proces
         PRIO_PGRP if who == 0 => cx.system.processes.group(cx.process.group()),
         PRIO_PGRP => cx.system.processes.group(id),
         PRIO_USER => {
-            let user = if who == 0 { cx.process.credentials().users.real } else { id };
+            let user = if who == 0 { cx.credentials().users.real } else { id };
             let mut all = cx.system.processes.all();
             all.retain(|process| process.credentials().users.real == user);
             all
@@ -160,7 +160,7 @@ pub(crate) fn setpriority(cx: &Context<'_>, which: i32, who: i32, nice: i32) -> 
 
 /// Whether the caller may give `process` this nice value.
 pub(super) fn check_nice(cx: &Context<'_>, process: &Process, nice: i32) -> Result<()> {
-    let own = cx.process.credentials();
+    let own = cx.credentials();
     if own.has(Capability::SysNice) {
         return Ok(());
     }

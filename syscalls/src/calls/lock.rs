@@ -24,7 +24,7 @@ pub(crate) fn flock(cx: &Context<'_>, fd: Fd, operation: LockOperation) -> Resul
         Op::UNLOCK => None,
         _ => return Err(Errno::EINVAL.because("the operation is not valid")),
     };
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }
@@ -103,7 +103,7 @@ pub(super) fn set(
     let lock = Lock { owner, sharing, range, process: cx.process.id() };
     locks.take(cx, open, &lock, patience)?;
     // A close that came meanwhile has released what there was then, and must also end this.
-    if !cx.process.files.get(fd).is_ok_and(|now| Arc::ptr_eq(&now, open)) {
+    if !cx.files().get(fd).is_ok_and(|now| Arc::ptr_eq(&now, open)) {
         locks.release(open, owner, &lock.range);
     }
     Ok(())
@@ -117,7 +117,7 @@ fn owner(cx: &Context<'_>, open: &OpenFile, number: u32, record: &Flock) -> Resu
             }
             Ok(Owner::Open(lock::owner_address(open)))
         }
-        _ => Ok(Owner::of_files(&cx.process.files)),
+        _ => Ok(Owner::of_files(cx.files())),
     }
 }
 

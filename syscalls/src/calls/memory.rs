@@ -40,7 +40,7 @@ pub(crate) fn mmap(
     let source = if flags.contains(MapFlags::ANONYMOUS) {
         MapSource::Anonymous
     } else {
-        let file = cx.process.files.get(fd)?;
+        let file = cx.files().get(fd)?;
         if file.is_path() {
             return Err(Errno::EBADF.because("the descriptor only names a place"));
         }
@@ -210,7 +210,7 @@ pub(crate) fn munlockall(cx: &Context<'_>) -> Result<()> {
 
 /// How much memory the caller may lock, in bytes.
 pub(super) fn lock_limit(cx: &Context<'_>) -> u64 {
-    if cx.process.credentials().has(Capability::IpcLock) {
+    if cx.credentials().has(Capability::IpcLock) {
         return RLIM_INFINITY;
     }
     cx.process.limits().current(Resource::LockedMemory)

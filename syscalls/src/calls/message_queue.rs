@@ -59,7 +59,7 @@ pub(crate) fn mq_timedsend(
     if priority >= PRIORITIES {
         return Err(Errno::EINVAL.because("there is no such priority"));
     }
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     let queue = queue_of(&open)?;
     open.check_writable()?;
     if len as u64 > queue.message_len() {
@@ -83,7 +83,7 @@ pub(crate) fn mq_timedreceive(
     timeout: UserPtr<Timespec>,
 ) -> Result<usize> {
     let deadline_ns = deadline(cx, timeout)?;
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     let queue = queue_of(&open)?;
     open.check_readable()?;
     if (len as u64) < queue.message_len() {
@@ -112,7 +112,7 @@ pub(crate) fn mq_notify(cx: &Context<'_>, fd: Fd, how: UserPtr<SigEvent>) -> Res
             _ => return Err(Errno::EINVAL.because("no such way to tell")),
         }),
     };
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     queue_of(&open)?.notify(cx, notification)
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn mq_getsetattr(
     if new.is_some_and(|new| new.flags & !nonblock != 0) {
         return Err(Errno::EINVAL.because("only O_NONBLOCK can be set"));
     }
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     let attributes = queue_of(&open)?.attributes();
     let before = if open.is_nonblocking() { nonblock } else { 0 };
     if let Some(new) = new {

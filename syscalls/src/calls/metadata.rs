@@ -40,7 +40,7 @@ pub(crate) fn lstat(cx: &Context<'_>, file: UserPath, to: UserPtr<Stat>) -> Resu
 /// # Differences from Linux
 /// None.
 pub(crate) fn fstat(cx: &Context<'_>, fd: Fd, to: UserPtr<Stat>) -> Result<()> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     to.write(cx, &stat_of(open.location())?)
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn faccessat2(
     check_flags(flags, AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
     let found = path::resolve_at(cx, directory, read_path(cx, file, flags)?, flags)?;
     let metadata = found.inode().metadata()?;
-    let mut who = cx.process.credentials();
+    let mut who = cx.credentials();
     if !flags.contains(AtFlags::EACCESS) {
         let real = alloc::sync::Arc::make_mut(&mut who);
         real.users.file_system = real.users.real;
@@ -243,7 +243,7 @@ pub(crate) fn statfs(cx: &Context<'_>, file: UserPath, to: UserPtr<Statfs>) -> R
 /// # Differences from Linux
 /// None.
 pub(crate) fn fstatfs(cx: &Context<'_>, fd: Fd, to: UserPtr<Statfs>) -> Result<()> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     to.write(cx, &statfs_of(open.location()))
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn mount(
 }
 
 pub(super) fn check_privilege(cx: &Context<'_>) -> Result<()> {
-    if cx.process.credentials().has(Capability::SysAdmin) {
+    if cx.credentials().has(Capability::SysAdmin) {
         return Ok(());
     }
     Err(Errno::EPERM.because("mounting needs CAP_SYS_ADMIN"))
@@ -120,12 +120,13 @@ pub(crate) fn pivot_root(cx: &Context<'_>, new: UserPath, old: UserPath) -> Resu
         Err(Errno::ENOTDIR.because("not a directory"))
     };
     let (new, old) = (directory(new)?, directory(old)?);
-    let root = cx.process.paths.root();
+    let root = cx.paths().root();
     cx.mounts().pivot(&root, &new, &old)?;
     for process in cx.system.processes.all() {
         process.paths.pivot(&root, &new);
+        process.threads().iter().for_each(|thread| thread.paths().pivot(&root, &new));
     }
-    cx.process.paths.pivot(&root, &new);
+    cx.paths().pivot(&root, &new);
     Ok(())
 }
 
@@ -202,7 +203,7 @@ pub(crate) fn umount2(cx: &Context<'_>, target: UserPath, flags: UnmountFlags) -
         flags if flags.contains(U::DETACH) => Unmount::Detached,
         _ => Unmount::Unused,
     };
-    let is_root = Arc::ptr_eq(&target.mount, &cx.process.paths.root().mount);
+    let is_root = Arc::ptr_eq(&target.mount, &cx.paths().root().mount);
     if how == Unmount::Unused && is_root && target.is_mount_root() {
         return target.mount.super_block().set_access(MountAccess::ReadOnly);
     }

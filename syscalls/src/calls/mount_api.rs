@@ -156,7 +156,7 @@ fn short_string(cx: &Context<'_>, address: u64) -> Result<Vec<u8>> {
 }
 
 fn setup(cx: &Context<'_>, fd: Fd) -> Result<Arc<MountSetup>> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     let setup = open.file.mount_setup().cloned();
     setup.ok_or_else(|| Errno::EINVAL.because("not a descriptor of fsopen or fspick"))
 }

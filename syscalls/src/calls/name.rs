@@ -73,7 +73,7 @@ pub(crate) fn mknodat(
     };
     let end = end(cx, directory, path)?;
     let is_device = matches!(kind, NewKind::Special(kind, _) if kind.is_device());
-    if is_device && !cx.process.credentials().has(Capability::Mknod) {
+    if is_device && !cx.credentials().has(Capability::Mknod) {
         return Err(Errno::EPERM.because("a device node needs CAP_MKNOD"));
     }
     tree::create(cx, &end, kind, Mode::of(mode)).map(drop)

@@ -110,8 +110,8 @@ fn checked_how(how: &OpenHow) -> Result<How> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn close(cx: &Context<'_>, fd: Fd) -> Result<()> {
-    let open = cx.process.files.remove(fd)?;
-    fs::close(cx.system, cx.process, &open)
+    let open = cx.files().remove(fd)?;
+    fs::close(cx.system, cx.process, cx.files(), &open)
 }
 
 /// close_range(2).
@@ -131,16 +131,16 @@ pub(crate) fn close_range(
         return Err(Errno::EINVAL.because("the first descriptor is above the last"));
     }
     if flags.contains(CloseRangeFlags::UNSHARE) {
-        cx.process.files.separate();
+        cx.thread.part_from_files();
     }
     let (first, last) = (first as usize, last as usize);
     if flags.contains(CloseRangeFlags::CLOEXEC) {
-        cx.process.files.set_range_on_exec(first, last, OnExec::Close);
+        cx.files().set_range_on_exec(first, last, OnExec::Close);
         return Ok(());
     }
-    for open in cx.process.files.remove_range(first, last) {
+    for open in cx.files().remove_range(first, last) {
         // As on Linux, errors of one file do not keep the others open, and are not told.
-        let _ = fs::close(cx.system, cx.process, &open);
+        let _ = fs::close(cx.system, cx.process, cx.files(), &open);
     }
     Ok(())
 }
@@ -181,5 +181,5 @@ pub(super) fn add(
     on_exec: OnExec,
 ) -> Result<i32> {
     let limit = cx.process.limits().current(Resource::OpenFiles);
-    cx.process.files.add(open, lowest, on_exec, limit).map(|fd| fd.0)
+    cx.files().add(open, lowest, on_exec, limit).map(|fd| fd.0)
 }

@@ -52,7 +52,7 @@ pub(crate) fn pidfd_send_signal(
     }
     let process = target_of(cx, fd)?;
     let signal = number.signal_if_any()?;
-    let user = cx.process.credentials().users.real;
+    let user = cx.credentials().users.real;
     let sent = match from.non_null() {
         Some(from) => Some(checked(cx, from.read(cx)?, number, &process)?),
         None => signal.map(|signal| info::user(signal, si::USER, cx.process.id(), user)),
@@ -71,7 +71,7 @@ pub(crate) fn pidfd_send_signal(
 
 /// The process that a descriptor refers to, which may also be its directory in /proc.
 fn target_of(cx: &Context<'_>, fd: Fd) -> Result<Arc<Process>> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     match procfs::process_of(&**open.file.inode()) {
         Some(id) if !open.is_path() => {
             let process = cx.system.processes.get(id);
@@ -111,5 +111,6 @@ pub(crate) fn pidfd_getfd(cx: &Context<'_>, fd: Fd, wanted: Fd, flags: u32) -> R
         return Err(Errno::ESRCH.because("the process has ended"));
     }
     cx.check_access(&process)?;
-    open::add(cx, process.files.get(wanted)?, 0, OnExec::Close)
+    let thread = process.first_thread().ok_or_else(|| Errno::ESRCH.because("it has ended"))?;
+    open::add(cx, thread.files().get(wanted)?, 0, OnExec::Close)
 }

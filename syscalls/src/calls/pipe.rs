@@ -32,7 +32,7 @@ pub(crate) fn pipe2(
         return Err(Errno::EINVAL.because("unknown flags"));
     }
     let (reader, writer) = pipe::pair(cx, flags & status);
-    let files = &cx.process.files;
+    let files = &cx.files();
     let limit = cx.process.limits().current(Resource::OpenFiles);
     let on_exec = OnExec::of(flags);
     let reader = files.add(reader, 0, on_exec, limit)?;

@@ -285,7 +285,7 @@ fn wait_for_sets(
 /// How many descriptors select(2) looks at: as Linux, no more than the table has room for,
 /// which grows in words.
 fn looked_at(cx: &Context<'_>) -> usize {
-    let highest = cx.process.files.open_descriptors().last().and_then(|fd| fd.index());
+    let highest = cx.files().open_descriptors().last().and_then(|fd| fd.index());
     highest.map_or(64, |highest| (highest + 1).next_multiple_of(64))
 }
 

@@ -114,24 +114,22 @@ fn name(cx: &Context<'_>, operation: i32, address: u64) -> Result<Outcome> {
 /// The operations on credentials.
 fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<Outcome> {
     let [a, b, c, d] = arguments;
-    let credentials = cx.process.credentials();
+    let credentials = cx.credentials();
     match operation {
         pr::GET_KEEPCAPS => Ok(u64::from(credentials.keep_capabilities).into()),
         pr::SET_KEEPCAPS => {
             let keep = flag(a)?;
-            cx.process.change_credentials(|one| {
+            cx.change_credentials(|one| {
                 one.keep_capabilities = keep;
                 Ok(0_u64.into())
             })
         }
         pr::GET_NO_NEW_PRIVS if [a, b, c, d] != [0; 4] => refuse("it has no arguments"),
         pr::GET_NO_NEW_PRIVS => Ok(u64::from(credentials.no_new_privileges).into()),
-        pr::SET_NO_NEW_PRIVS if [a, b, c, d] == [1, 0, 0, 0] => {
-            cx.process.change_credentials(|one| {
-                one.no_new_privileges = true;
-                Ok(0_u64.into())
-            })
-        }
+        pr::SET_NO_NEW_PRIVS if [a, b, c, d] == [1, 0, 0, 0] => cx.change_credentials(|one| {
+            one.no_new_privileges = true;
+            Ok(0_u64.into())
+        }),
         pr::SET_NO_NEW_PRIVS => refuse("it can only be set, and has no other arguments"),
         pr::CAP_AMBIENT if [c, d] != [0, 0] => refuse("arguments that are not used must be 0"),
         pr::CAPBSET_READ => {
@@ -143,7 +141,7 @@ fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<O
             if !credentials.has(Capability::SetPcap) {
                 return Err(Errno::EPERM.because("dropping a capability needs CAP_SETPCAP"));
             }
-            cx.process.change_credentials(|one| {
+            cx.change_credentials(|one| {
                 one.bounding.0 &= !bit;
                 Ok(0_u64.into())
             })
@@ -159,7 +157,7 @@ fn ambient(cx: &Context<'_>, operation: u64, capability: u64) -> Result<Outcome>
     const RAISE: u64 = 2;
     const LOWER: u64 = 3;
     const CLEAR_ALL: u64 = 4;
-    cx.process.change_credentials(|one| {
+    cx.change_credentials(|one| {
         if operation == CLEAR_ALL {
             if capability != 0 {
                 return refuse("an argument that is not used must be 0");

@@ -55,7 +55,7 @@ fn scheduling(cx: &Context<'_>, tid: i32) -> Result<Scheduling> {
 
 /// Lets `thread` be scheduled so, if the caller may.
 fn change(cx: &Context<'_>, thread: &Thread, new: Scheduling) -> Result<()> {
-    let (own, other) = (cx.process.credentials(), thread.process().credentials());
+    let (own, other) = (cx.credentials(), thread.credentials());
     let is_own = [other.users.real, other.users.effective].contains(&own.users.effective);
     if !is_own && !own.has(Capability::SysNice) {
         return Err(Errno::EPERM.because("the thread belongs to another user"));

@@ -125,7 +125,7 @@ pub(crate) fn shmctl(
         ipc::IPC_RMID => segments.remove(cx, number).map(|()| 0),
         ipc::SHM_LOCK | ipc::SHM_UNLOCK => {
             let locks = command.0 == ipc::SHM_LOCK;
-            let who = cx.process.credentials();
+            let who = cx.credentials();
             let limit = cx.process.limits().current(Resource::LockedMemory);
             let may = |permission: &Permission| {
                 let owner_may = permission.belongs_to(&who) && (!locks || limit != 0);

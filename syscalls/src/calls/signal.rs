@@ -154,7 +154,7 @@ pub(crate) fn rt_sigtimedwait(
 /// # Differences from Linux
 /// None. Process 1 is the kernel's own: it takes every signal without an effect.
 pub(crate) fn kill(cx: &Context<'_>, pid: i32, number: SignalNumber) -> Result<()> {
-    let sender = cx.process.credentials().users.real;
+    let sender = cx.credentials().users.real;
     let send = |target: Target<'_>| -> Result<()> {
         // As on Linux, the number counts only where there is somebody to send to.
         let signal = number.signal_if_any()?;
@@ -229,7 +229,7 @@ fn send_to_thread(
     let Some(signal) = signal else {
         return Ok(());
     };
-    let sender = cx.process.credentials().users.real;
+    let sender = cx.credentials().users.real;
     Ok(target.send(signal, info::user(signal, si::TKILL, cx.process.id(), sender))?)
 }
 

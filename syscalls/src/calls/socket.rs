@@ -30,7 +30,7 @@ impl Opened {
     /// # Errors
     /// `EBADF`; `ENOTSOCK`.
     pub(super) fn find(cx: &Context<'_>, fd: Fd) -> Result<Self> {
-        let open = cx.process.files.get(fd)?;
+        let open = cx.files().get(fd)?;
         if open.is_path() {
             return Err(Errno::EBADF.because("the descriptor only names a place"));
         }
@@ -92,7 +92,7 @@ pub(crate) fn socketpair(
 ) -> Result<()> {
     let flags = check_flags(type_ & !kind::MASK)?;
     let [one, other] = net::create_pair(cx, domain, type_ & kind::MASK, protocol)?;
-    let files = &cx.process.files;
+    let files = &cx.files();
     let one = add(cx, one, flags)?;
     let stored = add(cx, other, flags).and_then(|other| {
         let stored = descriptors.write(cx, &[one, other]);

@@ -36,7 +36,7 @@ fn read_request(cx: &Context<'_>, from: UserPtr<u8>) -> Result<MountIdRequest> {
     let request = MountIdRequest::read_from_bytes(&bytes[..FIRST]);
     let request = request.map_err(|_| Error::from(Errno::EINVAL))?;
     if request.mnt_ns_fd != 0 {
-        cx.process.files.get(Fd(request.mnt_ns_fd as i32))?;
+        cx.files().get(Fd(request.mnt_ns_fd as i32))?;
         return Err(Errno::EINVAL.because("not a descriptor of a namespace"));
     }
     if request.mnt_id <= UNIQUE_BASE {
@@ -56,7 +56,7 @@ fn top_of(mount: &Arc<Mount>) -> Location {
 
 /// Whoever cannot reach a mount by a path must be privileged.
 fn check_reachable(cx: &Context<'_>, place: &Location, root: &Location) -> Result<()> {
-    let privileged = cx.process.credentials().has(Capability::SysAdmin);
+    let privileged = cx.credentials().has(Capability::SysAdmin);
     if privileged || place.path_below(root).is_some() {
         return Ok(());
     }
@@ -89,7 +89,7 @@ pub(crate) fn listmount(
     if last != 0 && last <= UNIQUE_BASE {
         return Err(Errno::EINVAL.because("no mount has such a number"));
     }
-    let root = cx.process.paths.root();
+    let root = cx.paths().root();
     let top = match request.mnt_id {
         LSMT_ROOT => root.clone(),
         id => top_of(&find(cx, id)?),
@@ -131,7 +131,7 @@ pub(crate) fn statmount(
     }
     let request = read_request(cx, request)?;
     let mount = find(cx, request.mnt_id)?;
-    let root = cx.process.paths.root();
+    let root = cx.paths().root();
     check_reachable(cx, &top_of(&mount), &root)?;
     let mask = StatmountMask::from_bits_truncate(request.param);
     let mut answer = Answer { fields: Statmount::new_zeroed(), strings: Vec::new() };

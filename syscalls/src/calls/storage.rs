@@ -25,7 +25,7 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
     }
     found.mount.check_writable()?;
     let metadata = found.inode().metadata()?;
-    permission::check(&cx.process.credentials(), &metadata, AccessRequest::WRITE)?;
+    permission::check(&cx.credentials(), &metadata, AccessRequest::WRITE)?;
     permission::check_not_append_only(&metadata)?;
     permission::check_new_size(cx, len)?;
     let _writing = WriteAccess::begin(&found)?;
@@ -69,7 +69,7 @@ pub(crate) fn fallocate(
     offset: i64,
     len: i64,
 ) -> Result<()> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     let (Ok(offset), Ok(len @ 1..)) = (u64::try_from(offset), u64::try_from(len)) else {
         return Err(Errno::EINVAL.because("offset or length is out of range"));
     };
@@ -140,7 +140,7 @@ pub(crate) fn fdatasync(cx: &Context<'_>, fd: Fd) -> Result<()> {
 }
 
 fn usable(cx: &Context<'_>, fd: Fd) -> Result<alloc::sync::Arc<OpenFile>> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }

@@ -54,7 +54,7 @@ pub(crate) fn setdomainname(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> 
 }
 
 fn read_name(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> Result<alloc::vec::Vec<u8>> {
-    if !cx.process.credentials().has(Capability::SysAdmin) {
+    if !cx.credentials().has(Capability::SysAdmin) {
         return Err(Errno::EPERM.because("setting a name of the system needs CAP_SYS_ADMIN"));
     }
     if len >= UTSNAME_LEN {

@@ -56,7 +56,7 @@ pub(crate) fn clock_settime(
 }
 
 fn set_time_of_day(cx: &Context<'_>, ns: u64) -> Result<()> {
-    if !cx.process.credentials().has(Capability::SysTime) {
+    if !cx.credentials().has(Capability::SysTime) {
         return Err(Errno::EPERM.because("setting the time needs CAP_SYS_TIME"));
     }
     // As on Linux, nobody comes near the end of time.
@@ -78,7 +78,7 @@ fn set_time_of_day(cx: &Context<'_>, ns: u64) -> Result<()> {
 /// `CLOCK_TAI` is UTC whatever the offset.
 pub(crate) fn adjtimex(cx: &Context<'_>, buffer: UserPtr<Timex>) -> Result<u64> {
     let mut asked = buffer.read(cx)?;
-    let is_permitted = cx.process.credentials().has(Capability::SysTime);
+    let is_permitted = cx.credentials().has(Capability::SysTime);
     if discipline::changes(AdjustModes::from_bits_retain(asked.modes)) && !is_permitted {
         return Err(Errno::EPERM.because("setting the time needs CAP_SYS_TIME"));
     }

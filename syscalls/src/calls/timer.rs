@@ -71,7 +71,7 @@ fn is_thread(thread: &crate::process::Thread, id: i32) -> bool {
 
 fn check_wake_alarm(cx: &Context<'_>, number: ClockNumber) -> Result<()> {
     let wakes = matches!(number.0, clock::REALTIME_ALARM | clock::BOOTTIME_ALARM);
-    if wakes && !cx.process.credentials().has(Capability::WakeAlarm) {
+    if wakes && !cx.credentials().has(Capability::WakeAlarm) {
         return Err(Errno::EPERM.because("waking a suspended system needs CAP_WAKE_ALARM"));
     }
     Ok(())
@@ -170,7 +170,7 @@ pub(crate) fn timerfd_create(cx: &Context<'_>, number: ClockNumber, flags: u32) 
 }
 
 fn timer_file(cx: &Context<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     match open.file.timer() {
         Some(_) => Ok(open),
         None => Err(Errno::EINVAL.because("not the descriptor of a timer")),

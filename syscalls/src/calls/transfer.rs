@@ -15,7 +15,7 @@ use crate::user::{Buffers, MAX_TRANSFER, Piece, UserPtr};
 /// # Differences from Linux
 /// None.
 pub(crate) fn read(cx: &Context<'_>, fd: Fd, buffer: UserPtr<u8>, len: usize) -> Result<usize> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     open.check_readable()?;
     open.read(cx, &mut one(cx, buffer, len)?)
 }
@@ -25,7 +25,7 @@ pub(crate) fn read(cx: &Context<'_>, fd: Fd, buffer: UserPtr<u8>, len: usize) ->
 /// # Differences from Linux
 /// None.
 pub(crate) fn write(cx: &Context<'_>, fd: Fd, buffer: UserPtr<u8>, len: usize) -> Result<usize> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     open.check_writable()?;
     open.write(cx, &mut one(cx, buffer, len)?)
 }
@@ -42,7 +42,7 @@ pub(crate) fn pread64(
     offset: i64,
 ) -> Result<usize> {
     let offset = checked_offset(offset)?;
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     check_at(&open, OpenFile::check_readable)?;
     open.read_at(cx, offset, &mut one(cx, buffer, len)?)
 }
@@ -59,7 +59,7 @@ pub(crate) fn pwrite64(
     offset: i64,
 ) -> Result<usize> {
     let offset = checked_offset(offset)?;
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     check_at(&open, OpenFile::check_writable)?;
     open.write_at(cx, offset, &mut one(cx, buffer, len)?)
 }
@@ -74,7 +74,7 @@ pub(crate) fn readv(
     vector: UserPtr<Iovec>,
     count: usize,
 ) -> Result<usize> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     open.check_readable()?;
     open.read(cx, &mut several(cx, vector, count)?)
 }
@@ -89,7 +89,7 @@ pub(crate) fn writev(
     vector: UserPtr<Iovec>,
     count: usize,
 ) -> Result<usize> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     open.check_writable()?;
     open.write(cx, &mut several(cx, vector, count)?)
 }
@@ -106,7 +106,7 @@ pub(crate) fn preadv(
     offset: i64,
 ) -> Result<usize> {
     let offset = checked_offset(offset)?;
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     check_at(&open, OpenFile::check_readable)?;
     open.read_at(cx, offset, &mut several(cx, vector, count)?)
 }
@@ -123,7 +123,7 @@ pub(crate) fn pwritev(
     offset: i64,
 ) -> Result<usize> {
     let offset = checked_offset(offset)?;
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     check_at(&open, OpenFile::check_writable)?;
     open.write_at(cx, offset, &mut several(cx, vector, count)?)
 }
@@ -162,7 +162,7 @@ pub(crate) fn pwritev2(
     check_flags(flags, F::HIPRI | F::DSYNC | F::SYNC | F::APPEND)?;
     match offset {
         _ if flags.contains(F::APPEND) => {
-            let open = cx.process.files.get(fd)?;
+            let open = cx.files().get(fd)?;
             check_at(&open, OpenFile::check_writable)?;
             open.append(cx, &mut several(cx, vector, count)?)
         }

@@ -17,7 +17,7 @@ fn at_path(cx: &Context<'_>, path: UserPath, follow: Follow) -> Result<Location>
 }
 
 fn at_fd(cx: &Context<'_>, fd: Fd) -> Result<Location> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }

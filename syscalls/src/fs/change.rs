@@ -18,7 +18,7 @@ use super::permission;
 /// `EPERM`, `EROFS`; those of [`crate::fs::Inode::change`].
 pub(crate) fn mode(cx: &Context<'_>, found: &Location, mode: Mode) -> Result<()> {
     found.mount.check_writable()?;
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let metadata = found.inode().metadata()?;
     permission::check_changeable(&metadata)?;
     permission::check_owner(&who, &metadata)?;
@@ -43,7 +43,7 @@ pub(crate) fn owner(
     group: Option<u32>,
 ) -> Result<()> {
     found.mount.check_writable()?;
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let metadata = found.inode().metadata()?;
     permission::check_changeable(&metadata)?;
     check_new_owner(&who, &metadata, owner, group)?;
@@ -110,7 +110,7 @@ impl NewTime {
 /// when a time is given by somebody else; `EROFS`.
 pub(crate) fn times(cx: &Context<'_>, found: &Location, times: [NewTime; 2]) -> Result<()> {
     found.mount.check_writable()?;
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let metadata = found.inode().metadata()?;
     let owns = permission::check_owner(&who, &metadata);
     if times != [NewTime::Now; 2] {

@@ -167,7 +167,7 @@ fn push_dots(
         }
         let inode = match position {
             0 => location.inode().clone(),
-            _ => location.parent(&cx.process.paths.root()).inode().clone(),
+            _ => location.parent(&cx.paths().root()).inode().clone(),
         };
         let number = inode.metadata()?.number;
         if !records.push(number, *next + 1, FileType::Directory, name) {

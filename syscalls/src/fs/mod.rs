@@ -89,13 +89,19 @@ pub use vfs::Vfs;
 pub use working::FsContext;
 pub use write_access::Writers;
 
-/// Ends the use of a descriptor of `process` that referred to `open`: close(2), exit, execve(2).
+/// Ends the use of a descriptor of `process`, in `files`, that referred to `open`: close(2), exit,
+/// execve(2).
 /// Record locks of the process on the file go, whichever descriptor they were made with.
 ///
 /// # Errors
 /// Those of close(2); the descriptor is gone in any case.
-pub fn close(system: &System, process: &Process, open: &Arc<OpenFile>) -> Result<()> {
-    system.vfs.locks.release_files(&process.files, open);
+pub fn close(
+    system: &System,
+    process: &Process,
+    files: &FdTable,
+    open: &Arc<OpenFile>,
+) -> Result<()> {
+    system.vfs.locks.release_files(files, open);
     if open.file.socket().is_some() && system.sockets.in_flight.has_sockets() {
         system.sockets.in_flight.collect(Some(open));
     }

@@ -163,7 +163,7 @@ fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
         }
         _ => {}
     }
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     permission::check(&who, &metadata, request)?;
     let writes = request.contains(AccessRequest::WRITE);
     if writes && !how.flags.contains(OpenFlags::APPEND) || how.flags.contains(OpenFlags::TRUNC) {
@@ -224,7 +224,7 @@ fn open_unnamed(cx: &Context<'_>, directory: &Location, how: How) -> Result<Arc<
 /// `ENOSPC`; `ENOMEM`.
 pub fn open_memory(cx: &Context<'_>, name: &[u8]) -> Result<Arc<OpenFile>> {
     let directory = cx.system.vfs.unnamed();
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let new = NewInode {
         kind: NewKind::Regular,
         mode: Mode::ALL,

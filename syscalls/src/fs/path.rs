@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
         flags: ResolveFlags,
     ) -> Result<Self> {
         let first = *path.first().ok_or_else(no_entry)?;
-        let root = cx.process.paths.root();
+        let root = cx.paths().root();
         let confined = flags.intersects(ResolveFlags::BENEATH | ResolveFlags::IN_ROOT);
         let start = if first == b'/' && !confined { root.clone() } else { base(cx, directory)? };
         if first == b'/' && flags.contains(ResolveFlags::BENEATH) {
@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
             return Err(not_a_directory());
         }
         let root = if flags.contains(ResolveFlags::IN_ROOT) { start.clone() } else { root };
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let at = start.clone();
         Ok(Self { cx, who, flags, root, start, at, path, behind: 0, links: 0 })
     }
@@ -307,9 +307,9 @@ pub(crate) fn parent(cx: &Context<'_>, directory: Fd, path: Vec<u8>) -> Result<E
 /// `EBADF`.
 pub(crate) fn base(cx: &Context<'_>, directory: Fd) -> Result<Location> {
     if directory.0 == AT_FDCWD {
-        return Ok(cx.process.paths.working_directory());
+        return Ok(cx.paths().working_directory());
     }
-    Ok(cx.process.files.get(directory)?.location().clone())
+    Ok(cx.files().get(directory)?.location().clone())
 }
 
 /// Whether somebody else may have changed an entry of `directory` that leads to `inode`. What

@@ -55,7 +55,7 @@ fn bypasses(who: &Credentials, file: &Metadata, request: AccessRequest) -> bool 
 /// # Errors
 /// `EACCES`; those of [`Inode::metadata`].
 pub fn check_inode(cx: &Context<'_>, inode: &Arc<dyn Inode>, request: AccessRequest) -> Result<()> {
-    check(&cx.process.credentials(), &inode.metadata()?, request)
+    check(&cx.credentials(), &inode.metadata()?, request)
 }
 
 fn immutable() -> Error {
@@ -110,7 +110,7 @@ pub fn check_sticky(who: &Credentials, directory: &Metadata, entry: &Metadata) -
 
 /// Whether writing or changing owners leaves the set-ID bits of a file to the caller.
 pub(super) fn keeps_set_id(cx: &Context<'_>) -> bool {
-    cx.process.credentials().has(Capability::FileSetId)
+    cx.credentials().has(Capability::FileSetId)
 }
 
 /// Up to where the caller may write to a file that can be `max` bytes long, from `offset` on.

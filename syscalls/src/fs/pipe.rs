@@ -265,7 +265,7 @@ impl Pipe {
         }
         let bytes = bytes.next_power_of_two().max(PAGE_SIZE as u64);
         let is_larger = bytes > self.size() as u64;
-        let may_exceed = cx.process.credentials().has(Capability::SysResource);
+        let may_exceed = cx.credentials().has(Capability::SysResource);
         if is_larger && bytes > MAX_SIZE && !may_exceed {
             return Err(Errno::EPERM.because("the size is above the limit"));
         }
@@ -318,7 +318,7 @@ impl End {
 /// `O_DIRECT`.
 #[must_use]
 pub fn pair(cx: &Context<'_>, flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
-    let user = cx.process.credentials();
+    let user = cx.credentials();
     let pipe = Pipe::new(cx.system.machine.clone());
     let conduit: Arc<dyn Conduit> = pipe.clone();
     let inode: Arc<dyn Inode> = PipeInode::new(cx.system, &user, Arc::downgrade(&conduit));

@@ -47,7 +47,7 @@ pub(super) fn new_inode<'a>(
     kind: NewKind<'a>,
     mode: Mode,
 ) -> NewInode<'a> {
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let mut mode = mode;
     let mut group = who.groups.file_system;
     if directory.mode.contains(Mode::SET_GROUP_ID) {
@@ -63,7 +63,7 @@ pub(super) fn new_inode<'a>(
     // In this order: whoever takes execution away does not keep the bit by that.
     match kind {
         NewKind::SymbolicLink(_) => mode = Mode::ALL,
-        _ => mode.remove(cx.process.paths.umask()),
+        _ => mode.remove(cx.paths().umask()),
     }
     NewInode { kind, mode, owner: who.users.file_system, group }
 }
@@ -284,13 +284,13 @@ fn check_addable(cx: &Context<'_>, directory: &Location) -> Result<Metadata> {
         return Err(Errno::ENOENT.because("the directory has been removed"));
     }
     let metadata = directory.inode().metadata()?;
-    permission::check(&cx.process.credentials(), &metadata, CHANGE)?;
+    permission::check(&cx.credentials(), &metadata, CHANGE)?;
     Ok(metadata)
 }
 
 /// Fails unless the caller may remove `found` from `directory`.
 fn check_removable(cx: &Context<'_>, directory: &Location, found: &Location) -> Result<()> {
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let metadata = directory.inode().metadata()?;
     permission::check(&who, &metadata, CHANGE)?;
     permission::check_not_append_only(&metadata)?;

@@ -47,7 +47,7 @@ impl Watches {
     /// Adds the file behind a descriptor of the caller. Errors and hang-ups are always
     /// waited for.
     pub(crate) fn add(&mut self, cx: &Context<'_>, fd: i32, wanted: PollEvents) {
-        let target = match cx.process.files.get(Fd(fd)) {
+        let target = match cx.files().get(Fd(fd)) {
             _ if fd < 0 => Target::Nothing,
             Ok(open) if !open.is_path() => match open.file.seen_by(cx) {
                 Some(view) => Target::View(view),

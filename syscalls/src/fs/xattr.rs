@@ -83,7 +83,7 @@ fn checked<'a>(
     if name.len() == space.len() {
         return Err(Errno::EINVAL.because("nothing follows the name space"));
     }
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     let refused = match purpose {
         Use::Read => no_attribute(),
         Use::Write => Errno::EPERM.because("the caller may not change such attributes"),
@@ -161,7 +161,7 @@ pub(crate) fn list(cx: &Context<'_>, found: &Location) -> Result<Vec<u8>> {
     let Some(attributes) = found.inode().attributes() else {
         return Ok(list);
     };
-    let sees_trusted = cx.process.credentials().has(Capability::SysAdmin);
+    let sees_trusted = cx.credentials().has(Capability::SysAdmin);
     for name in attributes.values.lock().keys() {
         if name.starts_with(b"trusted.") && !sees_trusted {
             continue;

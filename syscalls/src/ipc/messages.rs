@@ -52,7 +52,7 @@ impl MessageQueues {
     /// # Errors
     /// Those of msgget(2).
     pub(crate) fn get(&self, cx: &Context<'_>, key: i32, flags: GetFlags) -> Result<i32> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let limits = cx.system.ipc.limits();
         let mut registry = self.registry.lock();
         if let Some(number) = registry.find(key, flags)? {
@@ -102,7 +102,7 @@ impl MessageQueues {
         number: i32,
         message: &mut Option<Message>,
     ) -> Result<Option<Arc<WaitQueue>>> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut registry = self.registry.lock();
         let queue = registry.get_mut(number)?;
         queue.permission.check(&who, Asked::WRITE)?;
@@ -124,7 +124,7 @@ impl MessageQueues {
         number: i32,
         reception: Reception,
     ) -> Result<Message> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let Reception { selector, longest, patience } = reception;
         let process = cx.process.id();
         let receiver = {
@@ -207,7 +207,7 @@ impl MessageQueues {
         number: i32,
         new: &MessageQueueStatus,
     ) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let limit = cx.system.ipc.limits().queue_bytes;
         let room = self.with(cx, number, Asked::NOTHING, |queue| {
             queue.permission.check_owner(&who)?;
@@ -226,7 +226,7 @@ impl MessageQueues {
     /// # Errors
     /// As [`MessageQueues::set`].
     pub(crate) fn remove(&self, cx: &Context<'_>, number: i32) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut registry = self.registry.lock();
         registry.get(number)?.permission.check_owner(&who)?;
         let mut queue = registry.remove(number)?;
@@ -243,7 +243,7 @@ impl MessageQueues {
         asked: Asked,
         work: impl FnOnce(&mut MessageQueue) -> Result<T>,
     ) -> Result<T> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut registry = self.registry.lock();
         let queue = registry.get_mut(number)?;
         queue.permission.check(&who, asked)?;

@@ -91,7 +91,7 @@ impl Segments {
     /// # Errors
     /// Those of shmget(2).
     pub(crate) fn get(&self, cx: &Context<'_>, key: i32, len: u64, flags: GetFlags) -> Result<i32> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let limits = cx.system.ipc.limits();
         let mut registry = self.current();
         if let Some(number) = registry.find(key, flags)? {
@@ -132,7 +132,7 @@ impl Segments {
     /// # Errors
     /// `EACCES`; `EINVAL` and `EIDRM` for a number that leads to none.
     pub(crate) fn attach(&self, cx: &Context<'_>, number: i32, asked: Asked) -> Result<Attach> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let registry = self.current();
         let segment = registry.get(number)?;
         segment.permission.check(&who, asked)?;
@@ -183,7 +183,7 @@ impl Segments {
         number: i32,
         asked: Asked,
     ) -> Result<SharedMemoryStatus> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let (mut status, memory) = {
             let registry = self.current();
             let segment = registry.get(number)?;
@@ -200,7 +200,7 @@ impl Segments {
     /// # Errors
     /// `EPERM`; as [`Segments::attach`].
     pub(crate) fn set(&self, cx: &Context<'_>, number: i32, new: &IpcPermission) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut registry = self.current();
         let segment = registry.get_mut(number)?;
         segment.permission.check_owner(&who)?;
@@ -214,7 +214,7 @@ impl Segments {
     /// # Errors
     /// As [`Segments::set`].
     pub(crate) fn remove(&self, cx: &Context<'_>, number: i32) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let memory = {
             let mut registry = self.current();
             let segment = registry.get_mut(number)?;

@@ -69,7 +69,7 @@ impl SemaphoreSets {
         count: usize,
         flags: GetFlags,
     ) -> Result<i32> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let limits = cx.system.ipc.limits();
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -109,7 +109,7 @@ impl SemaphoreSets {
         let undoes = list.iter().any(|operation| operation.flags & SEM_UNDO != 0);
         let undo = undoes.then(|| cx.process.undo.name(|| self.new_undo_key()));
         let operations = Operations { list, process: cx.process.id(), undo };
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let asked = if operations.change_values() { Asked::WRITE } else { Asked::READ };
         let waiter = {
             let mut state = self.state.lock();
@@ -255,7 +255,7 @@ impl SemaphoreSets {
     /// `EPERM`; as [`SemaphoreSets::status`].
     pub(crate) fn set(&self, cx: &Context<'_>, number: i32, new: &IpcPermission) -> Result<()> {
         self.with(cx, number, Asked::NOTHING, |set| {
-            set.permission.check_owner(&cx.process.credentials())?;
+            set.permission.check_owner(&cx.credentials())?;
             set.set(new, now(cx))
         })
     }
@@ -265,7 +265,7 @@ impl SemaphoreSets {
     /// # Errors
     /// As [`SemaphoreSets::set`].
     pub(crate) fn remove(&self, cx: &Context<'_>, number: i32) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut state = self.state.lock();
         state.registry.get(number)?.permission.check_owner(&who)?;
         let mut set = state.registry.remove(number)?;
@@ -282,7 +282,7 @@ impl SemaphoreSets {
         asked: Asked,
         work: impl FnOnce(&mut SemaphoreSet) -> Result<T>,
     ) -> Result<T> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut state = self.state.lock();
         let set = state.registry.get_mut(number)?;
         set.permission.check(&who, asked)?;

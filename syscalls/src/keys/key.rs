@@ -78,7 +78,7 @@ impl NewKey {
         possessor.set(A::READ, kind.is_readable());
         possessor.set(A::WRITE, kind.is_updatable() || kind == Kind::Keyring);
         let permissions = possessor.bits() << 24 | A::VIEW.bits() << 16;
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let (owner, group) = (who.users.file_system, who.groups.file_system);
         Self { kind, description, owner, group, permissions, content }
     }
@@ -369,7 +369,7 @@ impl Key {
     /// # Errors
     /// `EACCES` unless the caller owns it or has `CAP_SYS_ADMIN`.
     pub(crate) fn set_permissions(&self, cx: &Context<'_>, permissions: u32) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let mut state = self.state.lock();
         if state.owner != who.users.file_system && !who.has(Capability::SysAdmin) {
             return Err(Errno::EACCES.because("the key is another user's"));
@@ -388,7 +388,7 @@ impl Key {
         owner: Option<u32>,
         group: Option<u32>,
     ) -> Result<()> {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let old = self.attributes();
         let changes_owner = owner.is_some_and(|owner| owner != old.owner);
         let is_foreign = |group: u32| group != old.group && !who.is_in_group(group);

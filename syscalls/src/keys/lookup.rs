@@ -70,6 +70,6 @@ impl Context<'_> {
     }
 
     fn keys_of_user(&self) -> Result<super::UserKeyrings> {
-        self.system.keys.of_user(self, self.process.credentials().users.real)
+        self.system.keys.of_user(self, self.credentials().users.real)
     }
 }

@@ -109,7 +109,7 @@ impl Context<'_> {
 
     /// A keyring with this name that the caller may search.
     fn keyring_named(&self, name: &[u8]) -> Option<Arc<Key>> {
-        let who = self.process.credentials();
+        let who = self.credentials();
         self.system.keys.all().into_iter().find(|key| {
             key.kind() == Kind::Keyring
                 && key.description() == name
@@ -124,7 +124,7 @@ impl Context<'_> {
     /// # Errors
     /// `EPERM` where the parent is another user's, or has threads.
     pub(crate) fn give_session_to(&self, parent: &Process) -> Result<()> {
-        let (own, other) = (self.process.credentials(), parent.credentials());
+        let (own, other) = (self.credentials(), parent.credentials());
         let is_alone = parent.id() > 1 && parent.threads().len() == 1;
         if !is_alone || own.users != other.users || own.groups != other.groups {
             return Err(Errno::EPERM.because("the parent is init, another user's, or has threads"));

@@ -32,7 +32,7 @@ impl Found {
     /// # Errors
     /// `EACCES`.
     pub(crate) fn check(&self, cx: &Context<'_>, need: KeyAccess) -> Result<()> {
-        match self.key.allows(&cx.process.credentials(), self.possession, need) {
+        match self.key.allows(&cx.credentials(), self.possession, need) {
             true => Ok(()),
             false => Err(Key::refused()),
         }
@@ -46,7 +46,7 @@ impl Found {
     /// there is one that cannot be used.
     pub(crate) fn search(&self, cx: &Context<'_>, kind: Kind, description: &[u8]) -> Result<Self> {
         self.check(cx, KeyAccess::SEARCH)?;
-        let who = &cx.process.credentials();
+        let who = &cx.credentials();
         let wanted = Wanted { cx, who, kind, description, possession: self.possession };
         wanted.search(&self.key, 0).unwrap_or_else(|| Err(no_key()))
     }
@@ -112,7 +112,7 @@ impl Context<'_> {
         let session = match self.session_keyring() {
             Some(session) => session,
             None => {
-                let user = self.process.credentials().users.real;
+                let user = self.credentials().users.real;
                 self.system.keys.of_user(self, user)?.session
             }
         };
@@ -141,7 +141,7 @@ impl Context<'_> {
 
     /// Whether `key` can be reached from the caller's own keyrings.
     pub(crate) fn possession_of(&self, key: &Arc<Key>) -> Result<Possession> {
-        let who = self.process.credentials();
+        let who = self.credentials();
         let keyrings = self.own_keyrings()?;
         let is_possessed = keyrings.iter().any(|keyring| is_in(&who, key, keyring, 0));
         Ok(if is_possessed { Possession::Possessed } else { Possession::Foreign })

@@ -120,7 +120,7 @@ struct SocketInode {
 
 impl SocketInode {
     fn new(cx: &Context<'_>) -> Self {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let now = Timestamp::from_ns(cx.system.machine.wall_clock_ns());
         let number = cx.system.sockets.next_number();
         let metadata = Metadata {

@@ -202,7 +202,7 @@ impl Options {
             values.switches |= u32::from(value != 0) << at;
             return Ok(());
         }
-        let is_privileged = || cx.process.credentials().has(Capability::NetAdmin);
+        let is_privileged = || cx.credentials().has(Capability::NetAdmin);
         match number {
             option::SO_SNDBUF => values.send_buffer = send_size(value.min(LARGEST_BUFFER)),
             option::SO_RCVBUF => values.receive_buffer = receive_size(value.min(LARGEST_BUFFER)),

@@ -14,7 +14,7 @@ impl Context<'_> {
     /// # Errors
     /// `EPERM`.
     pub(crate) fn check_access(&self, target: &Process) -> Result<()> {
-        let own = self.process.credentials();
+        let own = self.credentials();
         if self.process.id() == target.id() || own.has(Capability::SysPtrace) {
             return Ok(());
         }

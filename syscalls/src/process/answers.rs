@@ -25,7 +25,7 @@ impl Thread {
             return;
         }
         let process = self.process();
-        let credentials = process.credentials();
+        let credentials = self.credentials();
         machine.publish_answers(&[
             (const { number("getpid") }, u64::from(process.id())),
             (const { number("gettid") }, u64::from(self.id())),

@@ -288,6 +288,18 @@ impl Credentials {
         gets_ids || (!is_real_root && (self.users.effective == 0 || gets_more))
     }
 
+    /// Whether a process that had `old` ones may still be looked into by others, and dump core:
+    /// it acts as the same user and group, with no more privileges (prctl(2),
+    /// `PR_SET_DUMPABLE`).
+    #[must_use]
+    pub(crate) fn is_as_visible_as(&self, old: &Self) -> bool {
+        let acts_as = |one: &Self| {
+            let (users, groups) = (one.users, one.groups);
+            [users.effective, users.file_system, groups.effective, groups.file_system]
+        };
+        acts_as(self) == acts_as(old) && self.permitted.is_subset_of(old.permitted)
+    }
+
     /// Whether `capability` holds.
     #[must_use]
     pub const fn has(&self, capability: Capability) -> bool {

@@ -64,7 +64,7 @@ impl File for ProcessFile {
 /// # Errors
 /// `EBADF`.
 pub(crate) fn process_of(cx: &Context<'_>, fd: Fd) -> Result<(Arc<Process>, Arc<OpenFile>)> {
-    let open = cx.process.files.get(fd)?;
+    let open = cx.files().get(fd)?;
     match open.file.process() {
         Some(process) if !open.is_path() => Ok((process.clone(), open)),
         _ => Err(Errno::EBADF.because("the descriptor refers to no process")),

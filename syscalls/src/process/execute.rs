@@ -27,7 +27,7 @@ impl Context<'_> {
         executable: &Executable,
         environment: &[Vec<u8>],
     ) -> Result<Registers> {
-        let old = self.process.credentials();
+        let old = self.credentials();
         let credentials = old.of_program(set_ids(executable, &old)?);
         let secure = credentials.is_secure_after(&old);
         let program = Program {
@@ -45,10 +45,10 @@ impl Context<'_> {
         self.process.become_program(credentials, &old, secure);
         self.thread.become_program(executable.name());
         self.process.aio.clear();
-        self.process.files.separate();
-        for open in self.process.files.remove_on_exec() {
+        self.thread.part_from_files();
+        for open in self.files().remove_on_exec() {
             // The call has succeeded: nobody can be told of an error.
-            let _ = crate::fs::close(self.system, self.process, &open);
+            let _ = crate::fs::close(self.system, self.process, self.files(), &open);
         }
         Ok(loaded.registers)
     }
@@ -95,7 +95,7 @@ impl Process {
             && new.groups.effective == new.groups.real
             && new.users.effective == old.users.effective
             && new.groups.effective == old.groups.effective;
-        self.set_credentials(new);
+        self.set_credentials(Arc::new(new));
         self.posix_timers.clear();
         self.signals.reset_handlers();
         self.set_exit_signal(Some(Signal::SIGCHLD));

@@ -42,6 +42,7 @@ impl Thread {
             process.set_remains(self);
         }
         let is_last = process.remove_thread(self);
+        self.leave_own();
         if !self.is_leader() {
             system.processes.remove_thread(self.id());
         }
@@ -61,11 +62,7 @@ impl Thread {
         process.timers.disarm_all();
         process.posix_timers.clear();
         system.ipc.semaphores.leave(process, system.wall_clock_seconds());
-        // The last descriptor of a file may have something to do, also for the host.
-        for open in process.files.leave() {
-            // Nobody is left to be told of an error.
-            let _ = crate::fs::close(system, process, &open);
-        }
+        self.close_all(&process.files);
         process.paths.leave(system.vfs.root().clone());
         let nothing = system.empty_memory();
         if let Some(machine) = self.machine_if_known() {

@@ -64,7 +64,7 @@ impl Context<'_> {
     /// user has too many processes; `ENOMEM`.
     pub(crate) fn fork(&self, new: &NewTask) -> Result<u32> {
         check(new.flags)?;
-        let who = self.process.credentials();
+        let who = self.credentials();
         if new.flags.contains(CloneFlags::NEWNS) && !who.has(Capability::SysAdmin) {
             return Err(Errno::EPERM.because("a namespace needs CAP_SYS_ADMIN"));
         }
@@ -86,7 +86,7 @@ impl Context<'_> {
             false => self.memory().fork()?,
         };
         let id = self.system.processes.allocate_id();
-        let child = Arc::new(self.process.child(id, memory.clone(), new.flags));
+        let child = Arc::new(self.process.child(self.thread, id, memory.clone(), new.flags));
         child.set_exit_signal(new.exit_signal);
         if new.flags.contains(CloneFlags::NEWNS) {
             child.paths.separate_mounts()?;
@@ -100,7 +100,7 @@ impl Context<'_> {
         if started.is_err() {
             self.system.processes.remove(id);
             if let Some(descriptor) = descriptor {
-                let _ = self.process.files.remove(descriptor);
+                let _ = self.files().remove(descriptor);
             }
         }
         started.map(|()| id)
@@ -113,10 +113,10 @@ impl Context<'_> {
         }
         let limit = self.process.limits().current(Resource::OpenFiles);
         let open = ProcessFile::open(child.clone(), OpenFlags::empty());
-        let descriptor = self.process.files.add(open, 0, OnExec::Close, limit)?;
+        let descriptor = self.files().add(open, 0, OnExec::Close, limit)?;
         let stored = self.memory().write(new.descriptor_at, descriptor.0.as_bytes());
         if stored.is_err() {
-            self.process.files.remove(descriptor)?;
+            self.files().remove(descriptor)?;
         }
         stored.map(|()| Some(descriptor))
     }
@@ -125,6 +125,10 @@ impl Context<'_> {
         let id = self.system.processes.allocate_id();
         let thread = self.thread.beside(id);
         *thread.borrowed.lock() = borrowed;
+        thread.part(self.thread, new.flags);
+        if new.flags.contains(CloneFlags::NEWNS) {
+            thread.paths().separate_mounts()?;
+        }
         self.prepare(&thread, self.memory(), new);
         let started = thread.start_from(self.start_of_child(new));
         if started.is_err() {
@@ -180,7 +184,7 @@ impl Context<'_> {
             return Err(Errno::EAGAIN.because("there are too many threads"));
         }
         let limit = self.process.limits().current(Resource::Processes);
-        let who = self.process.credentials();
+        let who = self.credentials();
         let is_exempt = who.users.real == 0
             || who.has(Capability::SysResource)
             || who.has(Capability::SysAdmin);
@@ -207,9 +211,6 @@ fn check(flags: CloneFlags) -> Result<()> {
     }
     if has(CloneFlags::THREAD) && !has(CloneFlags::SIGHAND) {
         return Err(Errno::EINVAL.because("CLONE_THREAD needs CLONE_SIGHAND"));
-    }
-    if has(CloneFlags::THREAD) && !flags.contains(CloneFlags::FILES | CloneFlags::FS) {
-        return Err(Errno::EINVAL.because("threads have the descriptors of their process"));
     }
     if has(CloneFlags::NEWNS) && has(CloneFlags::FS) {
         return Err(Errno::EINVAL.because("CLONE_NEWNS and CLONE_FS exclude each other"));

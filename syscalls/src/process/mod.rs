@@ -7,6 +7,7 @@
 
 mod access;
 mod answers;
+mod apart;
 mod attention;
 pub mod credentials;
 pub(crate) mod descriptor;

@@ -21,7 +21,7 @@ use crate::wait::WaitQueue;
 use super::group::ThreadGroup;
 use super::usage::Usage;
 use super::wait::Report;
-use super::{Credentials, Limits};
+use super::{Credentials, Limits, Thread};
 
 /// The number of the kernel's own process, which adopts and reaps orphans.
 pub(crate) const REAPER: u32 = 1;
@@ -77,11 +77,16 @@ pub struct Process {
     group: AtomicU32,
     session: AtomicU32,
     memory: Mutex<Arc<AddressSpace>>,
+    /// Those of its first thread.
     credentials: Mutex<Arc<Credentials>>,
-    /// Its descriptors.
-    pub files: FdTable,
-    /// Its root and working directory, and its umask.
-    pub paths: FsContext,
+    /// Whether a thread has had descriptors of its own.
+    pub(super) has_parted: AtomicBool,
+    /// The descriptors of its threads, but for those with some of their own: those of a thread
+    /// are [`Thread::files`](super::Thread::files).
+    pub(crate) files: FdTable,
+    /// The root and working directory and the umask of its threads, but for those with some of
+    /// their own: those of a thread are [`Thread::paths`](super::Thread::paths).
+    pub(crate) paths: FsContext,
     /// Its contexts of asynchronous input and output.
     pub(crate) aio: IoContexts,
     limits: Limits,
@@ -143,6 +148,7 @@ impl Process {
             session: AtomicU32::new(id),
             memory: Mutex::new(memory),
             credentials: Mutex::new(Arc::new(Credentials::root())),
+            has_parted: AtomicBool::new(false),
             files: FdTable::new(),
             paths,
             aio: IoContexts::default(),
@@ -180,20 +186,26 @@ impl Process {
         process
     }
 
-    /// A child of this process, or with `CLONE_PARENT` of its parent, which shares with it what
-    /// `flags` say and has copies of the rest. It is in no table yet.
-    pub(super) fn child(&self, id: u32, memory: Arc<AddressSpace>, flags: CloneFlags) -> Self {
+    /// A child of this process, or with `CLONE_PARENT` of its parent, which shares with the
+    /// calling `thread` what `flags` say and has copies of the rest. It is in no table yet.
+    pub(super) fn child(
+        &self,
+        thread: &Thread,
+        id: u32,
+        memory: Arc<AddressSpace>,
+        flags: CloneFlags,
+    ) -> Self {
         let parent = if flags.contains(CloneFlags::PARENT) { self.parent() } else { self.id };
         let shares = |flag| flags.contains(flag);
-        let files = &self.files;
+        let files = thread.files();
         let files = if shares(CloneFlags::FILES) { files.share() } else { files.duplicate() };
-        let paths = &self.paths;
+        let paths = thread.paths();
         let paths = if shares(CloneFlags::FS) { paths.share() } else { paths.duplicate() };
         Self {
             parent: AtomicU32::new(parent),
             group: AtomicU32::new(self.group()),
             session: AtomicU32::new(self.session()),
-            credentials: Mutex::new(self.credentials()),
+            credentials: Mutex::new(thread.credentials()),
             files,
             limits: self.limits.clone(),
             oom_adjustment: AtomicI32::new(self.oom_adjustment.load(Ordering::Relaxed)),
@@ -248,7 +260,7 @@ impl Process {
         old.release();
     }
 
-    /// Who it is and what it may do.
+    /// Who its first thread is and what it may do: that counts when others look at the process.
     #[must_use]
     pub fn credentials(&self) -> Arc<Credentials> {
         self.credentials.lock().clone()
@@ -260,7 +272,7 @@ impl Process {
         &self.limits
     }
 
-    /// Changes who it is and what it may do.
+    /// Changes who its first thread is and what it may do.
     ///
     /// # Errors
     /// Those of `change`; nothing changes then.
@@ -275,9 +287,9 @@ impl Process {
         Ok(value)
     }
 
-    /// Replaces who it is and what it may do.
-    pub(super) fn set_credentials(&self, new: Credentials) {
-        *self.credentials.lock() = Arc::new(new);
+    /// Replaces who its first thread is and what it may do.
+    pub(super) fn set_credentials(&self, new: Arc<Credentials>) {
+        *self.credentials.lock() = new;
     }
 
     /// Its nice value, -20 to 19.

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Outcome, Result};
 use crate::keys::Key;
 use crate::machine::{self, CpuTime, Flow, Registers, ThreadStart, Trap};
+use crate::process::apart::Apart;
 use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
 use crate::process::rseq::Rseq;
@@ -40,6 +41,8 @@ pub struct Thread {
     clear_id_at: AtomicU64,
     /// Its restartable sequences.
     pub(crate) rseq: Rseq,
+    /// What it has apart from the other threads of its process.
+    pub(super) apart: Apart,
     /// Its latest system calls.
     pub(crate) recent: RecentCalls,
     /// The head of its list of robust futexes; 0 for none.
@@ -90,6 +93,7 @@ impl Thread {
             restart: Mutex::new(None),
             clear_id_at: AtomicU64::new(0),
             rseq: Rseq::default(),
+            apart: Apart::default(),
             recent: RecentCalls::default(),
             robust_list: AtomicU64::new(0),
             borrowed: Mutex::new(None),
@@ -168,6 +172,7 @@ impl Thread {
         if !self.is_leader() {
             self.system.processes.remove_thread(self.id());
             self.id.store(self.process.id(), Ordering::Relaxed);
+            self.join_credentials();
         }
     }
 

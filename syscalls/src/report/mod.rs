@@ -141,7 +141,7 @@ fn shown(thread: &Thread, area: &Area) -> String {
     let mut line = alloc::format!("{:#x}-{:#x} ", area.range.start, area.range.end);
     line.extend(letters);
     if let Some((open, offset)) = text::open_file(area) {
-        let path = open.location().shown_path(&thread.process().paths.root());
+        let path = open.location().shown_path(&thread.paths().root());
         line.push_str(&alloc::format!(" {} from {offset:#x}", text::shown(&path, MAX_PATH)));
     } else if !area.name.is_empty() {
         line.push_str(&alloc::format!(" {}", area.name));

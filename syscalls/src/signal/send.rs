@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::PollEvents;
 use crate::machine::ExitStatus;
-use crate::process::{Attention, Capability, Process, REAPER, Thread};
+use crate::process::{Attention, Capability, Credentials, Process, REAPER, Thread};
 
 use super::pending::{Pending, QueueFull};
 use super::state::{Job, Own, Shared};
@@ -39,13 +39,20 @@ impl Target<'_> {
         }
     }
 
+    fn credentials(&self) -> Arc<Credentials> {
+        match self {
+            Self::Process(process) => process.credentials(),
+            Self::Thread(thread) => thread.credentials(),
+        }
+    }
+
     /// Whether the caller may send `signal`, or any if there is none: kill(2), "For a process
     /// to have permission".
     ///
     /// # Errors
     /// `EPERM` when it may not.
     pub(crate) fn permit(&self, cx: &Context<'_>, signal: Option<Signal>) -> Result<()> {
-        let (from, to) = (cx.process.credentials(), self.process().credentials());
+        let (from, to) = (cx.credentials(), self.credentials());
         let is_own = self.process().id() == cx.process.id();
         let is_same_user = [from.users.real, from.users.effective]
             .iter()
@@ -188,7 +195,7 @@ impl Thread {
     /// Sends `signal` to this thread as the consequence of its own system call: `SIGPIPE`,
     /// `SIGXFSZ`, `SIGTTOU` …
     pub fn raise(&self, signal: Signal) {
-        let (pid, uid) = (self.process().id(), self.process().credentials().users.real);
+        let (pid, uid) = (self.process().id(), self.credentials().users.real);
         // Standard signals are never refused.
         let _ = Target::Thread(self).send(signal, info::user(signal, si::USER, pid, uid));
     }

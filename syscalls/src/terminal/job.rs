@@ -71,7 +71,7 @@ impl Terminal {
         if cx.system.terminal_of(session).is_some() {
             return Err(Errno::EPERM.because("the session has a controlling terminal"));
         }
-        let may_steal = steals && cx.process.credentials().has(Capability::SysAdmin);
+        let may_steal = steals && cx.credentials().has(Capability::SysAdmin);
         let mut state = self.state();
         if state.job.session != 0 && !may_steal {
             return Err(Errno::EPERM.because("the terminal controls another session"));
@@ -94,7 +94,7 @@ impl Terminal {
     /// # Errors
     /// `EBUSY`.
     pub(super) fn check_exclusive(&self, cx: &Context<'_>) -> Result<()> {
-        if self.state().is_exclusive && !cx.process.credentials().has(Capability::SysAdmin) {
+        if self.state().is_exclusive && !cx.credentials().has(Capability::SysAdmin) {
             return Err(Errno::EBUSY.because("the terminal is in exclusive use"));
         }
         Ok(())

@@ -59,7 +59,7 @@ impl File for Control {
 }
 
 fn check_privilege(cx: &Context<'_>) -> Result<()> {
-    if cx.process.credentials().has(Capability::SysAdmin) {
+    if cx.credentials().has(Capability::SysAdmin) {
         return Ok(());
     }
     Err(Errno::EPERM.because("making and removing devices needs CAP_SYS_ADMIN"))

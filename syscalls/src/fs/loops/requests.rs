@@ -95,14 +95,14 @@ fn loop_request(cx: &Context<'_>, open: &OpenLoop, request: u32, argument: u64) 
 }
 
 fn check_change(cx: &Context<'_>, open: &OpenLoop) -> Result<()> {
-    if open.access.can_write() || cx.process.credentials().has(Capability::SysAdmin) {
+    if open.access.can_write() || cx.credentials().has(Capability::SysAdmin) {
         return Ok(());
     }
     Err(Errno::EPERM.because("the device is not open for writing"))
 }
 
 fn backing(cx: &Context<'_>, fd: i32) -> Result<Arc<OpenFile>> {
-    let file = cx.process.files.get(Fd(fd))?;
+    let file = cx.files().get(Fd(fd))?;
     if file.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }
@@ -234,7 +234,7 @@ fn block_request(cx: &Context<'_>, open: &OpenLoop, request: u32, argument: u64)
 }
 
 fn check_administration(cx: &Context<'_>) -> Result<()> {
-    if cx.process.credentials().has(Capability::SysAdmin) {
+    if cx.credentials().has(Capability::SysAdmin) {
         return Ok(());
     }
     Err(Errno::EACCES.because("changing a device needs CAP_SYS_ADMIN"))

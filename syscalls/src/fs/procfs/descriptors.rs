@@ -41,7 +41,7 @@ struct StateFile {
 impl StateFile {
     fn text(&self, cx: &Context<'_>) -> Result<Vec<u8>> {
         let subject = Subject::find(cx, self.node.proc_fs(), self.node.owner())?;
-        let files = &subject.process.files;
+        let files = subject.thread.files();
         let open = files.get(self.fd)?;
         let mut flags = open.flags();
         flags.set(OpenFlags::CLOEXEC, files.on_exec(self.fd)? == OnExec::Close);

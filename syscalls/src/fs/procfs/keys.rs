@@ -12,7 +12,7 @@ use super::text::{Text, put};
 /// The keys that the reader may see.
 pub(super) fn keys(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let cx = subject.cx;
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     for key in cx.system.keys.all() {
         let possession = cx.possession_of(&key)?;
         if key.allows(&who, possession, KeyAccess::VIEW) {

@@ -32,7 +32,7 @@ fn put_area(subject: &Subject<'_>, text: &mut Text, area: &Area) -> Result<()> {
             let number = inode.metadata()?.number;
             put!(text, "{offset:08x} {:02x}:{:02x} {number} ", device.major, device.minor);
             text.pad(start, NAME_COLUMN);
-            let path = open.location().shown_path(&subject.cx.process.paths.root());
+            let path = open.location().shown_path(&subject.cx.paths().root());
             text.put_path(&path, |byte| byte == b'\n');
         }
         Backing::Object(Object::Memory(memory), offset) => {

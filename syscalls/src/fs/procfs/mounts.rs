@@ -28,8 +28,8 @@ const OPTIONS: [(u64, &str); 7] = [
 
 /// Calls `show` for each mount that the process sees, with its path.
 fn each(subject: &Subject<'_>, mut show: impl FnMut(&Mount, &[u8])) {
-    let root = subject.process.paths.root();
-    let mounts = subject.process.paths.mounts();
+    let root = subject.thread.paths().root();
+    let mounts = subject.thread.paths().mounts();
     for mount in mounts.map_or_else(Vec::new, |mounts| mounts.mounts()) {
         let top = Location { dentry: mount.root().clone(), mount };
         if let Some(path) = top.path_below(&root) {

@@ -108,7 +108,7 @@ impl Node {
                 threads.iter().map(|thread| thread.id()).chain([subject.thread.id()]).collect()
             }
             Kind::Descriptors(_) => {
-                let open = self.subject(cx)?.process.files.open_descriptors();
+                let open = self.subject(cx)?.thread.files().open_descriptors();
                 open.iter().filter_map(|fd| u32::try_from(fd.0).ok()).collect()
             }
             _ => return Ok(Vec::new()),
@@ -160,7 +160,7 @@ impl Node {
     }
 
     fn open_descriptor(&self, cx: &Context<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-        self.subject(cx)?.process.files.get(fd).map_err(|_| no_entry())
+        self.subject(cx)?.thread.files().get(fd).map_err(|_| no_entry())
     }
 }
 
@@ -278,7 +278,7 @@ impl Inode for Node {
     fn read_link(&self, cx: &Context<'_>) -> Result<Vec<u8>> {
         match self.follow(cx)? {
             Link::Path(path) => Ok(path),
-            Link::Location(location) => Ok(location.shown_path(&cx.process.paths.root())),
+            Link::Location(location) => Ok(location.shown_path(&cx.paths().root())),
         }
     }
 

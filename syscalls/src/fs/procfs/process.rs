@@ -122,12 +122,12 @@ fn set_comm(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
 
 fn cwd(subject: &Subject<'_>) -> Result<Link> {
     check_not_ended(subject)?;
-    Ok(Link::Location(subject.process.paths.working_directory()))
+    Ok(Link::Location(subject.thread.paths().working_directory()))
 }
 
 fn root(subject: &Subject<'_>) -> Result<Link> {
     check_not_ended(subject)?;
-    Ok(Link::Location(subject.process.paths.root()))
+    Ok(Link::Location(subject.thread.paths().root()))
 }
 
 /// Fails for a process that only waits to be told of: it has no directories any more.

@@ -17,7 +17,7 @@ pub(super) fn status(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     text.put(b"\n");
     let has_ended = subject.thread.has_ended();
     if !has_ended {
-        put!(text, "Umask:\t{:04o}\n", subject.process.paths.umask().bits());
+        put!(text, "Umask:\t{:04o}\n", subject.thread.paths().umask().bits());
     }
     identity(subject, text);
     if !has_ended {
@@ -31,7 +31,7 @@ pub(super) fn status(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 
 fn identity(subject: &Subject<'_>, text: &mut Text) {
     let (process, thread) = (&subject.process, subject.thread.id());
-    let who = process.credentials();
+    let who = subject.thread.credentials();
     let state = subject.thread.state();
     put!(text, "State:\t{state}\nTgid:\t{}\nNgid:\t0\n", process.id());
     put!(text, "Pid:\t{thread}\nPPid:\t{}\nTracerPid:\t0\n", process.parent());
@@ -39,7 +39,7 @@ fn identity(subject: &Subject<'_>, text: &mut Text) {
         let (real, effective) = (ids.real, ids.effective);
         put!(text, "{name}:\t{real}\t{effective}\t{}\t{}\n", ids.saved, ids.file_system);
     }
-    let open = process.files.open_descriptors();
+    let open = subject.thread.files().open_descriptors();
     let highest = open.last().and_then(|fd| fd.index()).unwrap_or(0);
     let room = if subject.thread.has_ended() { 0 } else { (highest + 1).next_multiple_of(64) };
     put!(text, "FDSize:\t{room}\nGroups:\t");
@@ -91,7 +91,7 @@ fn signals(subject: &Subject<'_>, text: &mut Text) {
 }
 
 fn capabilities(subject: &Subject<'_>, text: &mut Text) {
-    let who = subject.process.credentials();
+    let who = subject.thread.credentials();
     for (name, set) in [
         ("CapInh", who.inheritable),
         ("CapPrm", who.permitted),

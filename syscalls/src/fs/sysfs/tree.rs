@@ -194,7 +194,7 @@ fn block_size(_: &Context<'_>, device: &LoopDevice) -> Option<Vec<u8>> {
 
 fn backing_file(cx: &Context<'_>, device: &LoopDevice) -> Option<Vec<u8>> {
     let binding = device.binding().ok()?;
-    let mut path = binding.file.location().shown_path(&cx.process.paths.root());
+    let mut path = binding.file.location().shown_path(&cx.paths().root());
     path.truncate(PAGE_SIZE - 1);
     path.push(b'\n');
     Some(path)

@@ -112,7 +112,7 @@ impl PosixQueues {
                 return Err(Errno::EINVAL.because("neither for sending nor for receiving"));
             }
             Some(queue) => {
-                let who = cx.process.credentials();
+                let who = cx.credentials();
                 permission::check(&who, &queue.metadata()?, request(flags.access_mode()))?;
                 queue
             }
@@ -131,7 +131,7 @@ impl PosixQueues {
         size: Option<QueueAttributes>,
     ) -> Result<Arc<PosixQueue>> {
         let limits = self.limits();
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let is_exempt = who.has(Capability::SysResource);
         let (max_messages, message_len) = size_of_queue(&limits, size, is_exempt)?;
         let mut by_name = self.by_name.lock();
@@ -143,7 +143,7 @@ impl PosixQueues {
         let limit = cx.process.limits().current(Resource::MessageQueues);
         let account = queue::Account::open(&self.accounts, who.users.real, bytes, limit)?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let mode = mode.intersection(Mode::ALL).difference(cx.process.paths.umask());
+        let mode = mode.intersection(Mode::ALL).difference(cx.paths().umask());
         let queue = PosixQueue::new(cx, name, (max_messages, message_len), mode, number, account);
         let queue = Arc::new(queue);
         by_name.insert(name.to_vec(), queue.clone());
@@ -160,7 +160,7 @@ impl PosixQueues {
         let queue = by_name.get(name);
         let queue = queue.ok_or_else(|| Errno::ENOENT.because("there is no such queue"))?;
         // The names are in a directory of root with a sticky bit.
-        permission::check_owner(&cx.process.credentials(), &queue.metadata()?)?;
+        permission::check_owner(&cx.credentials(), &queue.metadata()?)?;
         let queue = by_name.remove(name);
         drop(by_name);
         drop(queue);

@@ -129,7 +129,7 @@ impl PosixQueue {
         number: u64,
         account: Account,
     ) -> Self {
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let now = Timestamp::from_ns(cx.system.machine.wall_clock_ns());
         let metadata = Metadata {
             owner: who.users.file_system,
@@ -316,7 +316,7 @@ impl Registered {
         else {
             return;
         };
-        let sender = (cx.process.id(), cx.process.credentials().users.real);
+        let sender = (cx.process.id(), cx.credentials().users.real);
         let mut info = info::user(signal, si::MESGQ, sender.0, sender.1);
         info.fields[1] = value;
         // One that is too many is lost, as on Linux.

@@ -61,7 +61,7 @@ impl MessageSocket {
         let reuse = Reuse {
             address: self.options.is_on(option::SO_REUSEADDR),
             port: self.options.is_on(option::SO_REUSEPORT),
-            user: cx.process.credentials().users.effective,
+            user: cx.credentials().users.effective,
         };
         let only_v6 = self.levels.is_on(level::IPV6, ipv6_option::V6ONLY);
         let wish = Wish { address, only_v6, reuse };

@@ -45,7 +45,7 @@ pub(super) fn create(
         (kind::DATAGRAM, 0 | protocol::UDP) => datagram(Kind::Udp),
         (kind::DATAGRAM, wanted) if wanted == echo => datagram(Kind::Echo),
         (kind::RAW, 1..=255) => {
-            if !cx.process.credentials().has(Capability::NetRaw) {
+            if !cx.credentials().has(Capability::NetRaw) {
                 return Err(Errno::EPERM.because("needs CAP_NET_RAW"));
             }
             datagram(Kind::Raw(protocol as u8))

@@ -108,7 +108,7 @@ impl StreamSocket {
         let reuse = Reuse {
             address: self.options.is_on(option::SO_REUSEADDR),
             port: self.options.is_on(option::SO_REUSEPORT),
-            user: cx.process.credentials().users.effective,
+            user: cx.credentials().users.effective,
         };
         let only_v6 = self.levels.is_on(level::IPV6, ipv6_option::V6ONLY);
         Wish { address, only_v6, reuse }
@@ -261,7 +261,7 @@ impl StreamSocket {
 /// The address, where binding to it needs no privilege that the caller lacks.
 pub(super) fn permitted(cx: &Context<'_>, address: SocketAddr) -> Result<SocketAddr> {
     let is_low = (1..FIRST_COMMON_PORT).contains(&address.port());
-    if is_low && !cx.process.credentials().has(Capability::NetBindService) {
+    if is_low && !cx.credentials().has(Capability::NetBindService) {
         return Err(Errno::EACCES.because("a port below 1024 needs CAP_NET_BIND_SERVICE"));
     }
     Ok(address)

@@ -263,13 +263,13 @@ impl UnixSocket {
 
 /// Who calls, as a peer sees it.
 fn credentials(cx: &Context<'_>) -> Ucred {
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     Ucred { process: cx.process.id(), user: who.users.effective, group: who.groups.effective }
 }
 
 /// Who calls, as a receiver of a message sees it.
 fn sender(cx: &Context<'_>) -> Ucred {
-    let who = cx.process.credentials();
+    let who = cx.credentials();
     Ucred { process: cx.process.id(), user: who.users.real, group: who.groups.real }
 }
 

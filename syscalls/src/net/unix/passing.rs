@@ -86,7 +86,7 @@ impl InFlight {
         files: Vec<Arc<OpenFile>>,
     ) -> Result<Vec<Passed>> {
         let limit = cx.process.limits().current(Resource::OpenFiles);
-        let who = cx.process.credentials();
+        let who = cx.credentials();
         let is_exempt = who.has(Capability::SysResource) || who.has(Capability::SysAdmin);
         let mut state = self.state.lock();
         if !files.is_empty() && state.count as u64 > limit && !is_exempt {

@@ -102,7 +102,7 @@ impl MasterFile {
         let path = alloc::format!("/dev/pts/{}", self.pair.number).into_bytes();
         let opened = open_path(cx, Fd(AT_FDCWD), path, How::existing(flags))?;
         let limit = cx.process.limits().current(Resource::OpenFiles);
-        cx.process.files.add(opened, 0, OnExec::of(flags), limit).map(|fd| fd.0)
+        cx.files().add(opened, 0, OnExec::of(flags), limit).map(|fd| fd.0)
     }
 
     /// `TIOCSIG`: as if the user had typed what sends a signal.

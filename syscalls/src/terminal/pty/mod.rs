@@ -164,7 +164,7 @@ fn metadata(cx: &Context<'_>, number: u32, device: Device) -> Metadata {
     let now = Timestamp::from_ns(cx.system.machine.wall_clock_ns());
     let mode = Mode::from_bits_retain(SLAVE_MODE);
     Metadata {
-        owner: cx.process.credentials().users.file_system,
+        owner: cx.credentials().users.file_system,
         group: SLAVE_GROUP,
         device,
         accessed: now,
