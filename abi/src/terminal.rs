@@ -287,6 +287,8 @@ pub mod request {
     pub const TCSETS2: u32 = 0x402c_542b;
     pub const TCSETSW2: u32 = 0x402c_542c;
     pub const TCSETSF2: u32 = 0x402c_542d;
+    pub const TIOCGLCKTRMIOS: u32 = 0x5456;
+    pub const TIOCSLCKTRMIOS: u32 = 0x5457;
     pub const TIOCGEXCL: u32 = 0x8004_5440;
     pub const TIOCPKT: u32 = 0x5420;
     pub const TIOCGPTN: u32 = 0x8004_5430;

@@ -9,6 +9,7 @@ use abi::terminal::{
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::process::Capability;
 use crate::user::UserPtr;
 
 use super::Terminal;
@@ -73,6 +74,17 @@ impl Terminal {
                 let is_exclusive = i32::from(self.state().is_exclusive);
                 UserPtr::new(argument).write(cx, &is_exclusive)?;
             }
+            r::TIOCGLCKTRMIOS => {
+                let locked = self.state().locked;
+                UserPtr::new(argument).write(cx, &locked)?;
+            }
+            r::TIOCSLCKTRMIOS => {
+                if !cx.credentials().has(Capability::SysAdmin) {
+                    return Err(Errno::EPERM.because("locking settings needs CAP_SYS_ADMIN"));
+                }
+                let locked: Termios = UserPtr::new(argument).read(cx)?;
+                self.state().locked = locked;
+            }
             r::TIOCGETD => UserPtr::new(argument).write(cx, &0_i32)?,
             r::TIOCSETD => set_discipline(UserPtr::new(argument).read(cx)?)?,
             _ => self.control_jobs(cx, number, argument)?,
@@ -115,8 +127,11 @@ impl Terminal {
         when: When,
     ) -> Result<()> {
         self.check_foreground(cx, Signal::SIGTTOU)?;
-        let old = self.state().settings;
-        let new = read_settings(cx, &old, request, argument)?;
+        let (old, locked) = {
+            let state = self.state();
+            (state.settings, state.locked)
+        };
+        let new = read_settings(cx, &old, request, argument)?.except(&locked, &old);
         if when != When::Now {
             self.drain(cx)?;
         }

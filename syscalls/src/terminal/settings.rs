@@ -65,6 +65,26 @@ impl Settings {
         Self(Termios2 { termios: new.termios, input_speed, output_speed })
     }
 
+    /// These settings, but for what is set in `locked`: that stays as in `old`
+    /// (`TIOCSLCKTRMIOS`).
+    pub(super) fn except(mut self, locked: &Termios, old: &Self) -> Self {
+        let (new, old) = (&mut self.0.termios, old.0.termios);
+        let keep = |new: &mut u32, old: u32, locked: u32| *new = *new & !locked | old & locked;
+        keep(&mut new.input, old.input, locked.input);
+        keep(&mut new.output, old.output, locked.output);
+        keep(&mut new.control_flags, old.control_flags, locked.control_flags);
+        keep(&mut new.local, old.local, locked.local);
+        if locked.line != 0 {
+            new.line = old.line;
+        }
+        for (index, &locked) in locked.control.iter().enumerate() {
+            if locked != 0 {
+                new.control[index] = old.control[index];
+            }
+        }
+        self
+    }
+
     /// `TCSETA`: what the older struct does not have stays as it is.
     pub(super) fn with_termio(&self, new: Termio) -> Self {
         const HIGH: u32 = 0xffff_0000;
@@ -91,6 +111,8 @@ fn speed(flags: u32, free: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::FromZeros;
+
     use super::*;
 
     #[test]
@@ -113,6 +135,18 @@ mod tests {
         assert_eq!(settings.termios2().output_speed, 12345);
         let settings = settings.with_termios(settings.termios());
         assert_eq!(settings.termios2().input_speed, 12345);
+    }
+
+    #[test]
+    fn what_is_locked_stays() {
+        let old = Settings::console();
+        let mut wanted = old.termios();
+        (wanted.local, wanted.control[0], wanted.control[1]) = (0, 7, 7);
+        let mut locked = Termios::new_zeroed();
+        (locked.local, locked.control[1]) = (1, 1);
+        let new = old.with_termios(wanted).except(&locked, &old).termios();
+        assert_eq!(new.local, old.termios().local & 1);
+        assert_eq!(new.control[..2], [7, old.termios().control[1]]);
     }
 
     #[test]

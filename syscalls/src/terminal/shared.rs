@@ -7,8 +7,9 @@ use core::ops::Range;
 use abi::Errno;
 use abi::fs::Device;
 use abi::signal::Signal;
-use abi::terminal::{LocalFlags, Winsize, control};
+use abi::terminal::{LocalFlags, Termios, Winsize, control};
 use spin::Mutex;
+use zerocopy::FromZeros;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
@@ -64,6 +65,8 @@ pub struct Terminal {
 pub(super) struct State {
     pub(super) discipline: Discipline,
     pub(super) settings: Settings,
+    /// Which settings cannot be changed: what is not 0 in here.
+    pub(super) locked: Termios,
     pub(super) window: Winsize,
     pub(super) job: Job,
     /// `TIOCEXCL`.
@@ -86,6 +89,7 @@ impl Terminal {
             settings,
             window: Winsize::default(),
             job: Job::default(),
+            locked: Termios::new_zeroed(),
             is_exclusive: false,
             is_hung_up: false,
             arrived: [0; CHUNK],
