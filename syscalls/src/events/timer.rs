@@ -42,7 +42,7 @@ impl TimerFile {
         let file = Arc::new_cyclic(|this: &Weak<Self>| Self {
             inode: anonymous::inode("[timerfd]"),
             clock,
-            timer: Timer::new(system, this.clone(), Again::AtOnce),
+            timer: Timer::new(system, this.clone(), Again::WhenTold),
             state: Mutex::default(),
             changed: WaitQueue::new(),
         });
@@ -72,7 +72,8 @@ impl TimerFile {
         stood
     }
 
-    /// Takes the number of expirations, if there are any.
+    /// Takes the number of expirations, if there are any. Only now does a timer with an interval
+    /// go on, so that one which nobody reads costs nothing.
     ///
     /// # Errors
     /// `ECANCELED` when somebody has set the time of day.
@@ -83,7 +84,8 @@ impl TimerFile {
             return Err(Errno::ECANCELED.because("somebody has set the time of day"));
         }
         let taken = core::mem::take(&mut state.expirations);
-        Ok((taken > 0).then_some(taken))
+        drop(state);
+        Ok((taken > 0).then(|| taken.saturating_add(self.timer.go_on(0))))
     }
 }
 

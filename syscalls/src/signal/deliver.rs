@@ -107,7 +107,7 @@ impl Thread {
         }
         drop((own, shared));
         if let Some(delivery) = &mut delivery {
-            self.process().posix_timers.deliver(&mut delivery.info);
+            self.process().took_signal(delivery.signal, &mut delivery.info);
         }
         delivery
     }

@@ -288,8 +288,10 @@ impl Thread {
         let mut info = take(&mut own.pending).or_else(|| take(&mut shared.pending));
         self.refresh(&shared, &own);
         drop((own, shared));
-        if let Some(info) = &mut info {
-            self.process().posix_timers.deliver(info);
+        if let Some(info) = &mut info
+            && let Some(signal) = u8::try_from(info.signo).ok().and_then(Signal::new)
+        {
+            self.process().took_signal(signal, info);
         }
         info
     }

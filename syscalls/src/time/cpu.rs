@@ -22,6 +22,10 @@ use super::Expire;
 /// Least time between two looks at the sum of several threads, in nanoseconds.
 const SHORTEST_SHARE_NS: u64 = 1_000_000;
 
+/// How often a thread looks at most at what waits for its CPU time, in nanoseconds of that: as
+/// on Linux at a tick, so that no interval is too short for the thread to come any further.
+const TICK_NS: u64 = 1_000_000;
+
 /// Whose CPU time is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
@@ -196,7 +200,7 @@ impl Process {
             Whose::Thread(_) | Whose::Process => None,
         });
         let left = own.into_iter().chain(share_ns).min();
-        thread.set_cpu_deadline(left.map(|left_ns| time.total_ns.saturating_add(left_ns)));
+        thread.set_cpu_deadline(left.map(|left_ns| tick_after(time.total_ns, left_ns)));
     }
 }
 
@@ -211,9 +215,22 @@ fn share(left_ns: u64, threads: u64) -> u64 {
     (left_ns / threads.max(1)).max(SHORTEST_SHARE_NS).min(left_ns)
 }
 
+/// The first tick that is `left_ns` or more after `now_ns`. Asking again at a later time before
+/// that does not put it off.
+fn tick_after(now_ns: u64, left_ns: u64) -> u64 {
+    now_ns.saturating_add(left_ns).checked_next_multiple_of(TICK_NS).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looks_are_a_tick_apart() {
+        assert_eq!(tick_after(10_000_001, 1), 11_000_000);
+        assert_eq!(tick_after(10_999_999, 1), 11_000_000);
+        assert_eq!(tick_after(5, u64::MAX), u64::MAX);
+    }
 
     #[test]
     fn threads_share_what_is_left_down_to_a_millisecond() {

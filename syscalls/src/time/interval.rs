@@ -2,7 +2,7 @@
 
 use alloc::sync::{Arc, Weak};
 
-use abi::signal::Signal;
+use abi::signal::{SigInfo, Signal};
 use spin::Mutex;
 
 use crate::context::Context;
@@ -32,6 +32,14 @@ impl IntervalKind {
             Self::Real => Signal::SIGALRM,
             Self::Virtual => Signal::SIGVTALRM,
             Self::Profiling => Signal::SIGPROF,
+        }
+    }
+
+    /// On Linux, too, only the first one waits until its signal has been taken.
+    fn again(self) -> Again {
+        match self {
+            Self::Real => Again::WhenTold,
+            Self::Virtual | Self::Profiling => Again::AtOnce,
         }
     }
 
@@ -73,6 +81,15 @@ impl IntervalTimers {
         one.timer.set(kind.clock(cx.process), new)
     }
 
+    /// The signal of a timer has been taken: that one goes on.
+    fn go_on(&self, signal: Signal) {
+        let kind = IntervalKind::ALL.into_iter().find(|kind| kind.signal() == signal);
+        let timer = kind.and_then(|kind| self.timers[kind as usize].lock().clone());
+        if let Some(one) = timer {
+            one.timer.go_on(0);
+        }
+    }
+
     /// Takes all timers back: the process ends.
     pub(crate) fn disarm_all(&self) {
         for timer in &self.timers {
@@ -84,12 +101,21 @@ impl IntervalTimers {
     }
 }
 
+impl Process {
+    /// A thread has taken `signal`: a timer that sent it goes on, and `info` tells how often it
+    /// has expired meanwhile. Called with no lock held.
+    pub(crate) fn took_signal(&self, signal: Signal, info: &mut SigInfo) {
+        self.timers.go_on(signal);
+        self.posix_timers.deliver(info);
+    }
+}
+
 impl SignalTimer {
     fn new(system: &Arc<System>, process: &Arc<Process>, kind: IntervalKind) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             process: Arc::downgrade(process),
             signal: kind.signal(),
-            timer: Timer::new(system, this.clone(), Again::AtOnce),
+            timer: Timer::new(system, this.clone(), kind.again()),
         })
     }
 }
