@@ -25,6 +25,7 @@
 
 pub mod auxv;
 pub mod boot;
+pub mod core_dump;
 pub mod errno;
 pub mod events;
 pub mod fs;

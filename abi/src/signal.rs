@@ -340,6 +340,8 @@ pub mod si {
     pub const CLD_EXITED: i32 = 1;
     /// A signal has ended the child.
     pub const CLD_KILLED: i32 = 2;
+    /// A signal has ended the child, and left a core dump.
+    pub const CLD_DUMPED: i32 = 3;
     /// The child has stopped.
     pub const CLD_STOPPED: i32 = 5;
     /// The child goes on.

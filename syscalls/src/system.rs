@@ -24,7 +24,7 @@ use crate::mm::{AddressSpace, MemoryLimits};
 use crate::net::Sockets;
 use crate::net::ip::Stack;
 use crate::process::futex::Futexes;
-use crate::process::{Process, ProcessTable, Thread};
+use crate::process::{CoreDumpSettings, Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
 use crate::terminal::pty::Ptys;
 use crate::terminal::{self, Terminal};
@@ -69,6 +69,8 @@ pub struct System {
     pub(crate) timers: Arc<Timers>,
     /// What time daemons say of the clock.
     pub(crate) discipline: Discipline,
+    /// What is set for core dumps.
+    pub(crate) core_dumps: CoreDumpSettings,
     /// The Internet protocols.
     pub(crate) net: Arc<Stack>,
     /// Who waits for a word of memory.
@@ -112,6 +114,7 @@ impl System {
             ipc: Ipc::default(),
             keys: Keys::default(),
             discipline: Discipline::default(),
+            core_dumps: CoreDumpSettings::default(),
             net,
             timers,
             futexes: Futexes::default(),

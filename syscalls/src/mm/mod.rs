@@ -15,6 +15,7 @@
 //! - `pages`: the resident pages
 //! - `fault`: what a page fault does; `fork`: a copy for a child; `copy`: copies from and to the application
 //! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
+//! - `dump`: what of it a core dump shows
 //! - `segment`: System V's shared memory in it
 //! - `vdso`: what programs read the time with
 //! - `layout`: where things go
@@ -28,6 +29,7 @@ mod around;
 #[cfg(test)]
 mod call_tests;
 mod copy;
+mod dump;
 mod fault;
 mod fork;
 #[cfg(test)]
@@ -57,6 +59,7 @@ pub(crate) use address_space::MAX_AREAS;
 pub use address_space::{AddressSpace, MemoryLimits, Usage};
 pub use area::{Area, AreaFlags, Backing, Share};
 pub use arguments::Address;
+pub use dump::DumpFilter;
 pub use fault::{FaultSignal, Wanted};
 pub use layout::Layout;
 pub use map::{MapRequest, MapSource};

@@ -9,6 +9,7 @@ mod access;
 mod answers;
 mod apart;
 mod attention;
+mod core_dump;
 pub mod credentials;
 pub(crate) mod descriptor;
 pub mod exec;
@@ -36,6 +37,7 @@ mod usage;
 pub(crate) mod wait;
 
 pub(crate) use attention::Attention;
+pub(crate) use core_dump::Settings as CoreDumpSettings;
 pub use credentials::{Capability, Credentials};
 pub use limits::Limits;
 pub use shared::Process;

@@ -13,11 +13,12 @@ use crate::fs::{FdTable, FsContext};
 use crate::ipc::UndoOwner;
 use crate::keys::Keyrings;
 use crate::machine::{CpuTime, ExitStatus};
-use crate::mm::AddressSpace;
+use crate::mm::{AddressSpace, DumpFilter};
 use crate::signal::ProcessSignals;
 use crate::time::{CpuTimers, IntervalTimers, PosixTimers};
 use crate::wait::WaitQueue;
 
+use super::core_dump::Dump;
 use super::group::ThreadGroup;
 use super::usage::Usage;
 use super::wait::Report;
@@ -33,6 +34,8 @@ pub(crate) struct Properties {
     pub(crate) parent_death_signal: u8,
     /// Whether others of the same user may look into it.
     pub(crate) is_dumpable: bool,
+    /// Which parts of its memory go into a core dump.
+    pub(crate) dump_filter: DumpFilter,
     /// Whether it adopts orphans among its descendants.
     pub(crate) is_subreaper: bool,
     /// By how much its timers may be late, in nanoseconds.
@@ -50,6 +53,7 @@ impl Default for Properties {
         Self {
             parent_death_signal: 0,
             is_dumpable: true,
+            dump_filter: DumpFilter::default(),
             is_subreaper: false,
             timer_slack_ns: TIMER_SLACK_NS,
             default_timer_slack_ns: TIMER_SLACK_NS,
@@ -109,6 +113,10 @@ pub struct Process {
     pub(crate) cpu_timers: CpuTimers,
     /// How it ends, from the moment when that is clear.
     pub(super) exit: Mutex<Option<ExitStatus>>,
+    /// Its core dump, from when that begins.
+    pub(super) dump: Mutex<Option<Arc<Dump>>>,
+    /// Whether there is something in that.
+    pub(super) has_core: AtomicBool,
     /// How it has ended; then it only waits to be told of.
     ended: Once<ExitStatus>,
     /// The signal its parent gets when it ends.
@@ -163,6 +171,8 @@ impl Process {
             posix_timers: PosixTimers::default(),
             cpu_timers: CpuTimers::default(),
             exit: Mutex::new(None),
+            dump: Mutex::new(None),
+            has_core: AtomicBool::new(false),
             ended: Once::new(),
             exit_signal: Mutex::new(Some(Signal::SIGCHLD)),
             report: Mutex::new(None),

@@ -19,6 +19,8 @@ use super::usage::Usage;
 pub(crate) enum Report {
     /// It has ended.
     Ended(ExitStatus),
+    /// This signal has ended it, and left a core dump.
+    Dumped(u8),
     /// This signal has stopped it.
     Stopped(Signal),
     /// It goes on after it was stopped.
@@ -31,8 +33,10 @@ impl Report {
     pub(crate) fn wait_status(self) -> u32 {
         const STOPPED: u32 = 0x7f;
         const CONTINUED: u32 = 0xffff;
+        const WITH_CORE: u32 = 0x80;
         match self {
             Self::Ended(ExitStatus::Killed(signal)) => u32::from(signal),
+            Self::Dumped(signal) => u32::from(signal) | WITH_CORE,
             Self::Ended(_) => self.code_and_status().1.cast_unsigned() << 8,
             Self::Stopped(signal) => u32::from(signal.number()) << 8 | STOPPED,
             Self::Continued => CONTINUED,
@@ -45,6 +49,7 @@ impl Report {
         match self {
             Self::Ended(ExitStatus::Exited(status)) => (si::CLD_EXITED, status & 0xff),
             Self::Ended(ExitStatus::Killed(signal)) => (si::CLD_KILLED, i32::from(signal)),
+            Self::Dumped(signal) => (si::CLD_DUMPED, i32::from(signal)),
             // Processes do not end so; machines do.
             Self::Ended(ExitStatus::NotStarted(_) | ExitStatus::KernelFailure) => {
                 (si::CLD_EXITED, 0xff)
@@ -133,9 +138,9 @@ impl Context<'_> {
             match found {
                 None if has_any => return Ok(None),
                 None => return Err(Errno::ECHILD.because("no such child")),
-                Some(Waited { report: Report::Ended(_), id, usage, .. })
-                    if !options.contains(WaitOptions::NOWAIT) =>
-                {
+                Some(Waited {
+                    report: Report::Ended(_) | Report::Dumped(_), id, usage, ..
+                }) if !options.contains(WaitOptions::NOWAIT) => {
                     // Of several threads that found it, one gets it.
                     if processes.remove(id).is_some() {
                         let mut used = self.process.children_usage.lock();
@@ -150,17 +155,25 @@ impl Context<'_> {
 }
 
 impl Process {
+    /// What is told of its end with this status.
+    fn end_report(&self, status: ExitStatus) -> Report {
+        match status {
+            ExitStatus::Killed(signal) if self.has_core() => Report::Dumped(signal),
+            status => Report::Ended(status),
+        }
+    }
+
     /// What there is to tell to a parent that asks with `options`; but for the end, it is told
     /// once.
     fn take_report(&self, options: WaitOptions) -> Option<Report> {
         if let Some(status) = self.ended() {
-            return options.contains(WaitOptions::EXITED).then_some(Report::Ended(status));
+            return options.contains(WaitOptions::EXITED).then_some(self.end_report(status));
         }
         let mut report = self.report.lock();
         let wanted = match *report {
             Some(Report::Stopped(_)) => WaitOptions::STOPPED,
             Some(Report::Continued) => WaitOptions::CONTINUED,
-            Some(Report::Ended(_)) | None => return None,
+            Some(Report::Ended(_) | Report::Dumped(_)) | None => return None,
         };
         if !options.contains(wanted) {
             return None;
@@ -194,7 +207,7 @@ impl Process {
         let action = parent.signal_action(Signal::SIGCHLD);
         let is_ignored = is_child && action.handler == SIG_IGN;
         if let Some(signal) = signal.filter(|_| !is_ignored) {
-            let info = info::child(signal, self, Report::Ended(status));
+            let info = info::child(signal, self, self.end_report(status));
             // Standard signals are never refused; a real-time one may be too many.
             let _ = parent.send_signal(signal, info);
         }

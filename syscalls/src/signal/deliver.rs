@@ -51,6 +51,7 @@ impl Thread {
             self.deliver_all(registers, &mut restart);
             self.stay_stopped();
             if self.attention.has(Attention::EXIT) {
+                self.join_dump(registers);
                 return self.end();
             }
             if self.attention.has(Attention::SIGNAL) {
@@ -83,7 +84,7 @@ impl Thread {
                 }
                 Disposition::Core => {
                     report::of_death(self, delivery.signal, &delivery.info, registers);
-                    self.die(delivery.signal);
+                    self.die_with_core(delivery.signal, &delivery.info, registers);
                 }
                 Disposition::Handle(action) => {
                     if let Some(restart) = restart.take() {

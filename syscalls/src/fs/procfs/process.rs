@@ -8,7 +8,7 @@ use abi::{Errno, PAGE_SIZE};
 
 use crate::error::{Because, Result};
 use crate::fs::Link;
-use crate::mm::{Backing, Object};
+use crate::mm::{Backing, DumpFilter, Object};
 use crate::process::exec::Places;
 
 use super::entry::{Descriptors, Entry, Kind, Subject};
@@ -16,7 +16,7 @@ use super::maps::maps;
 use super::mounts::{mount_info, mounts};
 use super::stat::{stat, statm};
 use super::status::status;
-use super::text::{Text, put};
+use super::text::{Text, parse, put};
 
 /// The directory of a process.
 pub(super) static PROCESS: Entry =
@@ -38,6 +38,7 @@ static IN_PROCESS: &[Entry] = &[
     Entry::file("status", status),
     Entry::file("limits", limits),
     Entry::setting("comm", comm, set_comm),
+    Entry::setting("coredump_filter", dump_filter, set_dump_filter),
     Entry::file("cmdline", cmdline),
     Entry::file("stat", stat),
     Entry::file("statm", statm),
@@ -117,6 +118,18 @@ fn comm(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 
 fn set_comm(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
     subject.thread.set_name(name.strip_suffix(b"\n").unwrap_or(name));
+    Ok(())
+}
+
+fn dump_filter(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    let filter = subject.process.properties.lock().dump_filter;
+    put!(text, "{:08x}\n", filter.bits());
+    Ok(())
+}
+
+fn set_dump_filter(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let filter = DumpFilter::from_bits_truncate(parse(value)? as u32);
+    subject.process.properties.lock().dump_filter = filter;
     Ok(())
 }
 

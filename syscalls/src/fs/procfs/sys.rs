@@ -15,7 +15,7 @@ use crate::terminal::pty;
 use super::entry::{Entry, Subject};
 use super::keys;
 use super::sysvipc;
-use super::text::{Text, put};
+use super::text::{Text, parse, put};
 
 /// Longest host name, in bytes.
 const HOST_NAME_MAX: usize = 64;
@@ -32,6 +32,8 @@ static KERNEL: &[Entry] = &[
     Entry::file("version", |_, text| line(text, VERSION)),
     Entry::setting("hostname", host_name, set_host_name),
     Entry::file("domainname", domain_name),
+    Entry::setting("core_pattern", core_pattern, set_core_pattern),
+    Entry::setting("core_uses_pid", core_uses_pid, set_core_uses_pid),
     Entry::file("threads-max", |subject, text| {
         number(text, subject.cx.system.max_threads() as u64)
     }),
@@ -117,6 +119,27 @@ fn set_host_name(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
         return Err(Errno::EINVAL.because("the host name is too long"));
     }
     subject.cx.system.set_host_name(name.to_vec());
+    Ok(())
+}
+
+fn core_pattern(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    text.put(&subject.cx.system.core_dumps.pattern());
+    text.put(b"\n");
+    Ok(())
+}
+
+fn set_core_pattern(subject: &Subject<'_>, pattern: &[u8]) -> Result<()> {
+    let pattern = pattern.split(|&byte| byte == b'\n' || byte == 0).next().unwrap_or_default();
+    subject.cx.system.core_dumps.set_pattern(pattern)
+}
+
+fn core_uses_pid(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, u64::from(subject.cx.system.core_dumps.adds_id()))
+}
+
+fn set_core_uses_pid(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let value = parse(value)?;
+    subject.cx.system.core_dumps.set_adds_id(value != 0);
     Ok(())
 }
 

@@ -7,6 +7,20 @@ use abi::Errno;
 
 use crate::error::{Because, Result};
 
+/// The number that somebody has written to a setting: hexadecimal after `0x`, octal after `0`.
+///
+/// # Errors
+/// `EINVAL` for anything else.
+pub(super) fn parse(value: &[u8]) -> Result<u64> {
+    let text = core::str::from_utf8(value.trim_ascii()).unwrap_or_default();
+    let number = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(digits), _) => u64::from_str_radix(digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => u64::from_str_radix(digits, 8),
+        (None, _) => text.parse(),
+    };
+    number.map_err(|_| Errno::EINVAL.because("not a number"))
+}
+
 /// Text that grows as long as there is memory.
 #[derive(Default)]
 pub(super) struct Text {
