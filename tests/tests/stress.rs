@@ -59,7 +59,7 @@ fn stress_as(user: u32, words: &str, seconds: u32) {
     assert!(lost.is_some_and(|lost| lost <= KEPT), "{words}: each run takes {lost:?} KiB");
 }
 
-/// One of the five that are looked at for longer.
+/// One of those that are looked at for longer.
 fn long(words: &str) {
     if full() {
         stress_as(0, &format!("{words} --verify"), 10);
@@ -101,6 +101,63 @@ fn exec() {
 }
 
 #[test]
+fn cpu() {
+    long("--cpu 1");
+}
+
+#[test]
+fn pthread() {
+    long("--pthread 1");
+}
+
+#[test]
+fn futex() {
+    long("--futex 1");
+}
+
+#[test]
+fn signal() {
+    long("--signal 1");
+}
+
+#[test]
+fn timer() {
+    long("--timer 1");
+}
+
+#[test]
+fn epoll() {
+    long("--epoll 1");
+}
+
+#[test]
+fn eventfd() {
+    long("--eventfd 1");
+}
+
+#[test]
+fn poll() {
+    long("--poll 1");
+}
+
+#[test]
+fn pty() {
+    long("--pty 1");
+}
+
+#[test]
+fn sem() {
+    long("--sem 1");
+    long("--sem-sysv 1");
+}
+
+#[test]
+fn msg() {
+    long("--msg 1");
+    long("--mq 1");
+}
+
+#[test]
 fn processes() {
     each(&["vfork", "wait", "zombie", "daemon", "switch", "yield", "nice", "clone"]);
 }
@@ -121,12 +178,20 @@ fn shared_memory() {
 #[test]
 fn files() {
     each(&["access", "chmod", "chown", "copy-file", "dentry", "dir", "dup", "fallocate", "fcntl"]);
-    each(&["fifo", "flock", "fpunch", "full", "hdd", "iomix", "link", "lockf", "null", "open"]);
-    each(&["pipeherd", "poll", "procfs", "rename", "seek", "sendfile", "splice", "symlink"]);
+    // The temporary file system is half of the memory large, and it wants 1 GiB.
+    each(&["iomix-bytes 64M --iomix"]);
+    each(&["fifo", "flock", "fpunch", "full", "hdd", "link", "lockf", "null", "open"]);
+    each(&["pipeherd", "procfs", "rename", "seek", "sendfile", "splice", "symlink"]);
     each(&["tee", "touch", "utime", "zero"]);
 }
 
 #[test]
+fn timers() {
+    each(&["itimer", "timerfd", "hrtimers", "alarm", "nanosleep", "clock"]);
+}
+
+#[test]
 fn signals() {
+    each(&["sigabrt", "sigfd", "signest", "sigpending"]);
     each(&["kill", "sigfpe", "sigpipe", "sigq", "sigrt", "sigsegv", "sigsuspend", "sigtrap"]);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use birgus_tests::birgus::path;
+use birgus_tests::full;
 use birgus_tests::process::wait_until;
 
 /// Time for one change of the screen.
@@ -38,6 +39,15 @@ impl Terminal {
 
     fn keys(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// Types a line.
+    fn line(&self, line: &str) {
+        self.keys(&[line, "Enter"]);
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
     #[track_caller]
@@ -112,4 +122,115 @@ fn only_the_streams_that_are_the_terminal_are_a_terminal() {
     let terminal = Terminal::run(script);
     terminal.shows("stdout 0");
     terminal.shows("stdin 1");
+}
+
+/// A shell stops, continues and ends jobs.
+fn controls_jobs(terminal: &Terminal, stopped: &str, running: &str) {
+    terminal.shows("ready>");
+    terminal.line("sleep 300");
+    terminal.shows("ready> sleep 300");
+    terminal.keys(&["C-z"]);
+    terminal.shows(stopped);
+    terminal.line("clear; bg; jobs");
+    terminal.shows(running);
+    terminal.line("clear; fg; echo ended with $?");
+    terminal.shows("sleep 300\n");
+    terminal.keys(&["C-c"]);
+    terminal.line("echo ended with $?");
+    terminal.shows("ended with 130");
+}
+
+#[test]
+fn bash_controls_jobs_and_sees_the_window_change() {
+    let terminal = Terminal::run("-e 'PS1=ready> ' /bin/bash --norc --noprofile");
+    controls_jobs(&terminal, "Stopped                 sleep 300", "Running                 sleep");
+    // Who reads in the background stops, and with `tostop` also who writes.
+    terminal.line("clear; cat &");
+    terminal.line("wait");
+    terminal.shows("Stopped                 cat");
+    terminal.line("kill -9 %1; wait; clear; stty tostop; (echo x; echo y) &");
+    terminal.line("wait");
+    terminal.shows("Stopped                 ( echo x; echo y )");
+    terminal.line("stty -tostop; clear; fg");
+    terminal.shows("x\ny\n");
+    terminal.line("trap 'echo now $(stty size)' WINCH; clear; read line; echo got $line");
+    terminal.resize(100, 30);
+    terminal.shows("now 30 100");
+    terminal.line("a word");
+    terminal.shows("got a word");
+    terminal.line("exit 47");
+    terminal.shows("status 47");
+}
+
+#[test]
+fn zsh_controls_jobs() {
+    let words = "-v /usr:/usr:ro -e PATH=/usr/bin -e 'PS1=ready> ' /bin/zsh-static -f";
+    let terminal = Terminal::run(words);
+    controls_jobs(&terminal, "suspended  sleep 300", "running    sleep 300");
+    terminal.line("clear; cat &");
+    terminal.shows("suspended (tty input)  cat");
+    terminal.line("kill %1; exit 48");
+    terminal.line("exit 48");
+    terminal.shows("status 48");
+}
+
+#[test]
+fn tmux_and_script_give_programs_a_terminal_of_their_own() {
+    if !full() {
+        return;
+    }
+    let terminal = Terminal::run("/usr/bin/tmux -f /dev/null new-session '/bin/bash --norc'");
+    terminal.shows("[0] 0:bash");
+    terminal.line("tty; stty size");
+    terminal.shows("/dev/pts/0\n23 80");
+    terminal.keys(&["C-b", "\""]);
+    terminal.line("tty");
+    terminal.shows("/dev/pts/1");
+    terminal.resize(90, 40);
+    terminal.line("clear; stty size");
+    terminal.shows("19 90");
+    terminal.keys(&["C-b", "&"]);
+    terminal.shows("(y/n)");
+    terminal.keys(&["y"]);
+    terminal.shows("status 0");
+    let terminal = Terminal::run("/usr/bin/script -q -e -c 'tty; exit 49' /dev/null");
+    terminal.shows("/dev/pts/0");
+    terminal.shows("status 49");
+}
+
+#[test]
+fn top_sees_who_computes() {
+    if !full() {
+        return;
+    }
+    let script = "while :; do :; done & top -b -n 2 -d 3 | tail -n 4; kill %1";
+    let terminal = Terminal::run(&format!("/bin/bash -c '{script}' 2>/dev/null"));
+    terminal.shows("status 0");
+    let screen = terminal.tmux(&["capture-pane", "-p"]);
+    // PID USER PR NI VIRT RES SHR S %CPU …
+    let most = screen.lines().find(|line| line.ends_with(" bash")).unwrap_or_default();
+    let share = most.split_whitespace().nth(8).and_then(|share| share.parse::<f32>().ok());
+    assert!(share.is_some_and(|share| (50.0..=101.0).contains(&share)), "{screen}");
+}
+
+#[test]
+fn less_and_vim_use_the_whole_screen() {
+    if !full() {
+        return;
+    }
+    let terminal = Terminal::run("-v /etc/services:/services:ro /usr/bin/less /services");
+    terminal.shows("/services");
+    terminal.line("/^ssh");
+    terminal.shows("22/tcp");
+    terminal.keys(&["q"]);
+    terminal.shows("status 0");
+    let terminal = Terminal::run("/usr/bin/vim -u NONE /tmp/new");
+    terminal.shows("\"/tmp/new\"");
+    terminal.keys(&["i", "hello"]);
+    terminal.keys(&["Escape"]);
+    terminal.shows("hello");
+    terminal.line(":w");
+    terminal.shows("6 bytes written");
+    terminal.line(":q");
+    terminal.shows("status 0");
 }
