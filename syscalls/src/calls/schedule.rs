@@ -83,6 +83,15 @@ fn all_processors(cx: &Context<'_>) -> u64 {
     }
 }
 
+/// The thread with this number for the calls about processors, for which a negative number is
+/// only one that no thread has.
+fn thread_on_processors(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
+    if tid < 0 {
+        return Err(Errno::ESRCH.because("no thread has a negative number"));
+    }
+    thread(cx, tid)
+}
+
 /// sched_getaffinity(2): the processors a thread may run on.
 ///
 /// # Differences from Linux
@@ -96,7 +105,7 @@ pub(crate) fn sched_getaffinity(
     if (len as usize) < MASK_LEN || !(len as usize).is_multiple_of(MASK_LEN) {
         return Err(Errno::EINVAL.because("the mask's length is no multiple of 8"));
     }
-    thread(cx, tid)?;
+    thread_on_processors(cx, tid)?;
     to.write(cx, &all_processors(cx))?;
     Ok(MASK_LEN)
 }
@@ -114,7 +123,7 @@ pub(crate) fn sched_setaffinity(
     let mut mask = [0; MASK_LEN];
     let len = (len as usize).min(MASK_LEN);
     cx.memory().read(from.address(), &mut mask[..len])?;
-    thread(cx, tid)?;
+    thread_on_processors(cx, tid)?;
     let all = all_processors(cx);
     if u64::from_le_bytes(mask) & all == all {
         Ok(())
@@ -326,6 +335,10 @@ mod tests {
         assert_ne!(kit.get_value::<u64>(to), 0);
         assert_eq!(kit.call("sched_getaffinity", [0, 4, to, 0, 0, 0]), Err(Errno::EINVAL));
         assert_eq!(kit.call("sched_getaffinity", [99, 8, to, 0, 0, 0]), Err(Errno::ESRCH));
+        let negative = u64::from((-1_i32).cast_unsigned());
+        for call in ["sched_getaffinity", "sched_setaffinity"] {
+            assert_eq!(kit.call(call, [negative, 8, to, 0, 0, 0]), Err(Errno::ESRCH));
+        }
         assert_eq!(kit.call("sched_setaffinity", [0, 8, none, 0, 0, 0]), Err(Errno::EINVAL));
         assert_eq!(kit.call("sched_setaffinity", [0, 8, all, 0, 0, 0]), Ok(0));
     }
