@@ -77,17 +77,50 @@ fn node_has_workers_and_a_pool() {
 }
 
 #[test]
-fn java_has_a_pool_and_collects() {
-    if !birgus_tests::full() {
-        return;
+fn node_serves_itself_and_starts_processes() {
+    if birgus_tests::full() {
+        agree_on_script("/usr/bin/node", "services.js");
     }
+}
+
+/// Compiles a class of `tests/scripts` and runs it on both sides, until it ends with `status`.
+#[track_caller]
+fn agree_on_class(class: &str, status: i32) {
     let scratch = Scratch::new().unwrap();
-    let source = repository().join("tests/scripts/Threads.java");
+    let source = repository().join("tests/scripts").join(class).with_extension("java");
     build(Command::new("javac").arg("-d").arg(scratch.path()).arg(source));
     let classes = scratch.path().to_str().expect("a readable path");
-    let arguments = ["-Xmx64m", "-cp", classes, "Threads"];
+    let arguments = ["-Xmx64m", "-cp", classes, class];
     let outcome = agree("/usr/bin/java", &arguments, &large(scratch.path()));
-    assert_eq!(outcome.status, Status::Ended(0));
+    assert_eq!(outcome.status, Status::Ended(status));
+}
+
+#[test]
+fn java_has_a_pool_and_collects() {
+    if birgus_tests::full() {
+        agree_on_class("Threads", 0);
+    }
+}
+
+#[test]
+fn java_serves_itself_starts_processes_and_survives_faults() {
+    if birgus_tests::full() {
+        agree_on_class("Services", 5);
+    }
+}
+
+#[test]
+fn restic_backs_up_and_restores() {
+    if birgus_tests::full() {
+        agree_on_script("/bin/sh", "restic.sh");
+    }
+}
+
+#[test]
+fn hugo_builds_a_site() {
+    if birgus_tests::full() {
+        agree_on_script("/bin/sh", "hugo.sh");
+    }
 }
 
 #[test]
