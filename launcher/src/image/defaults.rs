@@ -52,8 +52,13 @@ const FILES_OF_ANY_ROOT: [(&str, &str); 2] = [
 ];
 
 /// Files of the host that programs look for at the same place; those that it has.
-const HOST_FILES: [&str; 3] =
-    ["/etc/localtime", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/openssl.cnf"];
+const HOST_FILES: [&str; 5] = [
+    "/etc/localtime",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/openssl.cnf",
+];
 
 /// Directories that are symbolic links into `/usr` on most systems; the paths of shells and
 /// interpreters lead through them. As on the host.

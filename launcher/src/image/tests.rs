@@ -105,6 +105,10 @@ fn the_program_and_its_configuration_and_the_usual_files_are_there() {
     for name in [".", "dev", "proc", "sys", "root", "etc/hosts", "etc/nsswitch.conf"] {
         assert!(find(name).is_some(), "{name}");
     }
+    for name in ["etc/protocols", "etc/services"] {
+        let on_host = fs::read(Path::new("/").join(name)).ok();
+        assert_eq!(find(name).map(|file| &file.3), on_host.as_ref(), "{name}");
+    }
     for name in ["bin", "lib"] {
         let target = fs::read_link(Path::new("/").join(name)).ok();
         let link = find(name).filter(|link| link.1 & 0o170_000 == SYMLINK);
