@@ -310,6 +310,14 @@ pub mod si {
     pub const TIMER: i32 = -2;
     /// Sent by tkill(2) or tgkill(2).
     pub const TKILL: i32 = -6;
+    /// `SIGIO` and its like: there is something to be read.
+    pub const POLL_IN: i32 = 1;
+    /// `SIGIO` and its like: there is room to write.
+    pub const POLL_OUT: i32 = 2;
+    /// `SIGIO` and its like: an error.
+    pub const POLL_ERR: i32 = 4;
+    /// `SIGIO` and its like: the other side hung up.
+    pub const POLL_HUP: i32 = 6;
     /// `SIGILL`: illegal operand.
     pub const ILL_ILLOPN: i32 = 2;
     /// `SIGFPE`: integer division by zero.

@@ -21,7 +21,7 @@ pub(crate) trait Observer: Send + Sync {
     /// Some of `events` may have become true. Returns whether a thread was woken by that.
     ///
     /// Called with the lock of the queue held: it takes no lock but its own and those of the
-    /// queues of its own waiters, and drops no file.
+    /// queues of its own waiters, or those it takes to send a signal, and drops no file.
     fn notify(&self, events: PollEvents) -> bool;
 }
 

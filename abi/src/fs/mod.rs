@@ -36,9 +36,10 @@ pub const IOV_MAX: usize = 1024;
 pub mod fcntl {
     pub use linux_raw_sys::general::{
         F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_DUPFD_QUERY, F_GET_SEALS, F_GETFD, F_GETFL,
-        F_GETLEASE, F_GETLK, F_GETOWN, F_GETPIPE_SZ, F_GETSIG, F_OFD_GETLK, F_OFD_SETLK,
-        F_OFD_SETLKW, F_RDLCK, F_SETFD, F_SETFL, F_SETLEASE, F_SETLK, F_SETLKW, F_SETOWN,
-        F_SETPIPE_SZ, F_SETSIG, F_UNLCK, F_WRLCK,
+        F_GETLEASE, F_GETLK, F_GETOWN, F_GETOWN_EX, F_GETPIPE_SZ, F_GETSIG, F_OFD_GETLK,
+        F_OFD_SETLK, F_OFD_SETLKW, F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, F_RDLCK, F_SETFD,
+        F_SETFL, F_SETLEASE, F_SETLK, F_SETLKW, F_SETOWN, F_SETOWN_EX, F_SETPIPE_SZ, F_SETSIG,
+        F_UNLCK, F_WRLCK,
     };
 
     /// The descriptor flag of `F_GETFD` and `F_SETFD`.
@@ -48,7 +49,8 @@ pub mod fcntl {
 /// Requests of ioctl(2) that every file knows.
 pub mod ioctl {
     pub use linux_raw_sys::ioctl::{
-        FIGETBSZ, FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE,
+        FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN,
+        SIOCGPGRP, SIOCSPGRP,
     };
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Because, Outcome, Result};
 use crate::fs::{Fd, OnExec, OpenFile, permission, seal};
 use crate::user::UserPtr;
 
-use super::{file_flags, lock, open};
+use super::{file_flags, lock, open, owner};
 
 /// dup(2).
 ///
@@ -62,8 +62,8 @@ fn replace(cx: &Context<'_>, old: Fd, new: Fd, on_exec: OnExec) -> Result<i32> {
 /// fcntl(2).
 ///
 /// # Differences from Linux
-/// No leases, no directory notification, no hints; `F_SETOWN` and `F_SETSIG`
-/// are refused, as no signals are sent for ready files.
+/// No leases, no directory notification, no hints. Signals for ready files (`O_ASYNC`) may come
+/// more often, and there are none for inotify(7) and devices other than terminals.
 pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
     let open = cx.files().get(fd)?;
     let files = &cx.files();
@@ -85,8 +85,13 @@ pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
             Ok(u32::from(Arc::ptr_eq(&open, &other)).into())
         }
         _ if open.is_path() => Err(Errno::EBADF.because("the descriptor only names a place")),
-        command::F_SETFL => set_flags(cx, &open, argument as u32).map(Into::into),
-        command::F_GETOWN | command::F_GETSIG => Ok(0_u32.into()),
+        command::F_SETFL => set_flags(cx, (fd, &open), argument as u32).map(Into::into),
+        command::F_GETOWN
+        | command::F_SETOWN
+        | command::F_GETOWN_EX
+        | command::F_SETOWN_EX
+        | command::F_GETSIG
+        | command::F_SETSIG => owner::fcntl(cx, &open, number, argument),
         command::F_GETLEASE => Ok(command::F_UNLCK.into()),
         command::F_GETLK | command::F_OFD_GETLK => {
             lock::get(cx, &open, number, UserPtr::new(argument)).map(Into::into)
@@ -121,12 +126,13 @@ fn duplicate(
     open::add(cx, from, lowest as usize, on_exec).map(Into::into)
 }
 
-fn set_flags(cx: &Context<'_>, open: &OpenFile, flags: u32) -> Result<()> {
+fn set_flags(cx: &Context<'_>, (fd, open): (Fd, &OpenFile), flags: u32) -> Result<()> {
     let flags = OpenFlags::from_bits_retain(flags);
     if flags.difference(open.flags()).contains(OpenFlags::NOATIME) {
         let metadata = open.file.inode().metadata()?;
         permission::check_owner(&cx.credentials(), &metadata)?;
     }
+    owner::set_signals(cx, (fd, open), flags.contains(OpenFlags::ASYNC));
     open.set_flags(flags);
     Ok(())
 }
@@ -144,6 +150,19 @@ pub(crate) fn ioctl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
         request::FIOCLEX => cx.files().set_on_exec(fd, OnExec::Close)?,
         request::FIONCLEX => cx.files().set_on_exec(fd, OnExec::Keep)?,
         request::FIONBIO => set_flag(cx, &open, OpenFlags::NONBLOCK, argument)?,
+        request::FIOASYNC => {
+            let on: u32 = UserPtr::new(argument).read(cx)?;
+            owner::check_signals(&open)?;
+            let mut flags = open.flags();
+            flags.set(OpenFlags::ASYNC, on != 0);
+            owner::set_signals(cx, (fd, &open), on != 0);
+            open.set_flags(flags);
+        }
+        request::FIOSETOWN | request::FIOGETOWN | request::SIOCSPGRP | request::SIOCGPGRP
+            if open.file.inode().kind() == FileType::Socket =>
+        {
+            owner::ioctl(cx, &open, number, argument)?;
+        }
         _ => return file_ioctl(cx, &open, number, argument),
     }
     Ok(0_u32.into())

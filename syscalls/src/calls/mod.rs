@@ -36,6 +36,7 @@ pub(crate) mod mount_api;
 mod mount_api_tests;
 pub(crate) mod name;
 pub(crate) mod open;
+mod owner;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod poll;

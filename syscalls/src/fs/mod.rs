@@ -57,6 +57,7 @@ pub(crate) mod pipe_inode;
 mod pipe_tests;
 pub mod procfs;
 pub mod pseudo;
+pub(crate) mod ready_signal;
 pub(crate) mod seal;
 pub(crate) mod splice;
 #[cfg(test)]

@@ -15,10 +15,12 @@ use crate::error::{Because, Result};
 use crate::events::epoll::Interest;
 use crate::io::{Sink, Source};
 use crate::wait::Patience;
+use crate::system::System;
 
 use super::file::{Extent, File, Positions};
 use super::lock::LockTable;
 use super::mount::{AccessTimes, Location};
+use super::ready_signal::ReadySignal;
 use super::turn::Turn;
 use super::write_access::{Executing, WriteAccess};
 
@@ -41,6 +43,8 @@ pub struct OpenFile {
     executing: Once<Executing>,
     /// The epoll instances that watch it, once for each descriptor they know it by.
     watchers: Mutex<Vec<Weak<Interest>>>,
+    /// Who hears of it by signals; none before somebody has asked for that.
+    ready_signal: Once<Arc<ReadySignal>>,
 }
 
 impl OpenFile {
@@ -77,6 +81,7 @@ impl OpenFile {
             _writing: access,
             executing: Once::new(),
             watchers: Mutex::new(Vec::new()),
+            ready_signal: Once::new(),
         }
     }
 
@@ -98,6 +103,16 @@ impl OpenFile {
     /// Forgets who watches it no more.
     pub(crate) fn forget_watcher(&self, interest: &Arc<Interest>) {
         self.watchers.lock().retain(|other| !core::ptr::eq(other.as_ptr(), &**interest));
+    }
+
+    /// Who hears of it by signals, if somebody has asked for that.
+    pub(crate) fn ready_signal(&self) -> Option<&Arc<ReadySignal>> {
+        self.ready_signal.get()
+    }
+
+    /// As [`OpenFile::ready_signal`], for somebody who asks for that now.
+    pub(crate) fn ready_signal_of(&self, system: &Arc<System>) -> &Arc<ReadySignal> {
+        self.ready_signal.call_once(|| ReadySignal::new(system))
     }
 
     /// Begins to execute it: nobody opens the file for writing as long as this description
@@ -364,6 +379,9 @@ impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(table) = self.locks.get() {
             table.release_open(self);
+        }
+        if let (Some(signal), Some(queue)) = (self.ready_signal.get(), self.file.wait_queue()) {
+            signal.end(queue);
         }
         for interest in core::mem::take(self.watchers.get_mut()) {
             if let Some(interest) = interest.upgrade() {

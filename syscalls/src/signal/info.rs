@@ -3,6 +3,7 @@
 use abi::signal::{SigInfo, Signal, si};
 use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
 
+use crate::fs::PollEvents;
 use crate::process::Process;
 use crate::process::wait::Report;
 
@@ -39,6 +40,21 @@ pub(crate) fn child(signal: Signal, child: &Process, report: Report) -> SigInfo 
 #[must_use]
 pub(crate) fn timer(signal: Signal, timer: i32, value: u64) -> SigInfo {
     new(signal, si::TIMER, &[u64::from(timer.cast_unsigned()), value])
+}
+
+/// From an open file that has become ready for `events`, known as `descriptor`.
+#[must_use]
+pub(crate) fn ready(signal: Signal, events: PollEvents, descriptor: i32) -> SigInfo {
+    let code = if events.contains(PollEvents::HUP) {
+        si::POLL_HUP
+    } else if events.contains(PollEvents::ERR) {
+        si::POLL_ERR
+    } else if events.contains(PollEvents::IN) {
+        si::POLL_IN
+    } else {
+        si::POLL_OUT
+    };
+    new(signal, code, &[events.bits().into(), descriptor.cast_unsigned().into()])
 }
 
 /// From the program's own access to `address`.
