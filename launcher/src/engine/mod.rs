@@ -4,6 +4,7 @@
 //! and the host goes over the VM's control channel, so the rest of `birgus` does not know
 //! which engine runs.
 
+mod backlog;
 pub mod qemu;
 
 use crate::command::options::{MachineKind, Network, Publish};
@@ -42,6 +43,9 @@ pub trait Vm {
     /// # Errors
     /// The descriptor cannot be duplicated.
     fn control(&self) -> io::Result<UnixStream>;
+
+    /// To be called once the guest has said its first word: the engine is complete now.
+    fn has_booted(&mut self) {}
 
     /// Stops the virtual machine's time, until [`Vm::resume`].
     fn suspend(&mut self);

@@ -4,7 +4,7 @@
 //! QEMU inherits, the control channel is a socket pair. QEMU gets none of the environment,
 //! none of the other descriptors, no terminal, and dies with the process that started it.
 
-use super::{Machine, PostMortem, Vm};
+use super::{Machine, PostMortem, Vm, backlog};
 use crate::Error;
 use crate::command::options::{MachineKind, Network, Publish};
 use crate::error::reason;
@@ -58,6 +58,8 @@ pub struct Qemu {
     control: UnixStream,
     stderr: Option<JoinHandle<Vec<u8>>>,
     serial: Option<JoinHandle<Vec<u8>>>,
+    /// Connections come to it from the host.
+    is_public: bool,
     ended: Option<PostMortem>,
 }
 
@@ -81,6 +83,7 @@ pub fn start(machine: Machine) -> Result<Qemu, Error> {
     let (control, theirs) = UnixStream::pair().map_err(cannot)?;
     let theirs = OwnedFd::from(theirs);
     let mut command = command(&program, &machine, &theirs);
+    let is_public = machine.published.iter().any(|port| !port.udp);
     inherit(&mut command, vec![machine.kernel, machine.archive, theirs]);
     let mut child = command.spawn().map_err(cannot)?;
     // Our copies of what QEMU inherited close here: its end of the channel above all, or we
@@ -88,7 +91,7 @@ pub fn start(machine: Machine) -> Result<Qemu, Error> {
     drop(command);
     let stderr = child.stderr.take().map(keep_last_words);
     let serial = child.stdout.take().map(keep_last_words);
-    Ok(Qemu { child, control, stderr, serial, ended: None })
+    Ok(Qemu { child, control, stderr, serial, is_public, ended: None })
 }
 
 fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
@@ -223,9 +226,13 @@ impl Qemu {
         self.child.id()
     }
 
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
     fn send(&self, signal: Signal) {
         if self.ended.is_none()
-            && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+            && let Some(pid) = self.pid()
         {
             // It can only fail when QEMU is dead already, which its channel tells.
             let _ = process::kill_process(pid, signal);
@@ -261,6 +268,15 @@ fn words_for(status: ExitStatus) -> String {
 impl Vm for Qemu {
     fn control(&self) -> io::Result<UnixStream> {
         self.control.try_clone()
+    }
+
+    fn has_booted(&mut self) {
+        if self.is_public
+            && let Some(pid) = self.pid()
+        {
+            // Where the host does not allow it, bursts of connections take longer.
+            let _ = backlog::widen(pid);
+        }
     }
 
     fn suspend(&mut self) {

@@ -209,7 +209,10 @@ impl<'a> Attendant<'a> {
             match self.session.next(&mut input) {
                 Ok(None) => return None,
                 Ok(Some(event)) => match event {
-                    Event::Hello => self.tell_time(),
+                    Event::Hello => {
+                        self.vm.has_booted();
+                        self.tell_time();
+                    }
                     Event::Data(stream, bytes) => {
                         let bytes = bytes.to_vec();
                         self.outputs.write(Origin::Program(stream), bytes);

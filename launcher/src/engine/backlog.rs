@@ -1,0 +1,64 @@
+//! Room for connections that wait for another process to accept them.
+//!
+//! QEMU's user network lets one connection wait at each port it passes on. Of the others that
+//! come together with it the host drops the handshakes, and they are repeated after one, three
+//! and seven seconds. listen(2) may be called again by whoever has the socket, and the parent
+//! of a process can have its descriptors.
+
+use rustix::io;
+use rustix::net::{listen, sockopt};
+use rustix::process::{ForeignRawFd, Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use std::os::fd::AsFd;
+
+/// How many connections may wait; the host has a limit of its own (`somaxconn`).
+const LEN: i32 = 4096;
+
+/// Makes room at each socket at which `process`, a child, waits for connections; how many there
+/// are.
+///
+/// # Errors
+/// The host does not let this process have descriptors of its child.
+pub(super) fn widen(process: Pid) -> io::Result<usize> {
+    let child = pidfd_open(process, PidfdFlags::empty())?;
+    let mut count = 0;
+    for descriptor in sockets(process) {
+        // It may have been closed since it was seen.
+        let Ok(socket) = pidfd_getfd(child.as_fd(), descriptor, PidfdGetfdFlags::empty()) else {
+            continue;
+        };
+        if sockopt::socket_acceptconn(&socket)? {
+            listen(&socket, LEN)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// The descriptors of a process that are sockets.
+fn sockets(process: Pid) -> Vec<ForeignRawFd> {
+    let folder = format!("/proc/{}/fd", process.as_raw_nonzero());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_socket = |path: &std::path::Path| {
+        std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    };
+    let sockets = entries.filter(|entry| is_socket(&entry.path()));
+    sockets.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    #[test]
+    fn a_listener_gets_room_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listen(&listener, 1).unwrap();
+        assert!(widen(rustix::process::getpid()).unwrap() > 0);
+        let address = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500));
+        let connections: Result<Vec<_>, _> = (0..32).map(|_| connect()).collect();
+        assert!(connections.is_ok());
+    }
+}
