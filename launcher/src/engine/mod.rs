@@ -4,7 +4,7 @@
 //! and the host goes over the VM's control channel, so the rest of `birgus` does not know
 //! which engine runs.
 
-mod backlog;
+mod descriptors;
 pub mod qemu;
 
 use crate::command::options::{MachineKind, Network, Publish};

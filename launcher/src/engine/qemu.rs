@@ -4,7 +4,7 @@
 //! QEMU inherits, the control channel is a socket pair. QEMU gets none of the environment,
 //! none of the other descriptors, no terminal, and dies with the process that started it.
 
-use super::{Machine, PostMortem, Vm, backlog};
+use super::{Machine, PostMortem, Vm, descriptors};
 use crate::Error;
 use crate::command::options::{MachineKind, Network, Publish};
 use crate::error::reason;
@@ -15,7 +15,7 @@ use rustix::io::FdFlags;
 use rustix::process::{self, Pid, Signal};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -60,6 +60,8 @@ pub struct Qemu {
     serial: Option<JoinHandle<Vec<u8>>>,
     /// Connections come to it from the host.
     is_public: bool,
+    /// Its end of the channel, a descriptor of its own.
+    channel: RawFd,
     ended: Option<PostMortem>,
 }
 
@@ -83,6 +85,7 @@ pub fn start(machine: Machine) -> Result<Qemu, Error> {
     let (control, theirs) = UnixStream::pair().map_err(cannot)?;
     let theirs = OwnedFd::from(theirs);
     let mut command = command(&program, &machine, &theirs);
+    let channel = theirs.as_raw_fd();
     let is_public = machine.published.iter().any(|port| !port.udp);
     inherit(&mut command, vec![machine.kernel, machine.archive, theirs]);
     let mut child = command.spawn().map_err(cannot)?;
@@ -91,7 +94,7 @@ pub fn start(machine: Machine) -> Result<Qemu, Error> {
     drop(command);
     let stderr = child.stderr.take().map(keep_last_words);
     let serial = child.stdout.take().map(keep_last_words);
-    Ok(Qemu { child, control, stderr, serial, is_public, ended: None })
+    Ok(Qemu { child, control, stderr, serial, is_public, channel, ended: None })
 }
 
 fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
@@ -271,11 +274,12 @@ impl Vm for Qemu {
     }
 
     fn has_booted(&mut self) {
-        if self.is_public
-            && let Some(pid) = self.pid()
-        {
-            // Where the host does not allow it, bursts of connections take longer.
-            let _ = backlog::widen(pid);
+        let Some(pid) = self.pid() else { return };
+        // Where the host does not allow these, a busy one may lose output, and bursts of
+        // connections take longer.
+        let _ = descriptors::let_wait(pid, self.channel);
+        if self.is_public {
+            let _ = descriptors::widen_backlogs(pid);
         }
     }
 
