@@ -8,6 +8,7 @@
 //! - [`needs`]: its interpreter and its libraries
 //! - [`locale`]: the locale it asks for
 //! - [`network`]: its address in the network
+//! - [`system`]: what an installed program finds of the host besides `/usr`
 //! - [`defaults`]: what every program finds (`/etc`, `/tmp` …)
 //! - [`unseen`]: what the program might miss
 //! - [`usr`]: the host's `/usr`, for programs that depend on it
@@ -27,6 +28,7 @@ mod needs;
 mod network;
 mod program;
 mod shared;
+mod system;
 mod tree;
 mod unseen;
 mod usr;
@@ -104,8 +106,8 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
     let environment = environment(options, view);
     let program = program::find(&tree, options, value_of(&environment, "PATH"))?;
     let Brought { missing, is_dynamic } = bring_needs(&mut tree, options, &environment, &program)?;
-    if is_dynamic {
-        usr::share(&mut tree, options)?;
+    if is_dynamic && usr::share(&mut tree, options)? && program.starts_with("/usr") {
+        system::fill(&mut tree, &program);
     }
     if options.root.is_none() {
         locale::bring_all(&mut tree, &environment);

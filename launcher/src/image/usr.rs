@@ -20,27 +20,29 @@ const ALTERNATIVES: &str = "/etc/alternatives";
 /// Mounts `/usr`, unless the user wants none, has put something in its place or into it, or
 /// the machine has no place left for a directory. What was brought to `/usr` lies there, too.
 ///
+/// Whether it is there.
+///
 /// # Errors
 /// The guest's own `/usr` is not a directory.
-pub(super) fn share(tree: &mut Tree, options: &RunOptions) -> Result<(), Error> {
+pub(super) fn share(tree: &mut Tree, options: &RunOptions) -> Result<bool, Error> {
     let is_taken = options.volumes.iter().any(|volume| volume.guest.starts_with(USR));
     if options.hide_usr || options.root.is_some() || is_taken {
-        return Ok(());
+        return Ok(false);
     }
     let Ok(mount) = Mount::new("the host's", "usr".into(), Path::new(USR), USR.into(), true) else {
-        return Ok(());
+        return Ok(false);
     };
     // The network goes before it.
     let is_networked = options.network != Network::None;
     if tree.mounts().len() + 1 + usize::from(is_networked) > shared::places(options) {
-        return Ok(());
+        return Ok(false);
     }
     tree.mount(mount).map_err(|error| error.at("the host's /usr as", Path::new(USR)))?;
     for link in links(Path::new(ALTERNATIVES)) {
         // One that leads nowhere on the host leads nowhere in the guest.
         let _ = bring(tree, &link);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The symbolic links in a directory.

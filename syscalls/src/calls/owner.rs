@@ -119,7 +119,7 @@ fn set_owner(cx: &Context<'_>, open: &OpenFile, number: i32) -> Result<()> {
     let owner = match number {
         0 => Owner::Nobody,
         i32::MIN => return Err(Errno::EINVAL.because("no group has this number")),
-        -i32::MAX..0 => Owner::Group(number.unsigned_abs()),
+        number if number < 0 => Owner::Group(number.unsigned_abs()),
         _ => Owner::Process(number.unsigned_abs()),
     };
     set(cx, open, owner)

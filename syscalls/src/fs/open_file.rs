@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::events::epoll::Interest;
 use crate::io::{Sink, Source};
-use crate::wait::Patience;
 use crate::system::System;
+use crate::wait::Patience;
 
 use super::file::{Extent, File, Positions};
 use super::lock::LockTable;
