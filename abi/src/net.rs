@@ -1,8 +1,13 @@
 //! Sockets: socket(2), socket(7), unix(7), and the structures of sendmsg(2) and recvmsg(2).
 
+pub mod interface;
+pub mod netlink;
+
 use bitflags::bitflags;
 use linux_raw_sys::net as raw;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use interface::InterfaceFlags;
 
 /// Address families: the first argument of socket(2).
 pub mod family {
@@ -14,6 +19,8 @@ pub mod family {
     pub const INET: u16 = 2;
     /// ipv6(7).
     pub const INET6: u16 = 10;
+    /// netlink(7).
+    pub const NETLINK: u16 = 16;
     /// One more than the highest family of Linux.
     pub const MAX: i32 = 46;
 }
@@ -90,6 +97,26 @@ pub mod level {
     pub const TCP: u32 = 6;
     /// ipv6(7).
     pub const IPV6: u32 = 41;
+    /// netlink(7).
+    pub const NETLINK: u32 = 270;
+}
+
+/// States of sockets, as /proc/net and `TCP_INFO` show them: `TCP_*`, and `SS_*` of unix(7).
+#[allow(missing_docs)]
+pub mod state {
+    pub const ESTABLISHED: u8 = 1;
+    pub const SYN_SENT: u8 = 2;
+    pub const SYN_RECEIVED: u8 = 3;
+    pub const FIN_WAIT_1: u8 = 4;
+    pub const FIN_WAIT_2: u8 = 5;
+    pub const TIME_WAIT: u8 = 6;
+    pub const CLOSED: u8 = 7;
+    pub const CLOSE_WAIT: u8 = 8;
+    pub const LAST_ACK: u8 = 9;
+    pub const LISTEN: u8 = 10;
+    pub const CLOSING: u8 = 11;
+    pub const UNIX_UNCONNECTED: u8 = 1;
+    pub const UNIX_CONNECTED: u8 = 3;
 }
 
 /// Protocols: the third argument of socket(2).
@@ -180,6 +207,8 @@ pub mod control {
 pub mod request {
     /// How many bytes are sent and not yet received (`SIOCOUTQ`).
     pub const OUTQ: u32 = 0x5411;
+    /// Whether urgent data comes next (`SIOCATMARK`).
+    pub const AT_MARK: u32 = 0x8905;
 }
 
 /// Longest address, in bytes: `struct sockaddr_storage`.

@@ -361,7 +361,7 @@ pub static TABLE: &[Row] = rows! {
 
     // Sockets
     socket = calls::socket::socket,
-        partial("AF_UNIX, AF_INET and AF_INET6; no out-of-band data");
+        partial("only AF_UNIX, AF_INET, AF_INET6 and NETLINK_ROUTE, without out-of-band data");
     socketpair = calls::socket::socketpair, full;
     bind = calls::socket::bind, full;
     listen = calls::socket::listen, full;

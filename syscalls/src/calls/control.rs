@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::{Fd, OnExec, OpenFile};
-use crate::net::{Incoming, Outgoing};
+use crate::net::{Control, Incoming, Outgoing};
 use crate::process::Capability;
 use crate::user::UserPtr;
 
@@ -44,6 +44,9 @@ pub(super) fn read(cx: &Context<'_>, header: &MessageHeader) -> Result<Outgoing>
         let data = rest.get(HEAD..len).ok_or_else(malformed)?;
         if head.level == level::SOCKET {
             read_one(cx, head.kind, data, &mut how)?;
+        } else {
+            let (level, kind, data) = (head.level, head.kind, data.to_vec());
+            how.controls.push(Control { level, kind, data });
         }
         rest = rest.get(len.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
     }
@@ -114,7 +117,10 @@ pub(super) fn write(
     };
     let start = out.room;
     if let Some(credentials) = received.credentials {
-        out.put(control::CREDENTIALS, credentials.as_bytes())?;
+        out.put((level::SOCKET, control::CREDENTIALS), credentials.as_bytes())?;
+    }
+    for Control { level, kind, data } in &received.controls {
+        out.put((*level, *kind), data)?;
     }
     if !received.files.is_empty() {
         let closes = flags.contains(MessageFlags::CMSG_CLOEXEC);
@@ -134,7 +140,7 @@ struct Out<'a> {
 
 impl Out<'_> {
     /// Stores a control message, cut to the room there is.
-    fn put(&mut self, kind: u32, data: &[u8]) -> Result<()> {
+    fn put(&mut self, (level, kind): (u32, u32), data: &[u8]) -> Result<()> {
         if self.room < HEAD {
             self.is_cut = true;
             return Ok(());
@@ -142,7 +148,7 @@ impl Out<'_> {
         let cut = &data[..data.len().min(self.room - HEAD)];
         self.is_cut |= cut.len() < data.len();
         let len = HEAD + cut.len();
-        let head = ControlHeader { len: len as u64, level: level::SOCKET, kind };
+        let head = ControlHeader { len: len as u64, level, kind };
         let memory = self.cx.memory();
         memory.write(self.at, head.as_bytes())?;
         memory.write(self.at.wrapping_add(HEAD as u64), cut)?;
@@ -165,6 +171,9 @@ impl Out<'_> {
             }
         }
         self.is_cut |= descriptors.len() < count * size_of::<i32>();
-        if descriptors.is_empty() { Ok(()) } else { self.put(control::RIGHTS, &descriptors) }
+        if descriptors.is_empty() {
+            return Ok(());
+        }
+        self.put((level::SOCKET, control::RIGHTS), &descriptors)
     }
 }

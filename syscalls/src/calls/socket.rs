@@ -72,7 +72,8 @@ fn add(cx: &Context<'_>, socket: Arc<dyn Socket>, flags: SocketFlags) -> Result<
 /// socket(2): makes a socket.
 ///
 /// # Differences from Linux
-/// Only the families of unix(7), ip(7) and ipv6(7), without out-of-band data.
+/// Only the families of unix(7), ip(7), ipv6(7) and, for reading, rtnetlink(7), without
+/// out-of-band data.
 pub(crate) fn socket(cx: &Context<'_>, domain: i32, type_: u32, protocol: i32) -> Result<i32> {
     let flags = check_flags(type_ & !kind::MASK)?;
     let socket = net::create(cx, domain, type_ & kind::MASK, protocol)?;

@@ -19,18 +19,24 @@ use crate::io::{Sink, Source};
 use crate::user::UserPtr;
 use crate::wait::WaitQueue;
 
-use super::{Outgoing, Socket};
+use super::registry::Entry;
+use super::{Kind, Outgoing, Socket, requests};
 
 /// A socket that descriptors refer to.
 pub(crate) struct SocketFile {
     socket: Arc<dyn Socket>,
     inode: Arc<dyn Inode>,
+    /// Keeps it among the sockets that are open.
+    _entry: Entry,
 }
 
 /// The open file of a new socket; `flags` may have `O_NONBLOCK`.
 pub(crate) fn open(cx: &Context<'_>, socket: Arc<dyn Socket>, flags: OpenFlags) -> Arc<OpenFile> {
     let inode = Arc::new(SocketInode::new(cx));
-    Arc::new(OpenFile::new(Arc::new(SocketFile { socket, inode }), flags | OpenFlags::RDWR))
+    let Metadata { number, owner, .. } = *inode.metadata.lock();
+    let entry = cx.system.sockets.open.add(number, owner, &socket);
+    let file = SocketFile { socket, inode, _entry: entry };
+    Arc::new(OpenFile::new(Arc::new(file), flags | OpenFlags::RDWR))
 }
 
 /// Sends, with `SIGPIPE` where Linux raises it.
@@ -96,7 +102,15 @@ impl File for SocketFile {
                 UserPtr::new(argument).write(cx, &count)?;
                 Ok(().into())
             }
-            _ => Err(Errno::ENOTTY.because("the socket does not know this request")),
+            request::AT_MARK if self.socket.kind() == Kind::Stream => {
+                // There is no urgent data.
+                UserPtr::new(argument).write(cx, &0_u32)?;
+                Ok(().into())
+            }
+            _ => match requests::ioctl(cx, self.socket.family(), number, argument) {
+                Some(answered) => answered.map(Outcome::from),
+                None => Err(Errno::ENOTTY.because("the socket does not know this request")),
+            },
         }
     }
 

@@ -6,11 +6,15 @@
 //! - [`Sockets`]: what there is of sockets once per machine
 //! - [`unix`]: the family of unix(7)
 //! - [`inet`]: those of ip(7) and ipv6(7), on the stack [`ip`]
+//! - [`netlink`]: that of netlink(7)
 
 mod file;
 mod inet;
 pub(crate) mod ip;
+pub(crate) mod netlink;
 mod options;
+mod registry;
+mod requests;
 pub(crate) mod unix;
 
 use alloc::sync::Arc;
@@ -29,7 +33,9 @@ use crate::wait::WaitQueue;
 use inet::Version;
 
 pub(crate) use file::{open, send};
+pub(crate) use inet::socket_address;
 pub(crate) use options::{Options, Timeout, Value, unknown as unknown_option};
+pub(crate) use registry::{Registered, Registry};
 
 /// What a socket transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,16 @@ pub struct Directions {
     pub send: bool,
 }
 
+/// A control message of a level other than `SOL_SOCKET`: cmsg(3).
+pub struct Control {
+    /// The level.
+    pub level: u32,
+    /// What it is.
+    pub kind: u32,
+    /// What it says.
+    pub data: Vec<u8>,
+}
+
 /// What is sent beside the bytes, and how.
 #[derive(Default)]
 pub struct Outgoing {
@@ -76,6 +92,8 @@ pub struct Outgoing {
     pub files: Vec<Arc<OpenFile>>,
     /// Who sends, where the sender says so. It may.
     pub credentials: Option<Ucred>,
+    /// Control messages of other levels.
+    pub controls: Vec<Control>,
 }
 
 /// What was received beside the bytes.
@@ -91,6 +109,21 @@ pub struct Incoming {
     pub files: Vec<Arc<OpenFile>>,
     /// Who sent it, where the receiver wants to know.
     pub credentials: Option<Ucred>,
+    /// Control messages of other levels.
+    pub controls: Vec<Control>,
+}
+
+/// What /proc/net shows of a socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// How far it is: a number of [`abi::net::state`].
+    pub state: u8,
+    /// The address of the peer, where it has one, also before it answers.
+    pub peer: Option<Vec<u8>>,
+    /// How many bytes were sent and have not arrived.
+    pub sending: usize,
+    /// How many bytes, or connections, wait to be received.
+    pub receiving: usize,
 }
 
 /// A socket. Addresses are as the application gives and gets them, with their family first.
@@ -164,6 +197,9 @@ pub trait Socket: Send + Sync {
     fn receive(&self, cx: &Context<'_>, to: &mut dyn Sink, flags: MessageFlags)
     -> Result<Incoming>;
 
+    /// What /proc/net shows of it.
+    fn status(&self) -> Status;
+
     /// Takes the error that has come: `SO_ERROR`.
     fn take_error(&self) -> Option<Errno> {
         None
@@ -206,10 +242,14 @@ fn not_supported() -> crate::error::Error {
 pub(crate) struct Sockets {
     /// How many inodes there have been.
     numbers: AtomicU64,
+    /// The sockets that are open.
+    pub(crate) open: Arc<Registry>,
     /// The addresses of unix(7).
     pub(crate) unix_names: Arc<unix::Names>,
     /// Open files in messages.
     pub(crate) in_flight: Arc<unix::InFlight>,
+    /// The numbers of sockets of netlink(7).
+    pub(crate) netlink_ports: Arc<netlink::Ports>,
 }
 
 impl Sockets {
@@ -235,6 +275,7 @@ pub(crate) fn create(
     let version = match u16::try_from(domain) {
         Ok(family::INET) => Version::V4,
         Ok(family::INET6) => Version::V6,
+        Ok(family::NETLINK) => return netlink::create(cx, kind, protocol),
         _ => {
             let kind = check(domain, kind, protocol)?;
             let socket: Arc<dyn Socket> = unix::UnixSocket::new(cx, kind);
@@ -254,7 +295,7 @@ pub(crate) fn create_pair(
     kind: u32,
     protocol: i32,
 ) -> Result<[Arc<dyn Socket>; 2]> {
-    if matches!(u16::try_from(domain), Ok(family::INET | family::INET6)) {
+    if matches!(u16::try_from(domain), Ok(family::INET | family::INET6 | family::NETLINK)) {
         return Err(not_supported());
     }
     let kind = check(domain, kind, protocol)?;

@@ -14,6 +14,7 @@ use crate::process::exec::Places;
 use super::entry::{Descriptors, Entry, Kind, Subject};
 use super::maps::maps;
 use super::mounts::{mount_info, mounts};
+use super::net::NET;
 use super::stat::{stat, statm};
 use super::status::status;
 use super::text::{Text, parse, put};
@@ -49,6 +50,7 @@ static IN_PROCESS: &[Entry] = &[
     Entry::file("mounts", mounts),
     Entry::file("mountinfo", mount_info),
     Entry { name: "io", mode: 0o400, kind: Kind::File(io) },
+    Entry::directory("net", NET),
     Entry::file("oom_score", oom_score),
     Entry::setting("oom_score_adj", oom_score_adj, set_oom_score_adj),
 ];
@@ -71,6 +73,7 @@ static IN_THREAD: &[Entry] = &[
     Entry::file("mounts", mounts),
     Entry::file("mountinfo", mount_info),
     Entry { name: "io", mode: 0o400, kind: Kind::File(io) },
+    Entry::directory("net", NET),
 ];
 
 fn environ(subject: &Subject<'_>, text: &mut Text) -> Result<()> {

@@ -35,23 +35,12 @@ static IN_ROOT: &[Entry] = &[
     Entry::file("cmdline", cmdline),
     Entry::file("devices", devices),
     Entry::file("partitions", partitions),
-    Entry::directory("net", NET),
+    Entry::link("net", |_| Ok(Link::Path(b"self/net".to_vec()))),
     Entry::directory("sys", SYS),
     Entry::directory("sysvipc", SYSVIPC),
     Entry::file("keys", keys::keys),
     Entry::file("key-users", keys::users),
 ];
-
-static NET: &[Entry] = &[Entry::file("pnp", name_servers)];
-
-/// Who knows names, as /etc/resolv.conf says it: Linux has that here where its kernel asked
-/// the network for an address, for a link to it.
-fn name_servers(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
-    for server in subject.cx.system.net.name_servers() {
-        put!(text, "nameserver {server}\n");
-    }
-    Ok(())
-}
 
 fn thread_self(subject: &Subject<'_>) -> Result<Link> {
     let (process, thread) = (subject.process.id(), subject.thread.id());

@@ -41,6 +41,23 @@ pub(super) fn family_of(bytes: &[u8]) -> Option<u16> {
     bytes.first_chunk().map(|head| u16::from_ne_bytes(*head))
 }
 
+/// The address in these bytes as it is, of either family; `None` where it is of none.
+pub(crate) fn plain(bytes: &[u8]) -> Option<SocketAddr> {
+    match family_of(bytes)? {
+        family::INET => {
+            let (address, _) = Sockaddr4::read_from_prefix(bytes).ok()?;
+            let ip = Ipv4Addr::from(address.address);
+            Some(SocketAddr::new(ip.into(), u16::from_be_bytes(address.port)))
+        }
+        family::INET6 => {
+            let (address, _) = Sockaddr6::read_from_prefix(bytes).ok()?;
+            let ip = Ipv6Addr::from(address.address);
+            Some(SocketAddr::new(ip.into(), u16::from_be_bytes(address.port)))
+        }
+        _ => None,
+    }
+}
+
 /// The address in these bytes, for a socket of this version. Mapped addresses are those of
 /// IPv4 that they mean.
 ///

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use abi::Errno;
-use abi::net::{MessageFlags, family, ip_option, ipv6_option, level, option};
+use abi::net::{MessageFlags, family, ip_option, ipv6_option, level, option, state};
 use spin::Mutex;
 
 use crate::buffer;
@@ -14,7 +14,7 @@ use crate::error::{Because, Result};
 use crate::fs::PollEvents;
 use crate::io::{Sink, Source};
 use crate::net::ip::{self, Message, Readiness, Reuse, Stack, Wish};
-use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket};
+use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status};
 use crate::wait::WaitQueue;
 
 use super::address::{self, Version};
@@ -257,6 +257,16 @@ impl Socket for MessageSocket {
             flags: if is_cut { MessageFlags::TRUNC } else { MessageFlags::empty() },
             ..Incoming::default()
         })
+    }
+
+    fn status(&self) -> Status {
+        let remote = self.state.lock().remote;
+        Status {
+            state: if remote.is_some() { state::ESTABLISHED } else { state::CLOSED },
+            peer: remote.map(|remote| address::encode(self.version, remote)),
+            sending: 0,
+            receiving: self.stack.queued_messages_len(self.id),
+        }
     }
 
     fn take_error(&self) -> Option<Errno> {

@@ -18,7 +18,7 @@ use crate::process::Capability;
 use super::Socket;
 use super::ip::Kind;
 
-pub(crate) use address::Version;
+pub(crate) use address::{Version, plain as socket_address};
 
 /// Makes a socket of a version: socket(2).
 ///

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use abi::Errno;
-use abi::net::{MessageFlags, family, ip_option, ipv6_option, level, option, protocol, tcp_option};
+use abi::net::{
+    MessageFlags, family, ip_option, ipv6_option, level, option, protocol, state, tcp_option,
+};
 use spin::Mutex;
 
 use crate::buffer;
@@ -17,7 +19,7 @@ use crate::io::{Sink, Source};
 use crate::net::ip::{
     BindingId, Connection, Progress, Readiness, Reuse, Stack, Transport, Wants, Wish,
 };
-use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Timeout};
+use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status, Timeout};
 use crate::process::Capability;
 use crate::wait::WaitQueue;
 
@@ -447,6 +449,22 @@ impl Socket for StreamSocket {
             }
         }
         Ok(Incoming { len, ..Incoming::default() })
+    }
+
+    fn status(&self) -> Status {
+        let phase = self.phase();
+        let (state, (sending, receiving)) = match &phase {
+            Phase::Idle(_) => (state::CLOSED, (0, 0)),
+            Phase::Listening { id, .. } => (state::LISTEN, (0, self.stack.waiting(*id))),
+            Phase::Connected { connection, .. } => self.stack.connection_state(connection.id),
+        };
+        let peer = match &phase {
+            Phase::Connected { connection, .. } => {
+                Some(address::encode(self.version, connection.remote))
+            }
+            _ => None,
+        };
+        Status { state, peer, sending, receiving }
     }
 
     fn take_error(&self) -> Option<Errno> {

@@ -24,8 +24,41 @@ const LOOPBACK_QUEUE_LEN: usize = 1024;
 static LOST: Mutex<[u8; LOOPBACK_MTU + ETHERNET_HEADER_LEN]> =
     Mutex::new([0; LOOPBACK_MTU + ETHERNET_HEADER_LEN]);
 
+/// What has gone through an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Packets that have arrived.
+    pub(crate) received_packets: u64,
+    /// How many bytes they had.
+    pub(crate) received_bytes: u64,
+    /// Packets that have left.
+    pub(crate) sent_packets: u64,
+    /// How many bytes they had.
+    pub(crate) sent_bytes: u64,
+    /// Packets that were to leave, and had no room.
+    pub(crate) lost_packets: u64,
+}
+
+impl Traffic {
+    fn count_sent(&mut self, len: usize) {
+        self.sent_packets += 1;
+        self.sent_bytes += len as u64;
+    }
+
+    fn count_received(&mut self, len: usize) {
+        self.received_packets += 1;
+        self.received_bytes += len as u64;
+    }
+}
+
+/// Where packets leave, and what has.
+pub(super) struct Way {
+    pub(super) place: Place,
+    pub(super) traffic: Traffic,
+}
+
 /// Where packets leave.
-pub(super) enum Way {
+pub(super) enum Place {
     /// They arrive where they left.
     Loopback(VecDeque<Vec<u8>>),
     /// Through a device of the machine.
@@ -33,18 +66,31 @@ pub(super) enum Way {
 }
 
 impl Way {
+    /// A way that nothing has gone yet.
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, traffic: Traffic::default() }
+    }
+
     /// The longest packet, in bytes.
     pub(super) fn mtu(&self) -> usize {
-        match self {
-            Self::Loopback(_) => LOOPBACK_MTU,
-            Self::Link(link) => link.mtu(),
+        match &self.place {
+            Place::Loopback(_) => LOOPBACK_MTU,
+            Place::Link(link) => link.mtu(),
         }
     }
 
     fn has_room(&self) -> bool {
-        match self {
-            Self::Loopback(packets) => packets.len() < LOOPBACK_QUEUE_LEN,
-            Self::Link(link) => link.can_send(),
+        match &self.place {
+            Place::Loopback(packets) => packets.len() < LOOPBACK_QUEUE_LEN,
+            Place::Link(link) => link.can_send(),
+        }
+    }
+
+    /// Puts a packet on the loopback.
+    pub(super) fn put(&mut self, packet: Vec<u8>) {
+        if let Place::Loopback(packets) = &mut self.place {
+            self.traffic.count_sent(packet.len());
+            packets.push_back(packet);
         }
     }
 
@@ -52,8 +98,8 @@ impl Way {
     fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
         let (mut fill, mut result) = (Some(fill), None);
         let mut fill = |to: &mut [u8]| result = fill.take().map(|fill| fill(to));
-        let is_sent = match self {
-            Self::Loopback(packets) => match buffer::zeroed(len) {
+        let is_sent = match &mut self.place {
+            Place::Loopback(packets) => match buffer::zeroed(len) {
                 Ok(mut packet) if packets.try_reserve(1).is_ok() => {
                     fill(&mut packet);
                     packets.push_back(packet);
@@ -61,9 +107,12 @@ impl Way {
                 }
                 _ => false,
             },
-            Self::Link(link) => link.send(len, &mut fill),
+            Place::Link(link) => link.send(len, &mut fill),
         };
-        if !is_sent {
+        if is_sent {
+            self.traffic.count_sent(len);
+        } else {
+            self.traffic.lost_packets += 1;
             fill(&mut LOST.lock()[..len]);
         }
         result.expect("a frame is written once")
@@ -116,6 +165,7 @@ impl Device for Port<'_> {
 
     fn receive(&mut self, _: Instant) -> Option<(Arrived<'_>, Room<'_>)> {
         let frame = self.frame.take()?;
+        self.way.traffic.count_received(frame.len());
         Some((Arrived(frame), Room(self.way)))
     }
 
@@ -127,13 +177,13 @@ impl Device for Port<'_> {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.max_transmission_unit = self.way.mtu();
-        match self.way {
-            Way::Loopback(_) => {
+        match self.way.place {
+            Place::Loopback(_) => {
                 capabilities.medium = Medium::Ip;
                 // Memory does not err.
                 capabilities.checksum = ChecksumCapabilities::ignored();
             }
-            Way::Link(_) => {
+            Place::Link(_) => {
                 capabilities.medium = Medium::Ethernet;
                 capabilities.max_transmission_unit += ETHERNET_HEADER_LEN;
             }

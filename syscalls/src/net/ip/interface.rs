@@ -14,7 +14,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use crate::error::{Because, Result};
 use crate::machine::Link;
 
-use super::device::{Port, Way};
+use super::device::{Place, Port, Traffic, Way};
 
 /// How many frames leave in one turn; what is left goes in the next.
 const BURST: usize = 1024;
@@ -43,7 +43,7 @@ impl Interface {
     // What is built here is large for a kernel's stack: not within another frame.
     #[inline(never)]
     pub(super) fn loopback(now_ns: u64, seed: u64) -> Self {
-        let mut way = Way::Loopback(VecDeque::new());
+        let mut way = Way::new(Place::Loopback(VecDeque::new()));
         let config = configuration(HardwareAddress::Ip, seed);
         let mut inner =
             Box::new(Inner::new(config, &mut Port::new(&mut way, None), instant(now_ns)));
@@ -62,7 +62,7 @@ impl Interface {
         let address = HardwareAddress::Ethernet(EthernetAddress(hardware));
         let mut config = configuration(address, seed);
         config.slaac = true;
-        let mut way = Way::Link(link);
+        let mut way = Way::new(Place::Link(link));
         let mut inner =
             Box::new(Inner::new(config, &mut Port::new(&mut way, None), instant(now_ns)));
         inner.update_ip_addrs(|addresses| {
@@ -79,14 +79,14 @@ impl Interface {
 
     /// Whether it is the loopback.
     pub(super) fn is_loopback(&self) -> bool {
-        matches!(self.way, Way::Loopback(_))
+        matches!(self.way.place, Place::Loopback(_))
     }
 
     /// Its device.
     pub(super) fn link(&self) -> Option<&Arc<dyn Link>> {
-        match &self.way {
-            Way::Loopback(_) => None,
-            Way::Link(link) => Some(link),
+        match &self.way.place {
+            Place::Loopback(_) => None,
+            Place::Link(link) => Some(link),
         }
     }
 
@@ -97,22 +97,32 @@ impl Interface {
 
     /// The next packet of the loopback that has not arrived yet.
     pub(super) fn underway(&mut self) -> Option<Vec<u8>> {
-        match &mut self.way {
-            Way::Loopback(packets) => packets.pop_front(),
-            Way::Link(_) => None,
+        match &mut self.way.place {
+            Place::Loopback(packets) => packets.pop_front(),
+            Place::Link(_) => None,
         }
     }
 
     /// Puts a packet on the loopback.
     pub(super) fn put(&mut self, packet: Vec<u8>) {
-        if let Way::Loopback(packets) = &mut self.way {
-            packets.push_back(packet);
-        }
+        self.way.put(packet);
     }
 
     /// Its addresses.
     pub(super) fn addresses(&self) -> &[IpCidr] {
         self.inner.ip_addrs()
+    }
+
+    /// Where packets go that are for no network it is part of, in each version of IP.
+    pub(super) fn gateways(&self) -> Vec<IpAddr> {
+        let routes = self.inner.routes();
+        let both = [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()];
+        both.into_iter().flatten().map(|route| route.via_router.into()).collect()
+    }
+
+    /// What has gone through it.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.way.traffic
     }
 
     /// Whether it has this address.

@@ -21,6 +21,7 @@ mod packets;
 mod stack;
 mod state;
 mod time_wait;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +31,4 @@ pub(crate) use configure::Addressing;
 pub(crate) use datagrams::{Kind, Message};
 pub(crate) use flow::{Readiness, Wants};
 pub(crate) use stack::{Connection, Progress, Stack};
+pub(crate) use view::{AddressView, InterfaceView, RouteView};

@@ -89,7 +89,7 @@ impl Stack {
     }
 
     /// Does something with the stack, and then what comes of it.
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut slot = self.state.lock();
         let result = act(self.enter(&mut slot));
         self.leave(slot);

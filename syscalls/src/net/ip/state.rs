@@ -534,6 +534,16 @@ impl State {
         others.into_iter().flatten().chain(leases).min()
     }
 
+    /// All connections.
+    pub(super) fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.flows.values()
+    }
+
+    /// The ends of the connections that have ended, but whose last segments may still come.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &Tuple> {
+        self.time_wait.tuples()
+    }
+
     /// How many connections there are.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {

@@ -47,6 +47,11 @@ impl TimeWait {
         self.known.contains_key(tuple)
     }
 
+    /// All tuples that are kept.
+    pub(super) fn tuples(&self) -> impl Iterator<Item = &Tuple> {
+        self.known.keys()
+    }
+
     /// Forgets a tuple, for it begins anew; the port that it occupied.
     pub(super) fn forget(&mut self, tuple: &Tuple) -> Option<BindingId> {
         self.known.remove(tuple)?.binding

@@ -162,6 +162,7 @@ impl UnixSocket {
             flags: if is_cut { MessageFlags::TRUNC } else { MessageFlags::empty() },
             files: message.files.iter().map(Passed::open).collect(),
             credentials: tells_sender.then_some(message.credentials),
+            ..Incoming::default()
         })
     }
 

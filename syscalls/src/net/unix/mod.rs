@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use abi::Errno;
-use abi::net::{MessageFlags, Ucred, family};
+use abi::net::{MessageFlags, Ucred, family, state};
 use spin::Mutex;
 
 use crate::context::Context;
@@ -36,7 +36,7 @@ use crate::fs::{OpenFile, PollEvents};
 use crate::io::{Sink, Source};
 use crate::wait::WaitQueue;
 
-use super::{Directions, Incoming, Kind, Options, Outgoing, Socket, Timeout};
+use super::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status, Timeout};
 
 use address::{Address, Bound};
 use message::{Message, Queue};
@@ -372,6 +372,12 @@ impl Socket for UnixSocket {
             Kind::Stream => self.receive_stream(cx, to, flags),
             Kind::Datagram | Kind::SeqPacket | Kind::Raw => self.receive_message(cx, to, flags),
         }
+    }
+
+    fn status(&self) -> Status {
+        let is_connected = matches!(self.state.lock().phase, Phase::Connected { .. });
+        let state = if is_connected { state::UNIX_CONNECTED } else { state::UNIX_UNCONNECTED };
+        Status { state, ..Status::default() }
     }
 
     fn take_error(&self) -> Option<Errno> {
