@@ -5,6 +5,7 @@
 //! - [`kernel`]: the kernel that is embedded here, and the table inside it
 //! - [`image`]: the program and the files around it, as the boot archive
 //! - [`engine`]: virtual machines to boot it in
+//! - [`vmm`]: our own monitor, in a process of its own
 //! - [`session`]: the control channel as a state machine
 //! - [`ltp`]: the Linux Test Project run in such machines, and the coverage report
 //! - [`host`]: that state machine connected to the program's streams, the terminal and
@@ -26,5 +27,6 @@ pub mod kernel;
 pub mod ltp;
 pub mod session;
 pub mod units;
+pub mod vmm;
 
 pub use error::Error;

@@ -5,6 +5,7 @@
 //! - [`run`]: one run of a process, with its streams and a time limit
 //! - [`birgus`]: finds the `birgus` command and runs programs in it, at most
 //!   [`birgus::MAX_MACHINES`] at a time
+//! - [`rig`]: a machine in which KVM works
 //! - [`compare`]: the first difference between two runs, in words
 //! - [`process`]: the processes that another one started
 //! - [`sides`]: one command on both sides
@@ -19,6 +20,7 @@ pub mod birgus;
 pub mod compare;
 pub mod process;
 pub mod program;
+pub mod rig;
 pub mod run;
 pub mod scratch;
 pub mod sides;
@@ -38,8 +40,11 @@ pub fn repository() -> &'static Path {
 #[must_use]
 pub fn target_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the test knows its own path");
-    // TARGET/PROFILE/deps/TEST
-    test.ancestors().nth(3).expect("the test lies in a target directory").to_owned()
+    // TARGET/PROFILE/deps/TEST, or TARGET/PROFILE/PROGRAM
+    let folder = test.parent().expect("a file lies in a directory");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    let target = profile.and_then(Path::parent);
+    target.expect("the test lies in a target directory").to_owned()
 }
 
 /// Whether the slow tests are wanted as well: `BIRGUS_TEST_FULL=1`.

@@ -2,12 +2,10 @@
 
 use super::print;
 use crate::Error;
-use crate::engine::qemu;
+use crate::engine::{kvm, link, qemu};
 use crate::error::reason;
 use crate::escape::{escaped, escaped_os};
 use crate::kernel;
-use rustix::fs::Access;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What the doctor looked at.
@@ -22,7 +20,8 @@ enum Finding {
 
 /// Prints what this machine can do; status 0 when programs can be run, else 1.
 pub(super) fn doctor() -> Result<u8, Error> {
-    let findings = [qemu_engine(), kvm_engine(), embedded_kernel()];
+    let kvm = kvm::examine();
+    let findings = [kvm_engine(&kvm), qemu_engine(kvm.is_ok()), network(), embedded_kernel()];
     let mut healthy = true;
     let mut report = String::new();
     for finding in &findings {
@@ -45,10 +44,12 @@ pub(super) fn doctor() -> Result<u8, Error> {
     Ok(u8::from(!healthy))
 }
 
-fn qemu_engine() -> Finding {
+/// QEMU is needed where KVM does not work.
+fn qemu_engine(is_dispensable: bool) -> Finding {
+    let bad = if is_dispensable { Finding::Note } else { Finding::Bad };
     let Some(program) = qemu::find() else {
         let (name, hint) = (qemu::PROGRAM, qemu::INSTALL_HINT);
-        return Finding::Bad(format!("{name} is not installed: {hint}"));
+        return bad(format!("{name} is not installed: {hint}"));
     };
     let shown = escaped_os(&program).to_string();
     let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
@@ -57,21 +58,25 @@ fn qemu_engine() -> Finding {
             let first = output.stdout.split(|&byte| byte == b'\n').next().unwrap_or_default();
             Finding::Good(format!("{shown}: {}", escaped(first)))
         }
-        Ok(output) => Finding::Bad(format!("{shown} does not start: {}", output.status)),
-        Err(error) => Finding::Bad(format!("{shown} does not start: {}", reason(&error))),
+        Ok(output) => bad(format!("{shown} does not start: {}", output.status)),
+        Err(error) => bad(format!("{shown} does not start: {}", reason(&error))),
     }
 }
 
-fn kvm_engine() -> Finding {
-    let device = Path::new("/dev/kvm");
-    let state = if !device.exists() {
-        "this machine has no /dev/kvm"
-    } else if rustix::fs::access(device, Access::READ_OK | Access::WRITE_OK).is_ok() {
-        "/dev/kvm can be opened"
-    } else {
-        "/dev/kvm cannot be opened (be a member of the group kvm)"
-    };
-    Finding::Note(format!("{state}; this birgus has no KVM engine yet and emulates with QEMU"))
+fn kvm_engine(examined: &Result<(), String>) -> Finding {
+    match examined {
+        Ok(()) => Finding::Good("KVM: a small guest ran on it, and programs will".to_owned()),
+        Err(why) => Finding::Note(format!(
+            "KVM cannot be used here: {why}; programs run in QEMU's emulation, which is slower"
+        )),
+    }
+}
+
+fn network() -> Finding {
+    match link::find() {
+        Some(program) => Finding::Good(format!("{}: the network under KVM", escaped_os(&program))),
+        None => Finding::Note(format!("{}; programs under KVM have no network", link::MISSING)),
+    }
 }
 
 fn embedded_kernel() -> Finding {

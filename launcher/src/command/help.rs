@@ -62,7 +62,9 @@ The network:
 The machine:
   -m, --memory SIZE           Its memory, such as 64M or 1G
                               [default: 256M, and room for the files]
-      --engine ENGINE         auto, kvm or qemu [default: auto]
+      --engine ENGINE         auto, kvm or qemu [default: what BIRGUS_ENGINE says, or auto:
+                              KVM where it works]
+      --no-sandbox            Leave the engine the rights that it does not need
       --timeout DURATION      End it after that time, such as 10, 500ms or 2m
 
 Looking inside:

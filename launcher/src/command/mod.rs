@@ -27,6 +27,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Syscalls { json } => syscalls::print(json),
         Command::Ltp(options) => ltp::run(&options),
         Command::LtpSequence => crate::ltp::sequence::run(),
+        Command::Monitor(task) => crate::vmm::main(&task),
         Command::Help(topic) => print(help::text(topic)),
         Command::Version => print(&format!("birgus {}\n", env!("CARGO_PKG_VERSION"))),
     });

@@ -1,13 +1,14 @@
 //! The command line, parsed.
 
 use super::values::{
-    address, choice, environment, ipv4, memory, network, publish, root, text, timeout, usage,
-    value, volume, working_directory,
+    address, choice, environment, ipv4, memory, named, network, publish, root, text, timeout,
+    usage, value, volume, working_directory,
 };
 use crate::Error;
 use crate::escape::escaped_os;
 use crate::ltp::options::LtpOptions;
 use crate::ltp::sequence;
+use crate::vmm::options::{self as monitor, Task};
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -30,6 +31,8 @@ pub enum Command {
     Ltp(Box<LtpOptions>),
     /// Inside a machine: run the entries of a batch.
     LtpSequence,
+    /// In the process that `run` starts: the KVM engine itself.
+    Monitor(Box<Task>),
     /// Print how to use `birgus`, or one of its commands.
     Help(Topic),
     /// Print the version.
@@ -50,6 +53,9 @@ pub enum Topic {
     /// `birgus ltp --help`
     Ltp,
 }
+
+/// The variable that names an engine.
+const ENGINE_VARIABLE: &str = "BIRGUS_ENGINE";
 
 /// What runs the virtual machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,6 +194,8 @@ pub struct RunOptions {
     pub engine: EngineChoice,
     /// The machine that QEMU emulates.
     pub machine: MachineKind,
+    /// Leave the engine the rights that it does not need.
+    pub without_sandbox: bool,
     /// A kernel to boot in place of the embedded one.
     pub kernel: Option<PathBuf>,
     /// More words for the kernel's command line.
@@ -206,6 +214,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
             Some("doctor") => parse_plain(&mut parser, Topic::Doctor),
             Some("syscalls") => parse_plain(&mut parser, Topic::Syscalls),
             Some("ltp") => super::ltp::parse(&mut parser),
+            Some(monitor::COMMAND) => {
+                monitor::parse(&mut parser).map(|task| Command::Monitor(Box::new(task)))
+            }
             Some(sequence::COMMAND) => Ok(Command::LtpSequence),
             Some("help") => Ok(Command::Help(Topic::Birgus)),
             _ => Err(Error::Usage(format!(
@@ -232,8 +243,16 @@ fn parse_plain(parser: &mut lexopt::Parser, topic: Topic) -> Result<Command, Err
     Ok(if topic == Topic::Syscalls { Command::Syscalls { json } } else { Command::Doctor })
 }
 
+/// The engine that the environment names, for all runs without `--engine`.
+fn default_engine() -> Result<EngineChoice, Error> {
+    let Some(word) = std::env::var_os(ENGINE_VARIABLE).filter(|word| !word.is_empty()) else {
+        return Ok(EngineChoice::Auto);
+    };
+    named(ENGINE_VARIABLE, &word, &EngineChoice::NAMES)
+}
+
 fn parse_run(parser: &mut lexopt::Parser) -> Result<Command, Error> {
-    let mut options = RunOptions::default();
+    let mut options = RunOptions { engine: default_engine()?, ..RunOptions::default() };
     while let Some(argument) = parser.next().map_err(usage)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help(Topic::Run)),
@@ -289,6 +308,7 @@ fn parse_run_option(
         "--machine" => {
             options.machine = choice(name, parser, &MachineKind::NAMES)?;
         }
+        "--no-sandbox" => options.without_sandbox = true,
         "--kernel" => options.kernel = Some(value(parser)?.into()),
         "--kernel-arg" => options.kernel_arguments.push(text(name, parser)?),
         _ => return Err(Error::Usage(format!("no such option: {}", escaped_os(name)))),

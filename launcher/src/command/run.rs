@@ -1,9 +1,9 @@
 //! `birgus run`
 
-use super::options::{EngineChoice, Network, Publish, RunOptions, TraceTo};
+use super::options::{Network, Publish, RunOptions, TraceTo};
 use super::say;
 use crate::Error;
-use crate::engine::{Machine, PostMortem, Vm, qemu};
+use crate::engine::{self, Machine, Started, Vm};
 use crate::escape::{escaped, escaped_os};
 use crate::host::{self, Caught, Ending, Manner, Streams, Terminal};
 use crate::image::{self, Archive, View};
@@ -29,7 +29,6 @@ const LAST_LINES: usize = 20;
 
 /// Runs a program; its exit status.
 pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
-    check_engine(options.engine)?;
     check_network(options)?;
     let trace = match &options.trace {
         TraceTo::File(path) => Some(File::create(path).map_err(|error| {
@@ -44,13 +43,22 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     let hint = archive.hint.take();
     let files = archive.len;
     let machine = machine(options, archive)?;
-    if options.verbose {
-        let (files, memory) = (files / KIB, machine.memory / MIB);
-        say(&format!("QEMU with TCG, {memory} MiB of memory, {files} KiB of files"));
-    }
     // From here on there is something to be tidied up.
     let signals = Caught::now().map_err(|error| Error::io("cannot catch signals", &error))?;
-    let mut vm = qemu::start(machine)?;
+    let Started { mut vm, remarks, note, phases: _ } = engine::start(options.engine, &machine)?;
+    // A person should know why it is slow; a program that reads these words need not.
+    if options.verbose || streams.terminals[2] {
+        remarks.iter().for_each(|remark| say(remark));
+    }
+    if options.verbose {
+        let (name, files, memory) = (vm.name(), files / KIB, machine.memory / MIB);
+        say(&format!("{name}, {memory} MiB of memory, {files} KiB of files"));
+    }
+    if let Some(note) = note.filter(|_| options.verbose) {
+        say(&note);
+    }
+    // What it got are copies.
+    drop(machine);
     let manner = Manner {
         verbose: options.verbose,
         trace: trace.map(OwnedFd::from),
@@ -60,22 +68,11 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     };
     let ending = host::attend(&mut vm, streams, manner)
         .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
-    let status = conclude(options, &ending, &vm.end());
+    let status = conclude(options, &ending, &mut vm);
     if let (Ending::Exit(_), 1.., Some(hint)) = (&ending, status, hint) {
         say(&hint);
     }
     Ok(status)
-}
-
-/// Whether there is this engine.
-///
-/// # Errors
-/// [`Error::Failed`] says what to use in its place.
-pub(crate) fn check_engine(engine: EngineChoice) -> Result<(), Error> {
-    if engine == EngineChoice::Kvm {
-        return Err(Error::Failed("the KVM engine is not there yet: use --engine qemu".into()));
-    }
-    Ok(())
 }
 
 /// Whether the ports that are to be passed on are free, and there is a network for them.
@@ -126,6 +123,7 @@ pub(crate) fn machine(options: &RunOptions, archive: Archive) -> Result<Machine,
         network: archive.network,
         published: options.published.clone(),
         command_line: command_line(options),
+        sandbox: !options.without_sandbox,
     })
 }
 
@@ -150,7 +148,8 @@ fn kernel_file(options: &RunOptions) -> Result<OwnedFd, Error> {
 }
 
 /// Says how the run ended, where the program does not say it itself; the exit status.
-fn conclude(options: &RunOptions, ending: &Ending, found: &PostMortem) -> u8 {
+fn conclude(options: &RunOptions, ending: &Ending, vm: &mut dyn Vm) -> u8 {
+    let (engine, found) = (vm.name(), vm.end());
     let name = escaped_os(&options.program);
     let (status, lost) = match ending {
         Ending::Exit(status) => (status.shell_status(), false),
@@ -165,7 +164,7 @@ fn conclude(options: &RunOptions, ending: &Ending, found: &PostMortem) -> u8 {
         }
         Ending::Lost(reason) => {
             let reason = match &found.status {
-                Some(status) => format!("QEMU ended: {status}"),
+                Some(status) => format!("{engine} ended: {status}"),
                 None => reason.clone(),
             };
             say(&format!("{name}: the virtual machine is lost: {reason}"));
@@ -173,7 +172,7 @@ fn conclude(options: &RunOptions, ending: &Ending, found: &PostMortem) -> u8 {
         }
     };
     if lost || options.verbose {
-        say_last_words("QEMU", &found.engine);
+        say_last_words(engine, &found.engine);
         say_last_words("serial port", &found.serial);
     }
     status

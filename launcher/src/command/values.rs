@@ -29,11 +29,14 @@ pub(super) fn choice<T: Copy>(
     parser: &mut lexopt::Parser,
     choices: &[(&str, T)],
 ) -> Result<T, Error> {
-    let word = text(option, parser)?;
+    named(option, &value(parser)?, choices)
+}
+
+pub(super) fn named<T: Copy>(what: &str, word: &OsStr, choices: &[(&str, T)]) -> Result<T, Error> {
     choices.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        let word = escaped_os(&word);
-        Error::Usage(format!("{option} is one of {}, not `{word}`", names.join(", ")))
+        let word = escaped_os(word);
+        Error::Usage(format!("{what} is one of {}, not `{word}`", names.join(", ")))
     })
 }
 

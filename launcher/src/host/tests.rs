@@ -103,6 +103,10 @@ impl Guest {
 struct FakeVm(UnixStream);
 
 impl Vm for FakeVm {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
     fn control(&self) -> io::Result<UnixStream> {
         self.0.try_clone()
     }

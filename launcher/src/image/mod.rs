@@ -34,6 +34,7 @@ mod unseen;
 mod usr;
 
 pub use config::RunConfig;
+pub use network::user as user_network;
 pub use shared::Mount;
 pub use tree::{Body, Node, Source, Tree};
 

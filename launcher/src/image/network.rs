@@ -4,10 +4,19 @@ use super::shared;
 use crate::command::options::{FixedAddress, Network, RunOptions};
 use std::net::Ipv4Addr;
 
-/// What QEMU's user network gives to its only guest.
-const USER_ADDRESS: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 0, 2, 15), 24);
-const USER_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-const USER_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+/// What QEMU's user network gives to its only guest, and passt is told to.
+pub mod user {
+    use std::net::Ipv4Addr;
+
+    /// The guest's address.
+    pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+    /// How many of its bits are the network's.
+    pub const PREFIX_LEN: u8 = 24;
+    /// Where packets for other networks go.
+    pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+    /// Who knows names.
+    pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+}
 
 /// Whether the user has asked for a network.
 pub(super) fn is_asked_for(options: &RunOptions) -> bool {
@@ -31,10 +40,10 @@ pub(super) fn address(network: &Network, options: &RunOptions) -> Option<String>
         // What the network would say if it were asked.
         Network::User => {
             let servers = match name_servers[..] {
-                [] => vec![USER_NAME_SERVER],
+                [] => vec![user::NAME_SERVER],
                 _ => name_servers.clone(),
             };
-            Some(word(USER_ADDRESS, Some(USER_GATEWAY), &servers))
+            Some(word((user::ADDRESS, user::PREFIX_LEN), Some(user::GATEWAY), &servers))
         }
         Network::Tap(_) => {
             Some(address.map_or("dhcp".to_owned(), |address| word(address, *gateway, name_servers)))

@@ -37,7 +37,7 @@ pub mod vm;
 pub mod watch;
 
 use crate::Error;
-use crate::command::run::check_engine;
+use crate::engine;
 use crate::escape::escaped_os;
 use crate::kernel;
 use compare::Difference;
@@ -79,7 +79,8 @@ pub struct Summary {
 /// The suite, the baseline or the earlier results cannot be read, no machine can be started,
 /// or files cannot be written.
 pub fn run(options: &LtpOptions) -> Result<Summary, Error> {
-    check_engine(options.engine)?;
+    // Once, not for each machine.
+    let options = &LtpOptions { engine: engine::resolve(options.engine), ..options.clone() };
     let suite = Arc::new(Suite::open(&options.suite, options.kind)?);
     let before = options.compare.as_deref().map(compare::read).transpose()?;
     let logs = options.output.join("output");

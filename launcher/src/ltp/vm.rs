@@ -10,8 +10,9 @@ use super::watch::{Allowance, Watch};
 use crate::Error;
 use crate::command::options::RunOptions;
 use crate::command::run::machine;
+use crate::engine;
 use crate::engine::Vm;
-use crate::engine::qemu::{self, Qemu};
+use crate::engine::process::Process;
 use crate::escape::escaped;
 use crate::host::{self, Ending, Manner, Streams};
 use crate::image::{self, Tree, View};
@@ -142,7 +143,7 @@ pub(super) fn environment(suite: &Suite) -> Vec<(OsString, Option<OsString>)> {
 /// A machine that runs, and what watches it.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) vm: Qemu,
+    pub(super) vm: Process,
     pub(super) watch: Arc<Watch>,
     /// What Birgus said since it was last taken.
     pub(super) own: Arc<Mutex<Kept>>,
@@ -158,7 +159,7 @@ pub(super) fn start_machine(
         Ok(archive) => archive,
         Err(error) => return Ok(Err(error)),
     };
-    let vm = qemu::start(machine(options, archive)?)?;
+    let vm = engine::start(options.engine, &machine(options, archive)?)?.vm;
     let watch = Arc::new(Watch::new(vm.id(), allowance));
     Ok(Ok(Running { vm, watch, own: Arc::default() }))
 }

@@ -1,0 +1,218 @@
+//! The monitor: a virtual machine on `/dev/kvm`, in a process of its own.
+//!
+//! `birgus run` starts it ([`crate::engine::kvm`]) with descriptors for everything that it
+//! needs. It makes the machine, tries whether KVM works, gives up its rights, and runs the
+//! guest until one of them ends, or its parent ends it.
+//!
+//! - [`options`], [`verdict`]: what it is told and what it tells
+//! - [`layout`], [`memory`], [`boot`]: memory, and the kernel in it
+//! - [`vcpu`], [`probe`]: the processor
+//! - [`bus`], [`virtio`]: what is around it
+//!
+//! The guest is hostile. It has no way to the host but the devices here.
+
+pub mod boot;
+pub mod bus;
+pub mod layout;
+pub mod memory;
+pub mod options;
+pub mod probe;
+pub mod vcpu;
+pub mod verdict;
+pub mod virtio;
+
+use crate::Error;
+use bus::Bus;
+use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
+use layout::{DEVICE_LEN, DEVICES, FIRST_LINE, MAX_DEVICES};
+use memory::Memory;
+use options::{Options, Task};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use vcpu::{Stop, Vcpu};
+use verdict::{Phases, Verdict, now_ns};
+use virtio::mmio::{Placed, place, register};
+use virtio::{Device, console, net, rng};
+
+/// Memory for the probe alone, in bytes.
+const PROBE_MEMORY: u64 = 2 << 20;
+
+/// The device, for which membership in the group `kvm` is enough.
+const DEVICE: &str = "/dev/kvm";
+
+/// A virtual machine without a guest.
+struct Machine {
+    vm: VmFd,
+    vcpu: Vcpu,
+    memory: Arc<Memory>,
+    created: u64,
+}
+
+/// Does what the monitor's command line asks for; the exit status.
+///
+/// # Errors
+/// What kept the guest from running, or how it failed.
+pub fn main(task: &Task) -> Result<u8, Error> {
+    let (Task::Examine(verdict) | Task::Run(Options { verdict, .. })) = task;
+    let mut tell = File::from(inherited(*verdict)?);
+    let (len, is_patient) = match task {
+        Task::Examine(_) => (PROBE_MEMORY, false),
+        Task::Run(options) => (options.memory, options.patient),
+    };
+    let machine = match create(len, is_patient) {
+        Ok(machine) => machine,
+        Err(why) => return say(&mut tell, &Verdict::Unusable(why)).map(|()| 1),
+    };
+    match task {
+        Task::Examine(_) => say(&mut tell, &Verdict::Ready(Phases::default())).map(|()| 0),
+        Task::Run(options) => run(options, machine, tell),
+    }
+}
+
+fn say(to: &mut File, verdict: &Verdict) -> Result<(), Error> {
+    let line = format!("{verdict}\n");
+    to.write_all(line.as_bytes()).map_err(|error| Error::io("cannot tell the verdict", &error))
+}
+
+/// Takes a descriptor that was inherited.
+fn inherited(number: RawFd) -> Result<OwnedFd, Error> {
+    // SAFETY: the call looks at a number; it is not -1, and whether it is open is the question.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        let error = io::Error::last_os_error();
+        return Err(Error::io(format_args!("descriptor {number}"), &error));
+    }
+    // SAFETY: it is open, and the parent left it for this alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Makes the machine and tries it.
+fn create(len: u64, is_patient: bool) -> Result<Machine, String> {
+    let cannot = |error: kvm_ioctls::Error| io::Error::from(error);
+    let kvm = Kvm::new().map_err(cannot).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no {DEVICE}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{DEVICE} cannot be opened (be a member of the group kvm)")
+        }
+        _ => format!("{DEVICE} cannot be opened: {error}"),
+    })?;
+    let refused = |error: io::Error| format!("{DEVICE} refuses a machine: {error}");
+    let vm = kvm.create_vm().map_err(cannot).map_err(refused)?;
+    let made = || {
+        vm.set_tss_address(layout::TASK_STATE).map_err(cannot)?;
+        vm.create_irq_chip().map_err(cannot)?;
+        let memory = memory::create(len)?;
+        memory::register(&vm, &memory)?;
+        Ok((memory, Vcpu::new(&kvm, &vm).map_err(cannot)?))
+    };
+    let (memory, mut vcpu) = made().map_err(refused)?;
+    let created = now_ns();
+    probe::run(&mut vcpu, &memory, is_patient)?;
+    Ok(Machine { vm, vcpu, memory: Arc::new(memory), created })
+}
+
+/// Runs the guest.
+fn run(options: &Options, machine: Machine, mut tell: File) -> Result<u8, Error> {
+    let Machine { vm, mut vcpu, memory, created } = machine;
+    let failed = |error: io::Error| Error::io("the monitor failed", &error);
+    let devices = devices(options)?;
+    let words: Vec<String> = (0..devices.len()).map(device_word).collect();
+    let command_line = format!("{} {}", words.join(" "), options.command_line);
+    let entry = load(options, &memory, &command_line)?;
+    // The kernel is entered in 32-bit mode, with the start info's address in a register.
+    vcpu.enter_at(entry, layout::START_INFO).map_err(|error| failed(error.into()))?;
+    let loaded = now_ns();
+    let registers = start(devices, &vm, &memory).map_err(failed)?;
+    let mut bus = Bus::new(Box::new(io::stdout()), registers);
+    let phases = Phases { created, loaded, entered: now_ns() };
+    say(&mut tell, &Verdict::Ready(phases))?;
+    drop(tell);
+    match vcpu.run(&mut bus) {
+        Stop::Reset => Ok(0),
+        Stop::Failure(report) => Err(Error::Failed(report)),
+    }
+}
+
+/// Puts the kernel, the archive and the command line into memory; the kernel's entry.
+fn load(options: &Options, memory: &Memory, command_line: &str) -> Result<u32, Error> {
+    let refused = |error: boot::Error| Error::Failed(error.to_string());
+    let unread = |error: io::Error| Error::io("cannot read the kernel", &error);
+    let kernel = File::from(inherited(options.kernel)?);
+    let mut image = vec![0; kernel.metadata().map_err(unread)?.len() as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&kernel, &mut image, 0).map_err(unread)?;
+    let (entry, end) = boot::load_kernel(memory, &image).map_err(refused)?;
+    let archive = File::from(inherited(options.archive)?);
+    let len = archive.metadata().map_err(unread)?.len();
+    let archive = (archive.as_fd(), len);
+    boot::describe(memory, options.memory, end, archive, command_line).map_err(refused)?;
+    Ok(entry)
+}
+
+/// The devices, in the order of their places.
+fn devices(options: &Options) -> Result<Vec<Device>, Error> {
+    let failed = |error: io::Error| Error::io("cannot make the devices", &error);
+    let control = UnixStream::from(inherited(options.control)?);
+    let mut devices = vec![console::device(control).map_err(failed)?, rng::device()];
+    if let Some((kind, link)) = options.link {
+        let link = File::from(inherited(link)?);
+        devices.push(net::device(kind, link, hardware_address()).map_err(failed)?);
+    }
+    if devices.len() > MAX_DEVICES {
+        return Err(Error::Failed(format!("there is room for {MAX_DEVICES} devices")));
+    }
+    Ok(devices)
+}
+
+/// A random address of those that QEMU uses, because several machines may be at one bridge.
+fn hardware_address() -> [u8; 6] {
+    let mut address = [0x52, 0x54, 0, 0, 0, 0];
+    // Only very early after the start of a host is there none.
+    let _ = rustix::rand::getrandom(&mut address[3..], rustix::rand::GetRandomFlags::empty());
+    address
+}
+
+/// Where the kernel finds a device.
+fn device_word(index: usize) -> String {
+    let (address, line) = device_place(index);
+    let name = abi::boot::command_line::VIRTIO_MMIO_DEVICE;
+    format!("{name}{DEVICE_LEN}@{address:#x}:{line}")
+}
+
+/// Where a device's registers are, and its line.
+fn device_place(index: usize) -> (u64, u32) {
+    // There are few.
+    (DEVICES + index as u64 * DEVICE_LEN, FIRST_LINE + index as u32)
+}
+
+/// Connects the devices and starts their workers.
+fn start(
+    devices: Vec<Device>,
+    vm: &VmFd,
+    memory: &Arc<Memory>,
+) -> io::Result<Vec<virtio::mmio::Registers>> {
+    let number = devices.iter().map(|device| device.queues.len()).sum::<usize>() + 1;
+    let ready = Arc::new(Barrier::new(number));
+    let mut all = Vec::new();
+    for (index, device) in devices.into_iter().enumerate() {
+        let Placed { registers, workers } = place(&device, memory)?;
+        let (address, line) = device_place(index);
+        vm.register_irqfd(registers.line(), line)?;
+        let notify = IoEventAddress::Mmio(address + register::QUEUE_NOTIFY);
+        for (queue, kick) in (0_u32..).zip(registers.kicks()) {
+            vm.register_ioevent(kick, &notify, queue)?;
+        }
+        for (worker, (role, work)) in workers.into_iter().zip(device.queues) {
+            let ready = ready.clone();
+            thread::Builder::new().name(format!("{role:?}")).spawn(move || {
+                ready.wait();
+                work(&worker);
+            })?;
+        }
+        all.push(registers);
+    }
+    ready.wait();
+    Ok(all)
+}

@@ -1,0 +1,186 @@
+//! The virtual processor: its first state, its run, and the report when it fails.
+
+use super::bus::Bus;
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_fpu, kvm_regs, kvm_segment, kvm_sregs};
+use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use std::fmt;
+use std::io;
+
+/// CR0: protected mode, and the bit that is always set.
+const CR0_PROTECTED: u64 = 0x11;
+
+/// RFLAGS: the bit that is always set.
+const FLAGS_RESET: u64 = 0x2;
+
+/// CPUID leaf 1, ECX: there is a hypervisor.
+const HYPERVISOR: u32 = 1 << 31;
+
+/// x87 and SSE after a reset.
+const X87_CONTROL: u16 = 0x37f;
+const MXCSR: u32 = 0x1f80;
+
+/// How the processor came to a stop.
+#[derive(Debug)]
+pub enum Stop {
+    /// The guest reset the machine, which is how it ends it.
+    Reset,
+    /// The guest failed, or KVM did; what is known of it.
+    Failure(String),
+}
+
+/// The processor.
+pub struct Vcpu {
+    fd: VcpuFd,
+    reset: kvm_sregs,
+}
+
+impl Vcpu {
+    /// The one processor of `vm`, with everything that KVM supports.
+    ///
+    /// # Errors
+    /// KVM refuses.
+    pub fn new(kvm: &Kvm, vm: &VmFd) -> Result<Self, kvm_ioctls::Error> {
+        let fd = vm.create_vcpu(0)?;
+        let mut cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
+        for entry in cpuid.as_mut_slice() {
+            match entry.function {
+                // The APIC's number, and how many there are, is not the host's.
+                0x1 => {
+                    entry.ebx = entry.ebx & 0xffff | 1 << 16;
+                    entry.ecx |= HYPERVISOR;
+                }
+                0xb | 0x1f => entry.edx = 0,
+                _ => {}
+            }
+        }
+        fd.set_cpuid2(&cpuid)?;
+        let reset = fd.get_sregs()?;
+        Ok(Self { fd, reset })
+    }
+
+    /// Puts the processor before the instruction at `entry`, in 32-bit mode without paging, as
+    /// PVH says; `rbx` holds what it is to know.
+    ///
+    /// # Errors
+    /// KVM refuses.
+    pub fn enter_at(&self, entry: u32, rbx: u64) -> Result<(), kvm_ioctls::Error> {
+        let code = segment(0x08, 0xb);
+        let data = segment(0x10, 0x3);
+        let task = kvm_segment { limit: 0x67, g: 0, db: 0, s: 0, ..segment(0x18, 0xb) };
+        self.fd.set_sregs(&kvm_sregs {
+            cs: code,
+            ds: data,
+            es: data,
+            fs: data,
+            gs: data,
+            ss: data,
+            tr: task,
+            cr0: CR0_PROTECTED,
+            ..self.reset
+        })?;
+        let rip = u64::from(entry);
+        self.fd.set_regs(&kvm_regs { rip, rbx, rflags: FLAGS_RESET, ..kvm_regs::default() })?;
+        self.fd.set_fpu(&kvm_fpu { fcw: X87_CONTROL, mxcsr: MXCSR, ..kvm_fpu::default() })
+    }
+
+    /// Runs until the machine ends.
+    pub fn run(&mut self, bus: &mut Bus) -> Stop {
+        loop {
+            let failure = match self.fd.run() {
+                Ok(VcpuExit::IoOut(port, data)) => match bus.port_out(port, data) {
+                    true => continue,
+                    false => return Stop::Reset,
+                },
+                Ok(VcpuExit::IoIn(port, data)) => {
+                    bus.port_in(port, data);
+                    continue;
+                }
+                Ok(VcpuExit::MmioRead(address, data)) => {
+                    bus.read(address, data);
+                    continue;
+                }
+                Ok(VcpuExit::MmioWrite(address, data)) => {
+                    bus.write(address, data);
+                    continue;
+                }
+                Ok(VcpuExit::Intr) => continue,
+                Ok(VcpuExit::Shutdown) => "a triple fault".to_owned(),
+                Ok(VcpuExit::InternalError) => "an internal error of KVM".to_owned(),
+                Ok(VcpuExit::FailEntry(reason, _)) => {
+                    format!("the processor refuses the guest's state ({reason:#x})")
+                }
+                Ok(other) => format!("an unexpected exit, {other:?}"),
+                Err(error) => match error.errno() {
+                    libc::EINTR | libc::EAGAIN => continue,
+                    _ => format!("KVM cannot go on: {}", io::Error::from(error)),
+                },
+            };
+            return Stop::Failure(self.report(&failure));
+        }
+    }
+
+    /// Runs until the first write to a port; its number and the value, or why there is none.
+    pub(super) fn run_to_port(&mut self) -> Result<(u16, u32), String> {
+        loop {
+            return match self.fd.run() {
+                Ok(VcpuExit::IoOut(port, data)) => match data.try_into() {
+                    Ok(bytes) => Ok((port, u32::from_le_bytes(bytes))),
+                    Err(_) => Err("it writes what it was not told to".to_owned()),
+                },
+                Ok(VcpuExit::InternalError) => {
+                    Err("it is emulated, up to an instruction that cannot be".to_owned())
+                }
+                Ok(other) => Err(format!("it stops with {other:?}")),
+                Err(error) if error.errno() == libc::EINTR => continue,
+                Err(error) => Err(io::Error::from(error).to_string()),
+            };
+        }
+    }
+
+    /// What happened, and the processor's state.
+    fn report(&self, what: &str) -> String {
+        match (self.fd.get_regs(), self.fd.get_sregs()) {
+            (Ok(regs), Ok(sregs)) => format!("{what}\n{}", State { regs, sregs }),
+            _ => what.to_owned(),
+        }
+    }
+}
+
+/// A flat segment of 4 GiB.
+fn segment(selector: u16, kind: u8) -> kvm_segment {
+    kvm_segment {
+        base: 0,
+        limit: u32::MAX,
+        selector,
+        type_: kind,
+        present: 1,
+        dpl: 0,
+        db: 1,
+        s: 1,
+        l: 0,
+        g: 1,
+        ..kvm_segment::default()
+    }
+}
+
+/// Registers, in words.
+struct State {
+    regs: kvm_regs,
+    sregs: kvm_sregs,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { regs: r, sregs: s } = self;
+        writeln!(
+            f,
+            "rip {:016x} rsp {:016x} rbp {:016x} flags {:x}",
+            r.rip, r.rsp, r.rbp, r.rflags
+        )?;
+        writeln!(f, "rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", r.rax, r.rbx, r.rcx, r.rdx)?;
+        writeln!(f, "rsi {:016x} rdi {:016x} r8  {:016x} r9  {:016x}", r.rsi, r.rdi, r.r8, r.r9)?;
+        writeln!(f, "r10 {:016x} r11 {:016x} r12 {:016x} r13 {:016x}", r.r10, r.r11, r.r12, r.r13)?;
+        writeln!(f, "r14 {:016x} r15 {:016x} cr2 {:016x} cr3 {:016x}", r.r14, r.r15, s.cr2, s.cr3)?;
+        write!(f, "cr0 {:08x} cr4 {:08x} efer {:x} cs {:x}", s.cr0, s.cr4, s.efer, s.cs.selector)
+    }
+}
