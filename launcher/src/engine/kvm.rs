@@ -82,12 +82,18 @@ pub fn start(machine: &Machine, patience: Duration) -> Result<Result<Started, St
     let serial = child.stdout.take();
     // Where there is no use for the process, it ends here.
     let process = Process::new(NAME, child, control, serial);
-    let phases = match verdict {
-        Ok(phases) => phases,
+    let (phases, lacking) = match verdict {
+        Ok(ready) => ready,
         Err(why) => return Ok(Err(why)),
     };
+    let remarks = match lacking.is_empty() {
+        true => Vec::new(),
+        false => vec![format!(
+            "the sandbox of the machine lacks what this host does not have: {lacking}"
+        )],
+    };
     let vm = process.with_companion(network.helper.map(link::Helper::start).transpose()?);
-    Ok(Ok(Started { vm, remarks: Vec::new(), note: network.note, phases: Some(phases) }))
+    Ok(Ok(Started { vm, remarks, note: network.note, phases: Some(phases) }))
 }
 
 /// Whether KVM works on this host, without a machine.
@@ -131,7 +137,7 @@ fn open(mount: &Mount) -> Result<OwnedFd, Error> {
 }
 
 /// Waits for the monitor's verdict.
-fn read_verdict(mut from: &File, patience: Duration) -> Result<Phases, String> {
+fn read_verdict(mut from: &File, patience: Duration) -> Result<(Phases, String), String> {
     let until = Instant::now() + patience;
     let mut line = Vec::new();
     while line.len() < VERDICT_MAX && !line.ends_with(b"\n") {
@@ -149,7 +155,9 @@ fn read_verdict(mut from: &File, patience: Duration) -> Result<Phases, String> {
         }
     }
     match Verdict::parse(line.strip_suffix(b"\n").unwrap_or_default()) {
-        Some(Verdict::Ready(phases)) => Ok(phases),
+        Some(Verdict::Ready(phases, lacking)) => {
+            Ok((phases, escaped(lacking.as_bytes()).to_string()))
+        }
         Some(Verdict::Unusable(why)) => Err(escaped(why.as_bytes()).to_string()),
         None => Err("the monitor ended without a word".to_owned()),
     }

@@ -7,7 +7,8 @@
 //! - [`options`], [`verdict`]: what it is told and what it tells
 //! - [`layout`], [`memory`], [`boot`]: memory, and the kernel in it
 //! - [`vcpu`], [`probe`]: the processor
-//! - [`bus`], [`virtio`]: what is around it
+//! - [`bus`], [`virtio`], [`ninep`]: what is around it
+//! - [`sandbox`]: what is given up
 //!
 //! The guest is hostile. It has no way to the host but the devices here.
 
@@ -15,8 +16,10 @@ pub mod boot;
 pub mod bus;
 pub mod layout;
 pub mod memory;
+pub mod ninep;
 pub mod options;
 pub mod probe;
+pub mod sandbox;
 pub mod vcpu;
 pub mod verdict;
 pub mod virtio;
@@ -26,7 +29,9 @@ use bus::Bus;
 use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
 use layout::{DEVICE_LEN, DEVICES, FIRST_LINE, MAX_DEVICES};
 use memory::Memory;
+use ninep::Server;
 use options::{Options, Task};
+use sandbox::{Filter, Reach};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
@@ -36,7 +41,7 @@ use std::thread;
 use vcpu::{Stop, Vcpu};
 use verdict::{Phases, Verdict, now_ns};
 use virtio::mmio::{Placed, place, register};
-use virtio::{Device, console, net, rng};
+use virtio::{Device, Role, console, net, rng};
 
 /// Memory for the probe alone, in bytes.
 const PROBE_MEMORY: u64 = 2 << 20;
@@ -68,7 +73,9 @@ pub fn main(task: &Task) -> Result<u8, Error> {
         Err(why) => return say(&mut tell, &Verdict::Unusable(why)).map(|()| 1),
     };
     match task {
-        Task::Examine(_) => say(&mut tell, &Verdict::Ready(Phases::default())).map(|()| 0),
+        Task::Examine(_) => {
+            say(&mut tell, &Verdict::Ready(Phases::default(), String::new())).map(|()| 0)
+        }
         Task::Run(options) => run(options, machine, tell),
     }
 }
@@ -118,17 +125,24 @@ fn create(len: u64, is_patient: bool) -> Result<Machine, String> {
 fn run(options: &Options, machine: Machine, mut tell: File) -> Result<u8, Error> {
     let Machine { vm, mut vcpu, memory, created } = machine;
     let failed = |error: io::Error| Error::io("the monitor failed", &error);
-    let devices = devices(options)?;
+    let shares = shares(options)?;
+    let devices = devices(options, &shares)?;
     let words: Vec<String> = (0..devices.len()).map(device_word).collect();
     let command_line = format!("{} {}", words.join(" "), options.command_line);
     let entry = load(options, &memory, &command_line)?;
     // The kernel is entered in 32-bit mode, with the start info's address in a register.
     vcpu.enter_at(entry, layout::START_INFO).map_err(|error| failed(error.into()))?;
     let loaded = now_ns();
-    let registers = start(devices, &vm, &memory).map_err(failed)?;
+    let lacking = enclose(options, &shares)?;
+    let filter = |role| match options.sandbox {
+        true => Filter::new(role).map_err(io::Error::other),
+        false => Ok(Filter::none()),
+    };
+    let registers = start(devices, &vm, &memory, &filter).map_err(failed)?;
     let mut bus = Bus::new(Box::new(io::stdout()), registers);
     let phases = Phases { created, loaded, entered: now_ns() };
-    say(&mut tell, &Verdict::Ready(phases))?;
+    filter(Role::Processor).and_then(|filter| confine(&filter)).map_err(failed)?;
+    say(&mut tell, &Verdict::Ready(phases, lacking))?;
     drop(tell);
     match vcpu.run(&mut bus) {
         Stop::Reset => Ok(0),
@@ -151,14 +165,54 @@ fn load(options: &Options, memory: &Memory, command_line: &str) -> Result<u32, E
     Ok(entry)
 }
 
+/// The directories that are served.
+fn shares(options: &Options) -> Result<Vec<OwnedFd>, Error> {
+    if !options.shares.is_empty() {
+        // What the guest makes has the mode that it says, and it may have many files open.
+        rustix::process::umask(rustix::fs::Mode::empty());
+        let files = rustix::process::Resource::Nofile;
+        let limit = rustix::process::getrlimit(files);
+        // With fewer, it has to do.
+        let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
+        let _ = rustix::process::setrlimit(files, most);
+    }
+    options.shares.iter().map(|share| inherited(share.directory)).collect()
+}
+
+/// Gives up rights, unless the user wants to keep them; what this host does not let it.
+fn enclose(options: &Options, shares: &[OwnedFd]) -> Result<String, Error> {
+    if !options.sandbox {
+        return Ok(String::new());
+    }
+    let reach: Vec<Reach<'_>> = shares
+        .iter()
+        .zip(&options.shares)
+        .map(|(directory, share)| Reach { directory, read_only: share.read_only })
+        .collect();
+    let lacking = sandbox::enclose(&reach)
+        .map_err(|error| Error::io("the monitor cannot give up its rights", &error.into()))?;
+    Ok(lacking.join(", "))
+}
+
+fn confine(filter: &Filter) -> io::Result<()> {
+    filter.apply().map_err(io::Error::other)
+}
+
 /// The devices, in the order of their places.
-fn devices(options: &Options) -> Result<Vec<Device>, Error> {
+fn devices(options: &Options, shares: &[OwnedFd]) -> Result<Vec<Device>, Error> {
     let failed = |error: io::Error| Error::io("cannot make the devices", &error);
     let control = UnixStream::from(inherited(options.control)?);
     let mut devices = vec![console::device(control).map_err(failed)?, rng::device()];
     if let Some((kind, link)) = options.link {
         let link = File::from(inherited(link)?);
         devices.push(net::device(kind, link, hardware_address()).map_err(failed)?);
+    }
+    for (directory, share) in shares.iter().zip(&options.shares) {
+        let server = directory
+            .try_clone()
+            .and_then(|root| Ok(Server::new(root, share.read_only)?))
+            .map_err(failed)?;
+        devices.push(virtio::ninep::device(&share.tag, server));
     }
     if devices.len() > MAX_DEVICES {
         return Err(Error::Failed(format!("there is room for {MAX_DEVICES} devices")));
@@ -192,6 +246,7 @@ fn start(
     devices: Vec<Device>,
     vm: &VmFd,
     memory: &Arc<Memory>,
+    filter: &dyn Fn(Role) -> io::Result<Filter>,
 ) -> io::Result<Vec<virtio::mmio::Registers>> {
     let number = devices.iter().map(|device| device.queues.len()).sum::<usize>() + 1;
     let ready = Arc::new(Barrier::new(number));
@@ -205,8 +260,12 @@ fn start(
             vm.register_ioevent(kick, &notify, queue)?;
         }
         for (worker, (role, work)) in workers.into_iter().zip(device.queues) {
-            let ready = ready.clone();
+            let (ready, filter) = (ready.clone(), filter(role)?);
             thread::Builder::new().name(format!("{role:?}")).spawn(move || {
+                if let Err(error) = confine(&filter) {
+                    eprintln!("a thread cannot give up its rights: {error}");
+                    std::process::exit(1);
+                }
                 ready.wait();
                 work(&worker);
             })?;

@@ -16,8 +16,8 @@ pub struct Phases {
 /// The one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// KVM works, and the kernel is about to run.
-    Ready(Phases),
+    /// KVM works, and the kernel is about to run; what of the sandbox this host does not have.
+    Ready(Phases, String),
     /// KVM cannot be used, and why.
     Unusable(String),
 }
@@ -28,8 +28,8 @@ const UNUSABLE: &str = "unusable";
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready(Phases { created, loaded, entered }) => {
-                write!(f, "{READY} {created} {loaded} {entered}")
+            Self::Ready(Phases { created, loaded, entered }, lacking) => {
+                write!(f, "{READY} {created} {loaded} {entered} {lacking}")
             }
             Self::Unusable(why) => write!(f, "{UNUSABLE} {why}"),
         }
@@ -43,10 +43,10 @@ impl Verdict {
         let (word, rest) = std::str::from_utf8(line).ok()?.split_once(' ')?;
         match word {
             READY => {
-                let mut times = rest.split(' ').map(str::parse);
-                let mut time = || times.next()?.ok();
+                let mut words = rest.splitn(4, ' ');
+                let mut time = || words.next()?.parse().ok();
                 let phases = Phases { created: time()?, loaded: time()?, entered: time()? };
-                Some(Self::Ready(phases))
+                Some(Self::Ready(phases, words.next()?.to_owned()))
             }
             UNUSABLE => Some(Self::Unusable(rest.to_owned())),
             _ => None,
@@ -69,7 +69,12 @@ mod tests {
     #[test]
     fn a_verdict_survives_the_way() {
         let phases = Phases { created: 1, loaded: 2, entered: u64::MAX };
-        for verdict in [Verdict::Ready(phases), Verdict::Unusable("it is not there".into())] {
+        let verdicts = [
+            Verdict::Ready(phases, String::new()),
+            Verdict::Ready(phases, "this, and that".into()),
+            Verdict::Unusable("it is not there".into()),
+        ];
+        for verdict in verdicts {
             assert_eq!(Verdict::parse(verdict.to_string().as_bytes()), Some(verdict));
         }
         for bad in ["", "ready", "ready 1 2", "ready 1 2 x", "fine 1 2 3", "unusable"] {

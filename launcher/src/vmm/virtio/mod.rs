@@ -2,11 +2,12 @@
 //!
 //! - [`mmio`]: the registers (4.2), on the processor's thread
 //! - [`queue`]: a queue, as the processor's thread and its worker share it
-//! - [`console`], [`rng`], [`net`]: the devices
+//! - [`console`], [`rng`], [`net`], [`ninep`]: the devices
 
 pub mod console;
 pub mod mmio;
 pub mod net;
+pub mod ninep;
 pub mod queue;
 pub mod rng;
 

@@ -1,0 +1,138 @@
+//! The KVM engine in the nested rig: programs of `tests/programs` behave as on Linux; a few,
+//! or with `BIRGUS_TEST_FULL=1` all of them. The rig boots once for each test.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use birgus_tests::birgus::take_own_lines;
+use birgus_tests::compare::compare;
+use birgus_tests::full;
+use birgus_tests::program::Program;
+use birgus_tests::rig::{self, Brought};
+use birgus_tests::run::{Outcome, Status, run};
+use birgus_tests::scratch::Scratch;
+use birgus_tests::sides::natively;
+
+/// Programs that always run: processes, threads, signals, files, time.
+const FEW: [&str; 8] = [
+    "start",
+    "files_io",
+    "pipe",
+    "process_fork",
+    "signals_basic",
+    "thread_basics",
+    "end_null",
+    "time_timers",
+];
+
+/// Time for a run on Linux.
+const NATIVE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Seconds for a run in the rig, where everything is slow.
+const RIG_SECONDS: u32 = 120;
+
+/// Time for the whole rig.
+const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3600 } else { 1800 });
+
+/// Before the parts of what came of a program.
+const MARK: &str = "\u{2}part";
+
+/// A program, and what it does on Linux.
+struct Case {
+    program: Program,
+    path: PathBuf,
+    input: Vec<u8>,
+    linux: Outcome,
+}
+
+#[test]
+fn programs_behave_under_kvm_as_on_linux() -> Result<(), Box<dyn Error>> {
+    let chosen = |program: &Program| full() || FEW.contains(&&*program.test_name());
+    let cases = Program::all()?.into_iter().filter(chosen).map(prepare);
+    let cases: Vec<Case> = cases.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    assert!(cases.len() >= FEW.len(), "only {} programs were found", cases.len());
+    let scratch = Scratch::new()?;
+    let mut files: Vec<Brought> = Vec::new();
+    let mut script = String::new();
+    for (number, case) in cases.iter().enumerate() {
+        let input = scratch.path().join(number.to_string());
+        fs::write(&input, &case.input)?;
+        files.push((input, format!("/input/{number}")));
+        files.push((case.path.clone(), case.path.to_string_lossy().into_owned()));
+        script.push_str(&commands(number, case));
+    }
+    let ended = rig::run(&files, &script, LIMIT, &mut io::sink())?;
+    let text = String::from_utf8(ended.output)?;
+    let mut parts = text.split(MARK).skip(1);
+    let mut failures = Vec::new();
+    for case in &cases {
+        let mut part = || parts.next().map(str::trim).ok_or("the rig said too little");
+        let status = Status::Ended(part()?.parse()?);
+        let (stdout, mut stderr) = (decode(part()?)?, decode(part()?)?);
+        let own = take_own_lines(&mut stderr);
+        if let Err(difference) = compare(&case.linux, &Outcome { status, stdout, stderr }, &own) {
+            failures.push(format!("{}: {difference}", case.program.test_name()));
+        }
+    }
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
+    Ok(())
+}
+
+/// The program, built and run on Linux; none where nobody is to read its output.
+fn prepare(program: Program) -> Result<Option<Case>, Box<dyn Error>> {
+    if program.directives.stdout_closed {
+        return Ok(None);
+    }
+    let path = program.build()?;
+    let given = program.given(NATIVE_LIMIT)?;
+    let input = given.stdin.clone();
+    let (directory, scratch) = (Scratch::new()?, Scratch::on_tmpfs()?);
+    let mut command = natively(&path);
+    command.args(&program.directives.arguments).current_dir(directory.path());
+    command.env("SCRATCH", scratch.path());
+    for variable in &program.directives.environment {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        command.env(name, value);
+    }
+    let linux = run(command, given)?;
+    Ok(Some(Case { program, path, input, linux }))
+}
+
+/// Runs a program in the rig and says what came of it.
+fn commands(number: usize, case: &Case) -> String {
+    let directives = &case.program.directives;
+    let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
+    let variables = directives.environment.iter().map(|word| format!("-e {} ", quoted(word)));
+    let arguments = directives.arguments.iter().map(|word| format!(" {}", quoted(word)));
+    format!(
+        "birgus run --engine kvm --timeout {RIG_SECONDS} -e SCRATCH=/tmp {}{}{} \
+         </input/{number} >/tmp/out 2>/tmp/err\n\
+         printf '\\002part%d\\n' $?; printf '\\002part'; base64 /tmp/out\n\
+         printf '\\002part'; base64 /tmp/err\n",
+        variables.collect::<String>(),
+        quoted(&case.path.to_string_lossy()),
+        arguments.collect::<String>(),
+    )
+}
+
+fn decode(base64: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Ok(byte - b'A'),
+        b'a'..=b'z' => Ok(byte - b'a' + 26),
+        b'0'..=b'9' => Ok(byte - b'0' + 52),
+        b'+' => Ok(62),
+        b'/' => Ok(63),
+        _ => Err(format!("the rig said {base64:?}, which is no base64")),
+    };
+    let digits = base64.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=');
+    let digits = digits.map(digit).collect::<Result<Vec<u8>, _>>()?;
+    let bytes = digits.chunks(4).flat_map(|chunk| {
+        let word = chunk.iter().fold(0_u32, |word, digit| word << 6 | u32::from(*digit));
+        let missing = 4 - chunk.len() as u32;
+        (word << (6 * missing)).to_be_bytes().into_iter().skip(1).take(3 - missing as usize)
+    });
+    Ok(bytes.collect())
+}
