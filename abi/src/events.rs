@@ -58,6 +58,27 @@ bitflags! {
 }
 
 bitflags! {
+    /// What `F_NOTIFY` of fcntl(2) tells of the entries of a directory.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct DirectoryEvents: u32 {
+        /// One was read.
+        const ACCESS = linux_raw_sys::general::DN_ACCESS;
+        /// One was written or truncated.
+        const MODIFY = linux_raw_sys::general::DN_MODIFY;
+        /// There is a new one.
+        const CREATE = linux_raw_sys::general::DN_CREATE;
+        /// One has gone.
+        const DELETE = linux_raw_sys::general::DN_DELETE;
+        /// One was renamed within the directory.
+        const RENAME = linux_raw_sys::general::DN_RENAME;
+        /// Metadata of one was changed.
+        const ATTRIB = linux_raw_sys::general::DN_ATTRIB;
+        /// The first event is not the last.
+        const MULTISHOT = linux_raw_sys::general::DN_MULTISHOT;
+    }
+}
+
+bitflags! {
     /// Events of inotify(7), and what inotify_add_watch(2) can say beside them.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct InotifyMask: u32 {

@@ -314,6 +314,8 @@ pub mod si {
     pub const POLL_IN: i32 = 1;
     /// `SIGIO` and its like: there is room to write.
     pub const POLL_OUT: i32 = 2;
+    /// `SIGIO` and its like: there is a message; a directory has changed.
+    pub const POLL_MSG: i32 = 3;
     /// `SIGIO` and its like: an error.
     pub const POLL_ERR: i32 = 4;
     /// `SIGIO` and its like: the other side hung up.

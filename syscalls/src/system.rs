@@ -10,7 +10,7 @@ use spin::{Mutex, Once};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
-use crate::events::inotify::Notifier;
+use crate::events::notifier::Notifier;
 use crate::fs::fifo::Fifos;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;

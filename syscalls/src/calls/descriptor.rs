@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
+use abi::events::DirectoryEvents;
 use abi::fs::{FileType, OpenFlags, Seals, fcntl as command, ioctl as request};
 use abi::process::Resource;
 
@@ -62,7 +63,7 @@ fn replace(cx: &Context<'_>, old: Fd, new: Fd, on_exec: OnExec) -> Result<i32> {
 /// fcntl(2).
 ///
 /// # Differences from Linux
-/// No leases, no directory notification, no hints. Signals for ready files (`O_ASYNC`) may come
+/// No leases, no hints. Signals for ready files (`O_ASYNC`) may come
 /// more often, and there are none for inotify(7) and devices other than terminals.
 pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Result<Outcome> {
     let open = cx.files().get(fd)?;
@@ -92,6 +93,11 @@ pub(crate) fn fcntl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
         | command::F_SETOWN_EX
         | command::F_GETSIG
         | command::F_SETSIG => owner::fcntl(cx, &open, number, argument),
+        command::F_NOTIFY => {
+            let events = DirectoryEvents::from_bits_retain(argument as u32);
+            cx.system.notifier.directories.watch(cx, (fd, &open), events)?;
+            Ok(0_u32.into())
+        }
         command::F_GETLEASE => Ok(command::F_UNLCK.into()),
         command::F_GETLK | command::F_OFD_GETLK => {
             lock::get(cx, &open, number, UserPtr::new(argument)).map(Into::into)

@@ -219,7 +219,7 @@ impl FdTable {
 
     /// What names who owns the record locks that are taken with these descriptors: processes
     /// that share them share the locks.
-    pub(super) fn lock_owner(&self) -> usize {
+    pub(crate) fn lock_owner(&self) -> usize {
         Arc::as_ptr(&self.lock_owner.lock()).addr()
     }
 }

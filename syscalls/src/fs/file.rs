@@ -44,6 +44,8 @@ bitflags! {
         const WRNORM = 0x100;
         /// Priority data can be written.
         const WRBAND = 0x200;
+        /// A directory has changed, as signals say it: `F_NOTIFY` of fcntl(2).
+        const MSG = 0x400;
         /// The peer shut down its writing half.
         const RDHUP = 0x2000;
     }

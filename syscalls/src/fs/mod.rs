@@ -103,6 +103,7 @@ pub fn close(
     open: &Arc<OpenFile>,
 ) -> Result<()> {
     system.vfs.locks.release_files(files, open);
+    system.notifier.directories.forget(system, files, open);
     if open.file.socket().is_some() && system.sockets.in_flight.has_sockets() {
         system.sockets.in_flight.collect(Some(open));
     }

@@ -105,6 +105,17 @@ impl ReadySignal {
         }
     }
 
+    /// Sends the signal now, because there is a message about `descriptor`.
+    pub(crate) fn send_message(&self, descriptor: i32) {
+        let state = *self.state.lock();
+        if let Some(system) = self.system.upgrade() {
+            let band = PollEvents::IN | PollEvents::RDNORM | PollEvents::MSG;
+            let signal = state.signal.unwrap_or(Signal::SIGIO);
+            let told = (state.signal, info::ready(signal, band, descriptor));
+            self.send(&system, &state, told);
+        }
+    }
+
     fn send(&self, system: &System, state: &State, told: (Option<Signal>, SigInfo)) {
         match state.owner {
             Owner::Nobody => {}

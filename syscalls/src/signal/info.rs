@@ -49,6 +49,8 @@ pub(crate) fn ready(signal: Signal, events: PollEvents, descriptor: i32) -> SigI
         si::POLL_HUP
     } else if events.contains(PollEvents::ERR) {
         si::POLL_ERR
+    } else if events.contains(PollEvents::MSG) {
+        si::POLL_MSG
     } else if events.contains(PollEvents::IN) {
         si::POLL_IN
     } else {

@@ -17,8 +17,9 @@ use crate::io::Sink;
 use crate::system::System;
 use crate::wait::{Patience, WaitQueue};
 
+use super::super::notifier::{FileId, Listener, id_of};
 use super::queue::{Event, Queue};
-use super::{FileId, MAX_INSTANCES, MAX_WATCHES, id_of};
+use super::{MAX_INSTANCES, MAX_WATCHES};
 
 const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
 
@@ -70,13 +71,20 @@ impl Watch {
         InotifyMask::from_bits_retain(self.mask.load(Ordering::Relaxed))
     }
 
-    /// Whether it does not hear of files that have lost their names.
-    pub(super) fn ignores_removed(&self) -> bool {
+    fn forget(&self) {
+        if let Some(system) = self.system.upgrade() {
+            system.notifier.remove(self.id, self);
+        }
+    }
+}
+
+impl Listener for Watch {
+    fn ignores_removed(&self) -> bool {
         self.mask().contains(InotifyMask::EXCL_UNLINK)
     }
 
     /// Queues an event, if it is watched for.
-    pub(super) fn tell(&self, event: InotifyMask, cookie: u32, name: &[u8]) {
+    fn tell(&self, event: InotifyMask, cookie: u32, name: &[u8]) {
         let mask = self.mask();
         let Some(state) = self.state.upgrade() else {
             return;
@@ -91,7 +99,7 @@ impl Watch {
     }
 
     /// Ends it, which is an event, too.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         let Some(state) = self.state.upgrade() else {
             return;
         };
@@ -100,12 +108,6 @@ impl Watch {
             self.forget();
             let (mask, cookie) = (InotifyMask::IGNORED, 0);
             state.push(Event { watch: self.number, mask, cookie, name: alloc::vec::Vec::new() });
-        }
-    }
-
-    fn forget(&self) {
-        if let Some(system) = self.system.upgrade() {
-            system.notifier.remove(self.id, self);
         }
     }
 }
@@ -176,7 +178,8 @@ impl Instance {
         });
         watches.by_number.insert(number, watch.clone());
         drop(watches);
-        notifier.add(id, &watch);
+        let listener: Weak<dyn Listener> = Arc::<Watch>::downgrade(&watch);
+        notifier.add(id, listener);
         Ok(number)
     }
 

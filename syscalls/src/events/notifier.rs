@@ -1,0 +1,197 @@
+//! Who is told of changes of files and directories: inotify(7), and `F_NOTIFY` of fcntl(2).
+//!
+//! Whoever changes something tells the [`Notifier`] of the system, which knows who watches
+//! what, as a [`Listener`]. While nobody does, that costs one load.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use abi::events::InotifyMask;
+use abi::fs::{Device, FileType};
+use spin::Mutex;
+
+use crate::error::Result;
+use crate::fs::{Inode, Location};
+
+use super::directory::DirectoryWatches;
+
+/// What names a file: its file system and its number there.
+pub(super) type FileId = (Device, u64);
+
+pub(super) fn id_of(inode: &Arc<dyn Inode>) -> Result<FileId> {
+    Ok((inode.file_system().device(), inode.metadata()?.number))
+}
+
+/// Who hears of what happens to one file or directory.
+pub(super) trait Listener: Send + Sync {
+    /// Whether it does not hear of files that have lost their names.
+    fn ignores_removed(&self) -> bool {
+        false
+    }
+
+    /// Something has happened to the file, or to the entry `name` of the directory.
+    fn tell(&self, event: InotifyMask, cookie: u32, name: &[u8]);
+
+    /// An entry of the directory has got another name there.
+    fn renamed(&self) {}
+
+    /// The file is gone.
+    fn end(&self);
+}
+
+/// Who watches what.
+#[derive(Default)]
+pub(crate) struct Notifier {
+    listeners: Mutex<BTreeMap<FileId, Vec<Weak<dyn Listener>>>>,
+    /// How many listeners there are.
+    pub(super) count: AtomicUsize,
+    /// How many instances of inotify(7) there are.
+    pub(super) instances: AtomicUsize,
+    /// Who hears of directories by signals.
+    pub(crate) directories: DirectoryWatches,
+    /// The latest number that ties the two events of a move together.
+    cookie: AtomicU32,
+}
+
+impl Notifier {
+    pub(super) fn is_idle(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    fn listeners_to(&self, inode: &Arc<dyn Inode>) -> Vec<Arc<dyn Listener>> {
+        let Ok(id) = id_of(inode) else {
+            return Vec::new();
+        };
+        let listeners = self.listeners.lock();
+        let listeners = listeners.get(&id);
+        listeners.map_or_else(Vec::new, |all| all.iter().filter_map(Weak::upgrade).collect())
+    }
+
+    /// Something has happened to a file: those who watch it hear of it, and those of the directory
+    /// that it was found in.
+    pub(crate) fn happened(&self, at: &Location, event: InotifyMask) {
+        if self.is_idle() {
+            return;
+        }
+        let event = event | kind_flag(at.inode());
+        if let Some(parent) = at.dentry.parent() {
+            let name = at.dentry.name();
+            for listener in self.listeners_to(parent.inode()) {
+                let is_out = at.dentry.is_removed() && listener.ignores_removed();
+                if !is_out {
+                    listener.tell(event, 0, &name);
+                }
+            }
+        }
+        self.happened_to(at.inode(), event);
+    }
+
+    /// Something has happened to a file, of which only those who watch itself hear.
+    pub(crate) fn happened_to(&self, inode: &Arc<dyn Inode>, event: InotifyMask) {
+        if self.is_idle() {
+            return;
+        }
+        for listener in self.listeners_to(inode) {
+            listener.tell(event | kind_flag(inode), 0, b"");
+        }
+    }
+
+    /// Something has happened to an entry of a directory.
+    pub(crate) fn entry(
+        &self,
+        directory: &Arc<dyn Inode>,
+        name: &[u8],
+        inode: &Arc<dyn Inode>,
+        event: InotifyMask,
+    ) {
+        self.entry_with(directory, name, inode, event, 0);
+    }
+
+    fn entry_with(
+        &self,
+        directory: &Arc<dyn Inode>,
+        name: &[u8],
+        inode: &Arc<dyn Inode>,
+        event: InotifyMask,
+        cookie: u32,
+    ) {
+        if self.is_idle() {
+            return;
+        }
+        for listener in self.listeners_to(directory) {
+            listener.tell(event | kind_flag(inode), cookie, name);
+        }
+    }
+
+    /// An entry has moved from one directory and name to another, where it may have replaced
+    /// another one.
+    pub(crate) fn moved(
+        &self,
+        inode: &Arc<dyn Inode>,
+        from: (&Arc<dyn Inode>, &[u8]),
+        to: (&Arc<dyn Inode>, &[u8]),
+        replaced: Option<&Arc<dyn Inode>>,
+    ) {
+        if self.is_idle() {
+            return;
+        }
+        let cookie = self.cookie.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        self.entry_with(from.0, from.1, inode, InotifyMask::MOVED_FROM, cookie);
+        self.entry_with(to.0, to.1, inode, InotifyMask::MOVED_TO, cookie);
+        if Arc::ptr_eq(from.0, to.0) {
+            self.listeners_to(from.0).iter().for_each(|listener| listener.renamed());
+        }
+        if let Some(replaced) = replaced {
+            self.happened_to(replaced, InotifyMask::ATTRIB);
+        }
+        // As on Linux, without a word on whether it is a directory.
+        for listener in self.listeners_to(inode) {
+            listener.tell(InotifyMask::MOVE_SELF, 0, b"");
+        }
+        if let Some(replaced) = replaced {
+            self.lost_name(replaced);
+        }
+    }
+
+    /// A file has lost a name: it is gone where that was the last one.
+    pub(crate) fn lost_name(&self, inode: &Arc<dyn Inode>) {
+        if self.is_idle() {
+            return;
+        }
+        let is_gone = inode.kind() == FileType::Directory
+            || inode.metadata().is_ok_and(|metadata| metadata.links == 0);
+        if is_gone {
+            for listener in self.listeners_to(inode) {
+                listener.tell(InotifyMask::DELETE_SELF, 0, b"");
+                listener.end();
+            }
+        }
+    }
+
+    pub(super) fn add(&self, id: FileId, listener: Weak<dyn Listener>) {
+        self.listeners.lock().entry(id).or_default().push(listener);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove(&self, id: FileId, listener: &dyn Listener) {
+        let mut listeners = self.listeners.lock();
+        if let Some(all) = listeners.get_mut(&id) {
+            let before = all.len();
+            all.retain(|one| !core::ptr::addr_eq(one.as_ptr(), listener));
+            self.count.fetch_sub(before - all.len(), Ordering::Relaxed);
+            if all.is_empty() {
+                listeners.remove(&id);
+            }
+        }
+    }
+}
+
+/// `IN_ISDIR` for a directory.
+fn kind_flag(inode: &Arc<dyn Inode>) -> InotifyMask {
+    match inode.kind() {
+        FileType::Directory => InotifyMask::ISDIR,
+        _ => InotifyMask::empty(),
+    }
+}
