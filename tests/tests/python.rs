@@ -86,7 +86,7 @@ fn agree_on_modules(modules: &[&str]) {
 
 #[test]
 fn modules_of_the_operating_system() {
-    agree_on_modules(&["test_os", "test_posix", "test_resource", "test_pty"]);
+    agree_on_modules(&["test_os", "test_posix", "test_fcntl", "test_resource", "test_pty"]);
 }
 
 #[test]
