@@ -81,6 +81,49 @@ fn programs_behave_under_kvm_as_on_linux() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What a machine on KVM does besides running programs: how it ends, what it shares, and what
+/// it lets a hostile guest do. Each line that fails says so.
+const SCRIPT: &str = r#"
+cd /tmp
+expect() { [ "$1" = "$2" ] || echo "FAILED: $3: $1 is not $2"; }
+run() { birgus run --engine kvm --timeout 60 "$@" >out 2>err; echo $?; }
+expect "$(run --verbose /programs/exit_with 200)" 200 'an exit status'
+grep -q lacks err && echo "FAILED: the sandbox is not whole: $(cat err)"
+expect "$(run --no-sandbox /programs/exit_with 7)" 7 'without a sandbox'
+expect "$(run --timeout 3 /programs/never_ends busy)" 124 'a busy guest'
+expect "$(run --timeout 3 --kernel-arg birgus.debug=hang /programs/exit_with 0)" 124 'a stuck kernel'
+expect "$(run --kernel-arg birgus.debug=panic /programs/exit_with 0)" 125 'a panic'
+mkdir share && echo inside >share/file && ln -s /etc share/link && echo outside >secret
+status=$(run -v /tmp/share:/s /bin/busybox sh -c 'cat /s/file; echo new >/s/made; cat /s/../secret; rm /s/file')
+expect "$(cat out share/made; ls share)" "$(printf 'inside\nnew\nlink\nmade')" 'a shared directory'
+status=$(run -v /tmp/share:/s:ro /bin/busybox sh -c 'echo x >/s/made')
+expect "$status $(cat share/made)" '1 new' 'a directory that is only read'
+birgus run --engine kvm --timeout 60 /bin/busybox echo one >one & first=$!
+birgus run --engine kvm --timeout 60 /bin/busybox echo two >two
+wait $first
+expect "$(cat one two)" "$(printf 'one\ntwo')" 'two machines at once'
+birgus run --engine kvm /programs/never_ends busy & first=$!
+sleep 4; kill -9 $first; sleep 1
+expect "$(ps -o args | grep -c '[m]onitor')" 0 'what a killed birgus leaves'
+status=$(run /programs/hostile)
+case $status in 0 | 124 | 125) ;; *) echo "FAILED: a hostile guest: $status" ;; esac
+grep -q 'killed by signal' err && echo "FAILED: a hostile guest: $(cat err)"
+expect "$(head -n 1 out)" ports 'a hostile guest at the ports'
+echo done
+"#;
+
+#[test]
+fn machines_on_kvm_end_share_and_stand_as_they_should() -> Result<(), Box<dyn Error>> {
+    let helper = |name: &str| -> io::Result<Brought> {
+        Ok((Program::for_boot(name)?.build()?, format!("/programs/{name}")))
+    };
+    let files = ["exit_with", "never_ends", "hostile"].map(helper);
+    let files = files.into_iter().collect::<io::Result<Vec<_>>>()?;
+    let ended = rig::run(&files, SCRIPT, LIMIT, &mut io::sink())?;
+    assert_eq!(String::from_utf8_lossy(&ended.output), "done\n");
+    Ok(())
+}
+
 /// The program, built and run on Linux; none where nobody is to read its output.
 fn prepare(program: Program) -> Result<Option<Case>, Box<dyn Error>> {
     if program.directives.stdout_closed {

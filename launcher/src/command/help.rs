@@ -9,6 +9,7 @@ pub(super) fn text(topic: Topic) -> &'static str {
         Topic::Run => RUN,
         Topic::Doctor => DOCTOR,
         Topic::Syscalls => SYSCALLS,
+        Topic::Kernel => KERNEL,
         Topic::Ltp => LTP,
     }
 }
@@ -19,12 +20,14 @@ birgus runs an unmodified Linux program as a virtual machine of its own.
 Usage: birgus run [OPTIONS] PROGRAM [ARGUMENTS]
        birgus doctor
        birgus syscalls [--json]
+       birgus kernel --output FILE
        birgus ltp --suite DIR [OPTIONS]
 
 Commands:
   run        Run a program
   doctor     Say what this machine can do, and what to install for the rest
   syscalls   Print which system calls there are, and how much of each
+  kernel     Write the embedded kernel to a file
   ltp        Run the Linux Test Project's system call tests and write a coverage report
 
 Options:
@@ -70,6 +73,7 @@ The machine:
 Looking inside:
       --trace[=FILE]          Print each system call to stderr, or to FILE
       --verbose               Tell more about the run on stderr
+      --timings=json          Tell at the end when what happened, in ms since the start
   -h, --help                  Print this
 
 Exit status: the program's; 128 + N when signal N ended it; 124 after a time-out; 125 when
@@ -94,6 +98,12 @@ Usage: birgus syscalls [--json]
 
 Options:
       --json   Print an array of objects
+";
+
+const KERNEL: &str = "\
+Writes the embedded kernel, an ELF file for PVH, to FILE, for other virtual machine monitors.
+
+Usage: birgus kernel --output FILE
 ";
 
 const LTP: &str = "\

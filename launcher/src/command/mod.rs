@@ -9,12 +9,15 @@ mod ltp;
 pub mod options;
 pub(crate) mod run;
 mod syscalls;
+mod timings;
 mod values;
 
 use crate::Error;
+use crate::escape::escaped_os;
 use options::Command;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Does what the command line (without the name of the command) says; the exit status.
 ///
@@ -24,6 +27,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let done = options::parse(arguments).and_then(|command| match command {
         Command::Run(options) => run::run(&options),
         Command::Doctor => doctor::doctor(),
+        Command::Kernel(path) => write_kernel(&path),
         Command::Syscalls { json } => syscalls::print(json),
         Command::Ltp(options) => ltp::run(&options),
         Command::LtpSequence => crate::ltp::sequence::run(),
@@ -35,6 +39,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         say(&error.to_string());
         error.status()
     })
+}
+
+/// Writes the embedded kernel to a file; status 0.
+fn write_kernel(path: &Path) -> Result<u8, Error> {
+    std::fs::write(path, crate::kernel::embedded())
+        .map_err(|error| Error::io(format_args!("cannot write {}", escaped_os(path)), &error))?;
+    Ok(0)
 }
 
 /// Says one line on stderr. The text is safe to show: foreign parts of it are escaped.

@@ -27,6 +27,8 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// Write the embedded kernel to a file.
+    Kernel(PathBuf),
     /// Run the Linux Test Project and write the coverage report.
     Ltp(Box<LtpOptions>),
     /// Inside a machine: run the entries of a batch.
@@ -50,6 +52,8 @@ pub enum Topic {
     Doctor,
     /// `birgus syscalls --help`
     Syscalls,
+    /// `birgus kernel --help`
+    Kernel,
     /// `birgus ltp --help`
     Ltp,
 }
@@ -188,6 +192,8 @@ pub struct RunOptions {
     pub timeout: Option<Duration>,
     /// Tell more.
     pub verbose: bool,
+    /// Tell at the end when what happened, as JSON.
+    pub timings: bool,
     /// Where the trace goes.
     pub trace: TraceTo,
     /// What runs the virtual machine.
@@ -213,6 +219,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
             Some("run") => parse_run(&mut parser),
             Some("doctor") => parse_plain(&mut parser, Topic::Doctor),
             Some("syscalls") => parse_plain(&mut parser, Topic::Syscalls),
+            Some("kernel") => parse_kernel(&mut parser),
             Some("ltp") => super::ltp::parse(&mut parser),
             Some(monitor::COMMAND) => {
                 monitor::parse(&mut parser).map(|task| Command::Monitor(Box::new(task)))
@@ -227,7 +234,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
         Some(Short('h') | Long("help")) => Ok(Command::Help(Topic::Birgus)),
         Some(Short('V') | Long("version")) => Ok(Command::Version),
         Some(other) => Err(usage(other.unexpected())),
-        None => Err(Error::Usage("what shall I do? Commands: run, doctor, syscalls, ltp".into())),
+        None => Err(Error::Usage(
+            "what shall I do? Commands: run, doctor, syscalls, kernel, ltp".into(),
+        )),
     }
 }
 
@@ -241,6 +250,18 @@ fn parse_plain(parser: &mut lexopt::Parser, topic: Topic) -> Result<Command, Err
         }
     }
     Ok(if topic == Topic::Syscalls { Command::Syscalls { json } } else { Command::Doctor })
+}
+
+fn parse_kernel(parser: &mut lexopt::Parser) -> Result<Command, Error> {
+    let mut output = None;
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help(Topic::Kernel)),
+            Long("output") => output = Some(value(parser)?.into()),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    output.map(Command::Kernel).ok_or_else(|| Error::Usage("kernel wants --output FILE".into()))
 }
 
 /// The engine that the environment names, for all runs without `--engine`.
@@ -298,6 +319,10 @@ fn parse_run_option(
         "--dns" => options.fixed_address.name_servers.push(ipv4(name, parser)?),
         "--timeout" => options.timeout = Some(timeout(parser)?),
         "--verbose" => options.verbose = true,
+        "--timings" => {
+            choice(name, parser, &[("json", ())])?;
+            options.timings = true;
+        }
         "--trace" => {
             options.trace =
                 parser.optional_value().map_or(TraceTo::Stderr, |file| TraceTo::File(file.into()));
@@ -429,6 +454,11 @@ mod tests {
     fn the_other_commands_have_their_options() {
         assert_eq!(parse_words(&["syscalls", "--json"]).unwrap(), Command::Syscalls { json: true });
         assert_eq!(parse_words(&["doctor"]).unwrap(), Command::Doctor);
+        let kernel = parse_words(&["kernel", "--output", "k"]).unwrap();
+        assert_eq!(kernel, Command::Kernel("k".into()));
+        assert!(parse_words(&["kernel"]).is_err());
+        assert!(run(&["--timings=json", "p"]).timings);
+        assert!(refusal(&["--timings=xml", "p"]).contains("--timings"));
         assert_eq!(parse_words(&["--version"]).unwrap(), Command::Version);
         assert_eq!(parse_words(&["run", "-h"]).unwrap(), Command::Help(Topic::Run));
         assert!(parse_words(&["doctor", "--json"]).is_err());

@@ -2,19 +2,22 @@
 
 use super::options::{Network, Publish, RunOptions, TraceTo};
 use super::say;
+use super::timings::Timings;
 use crate::Error;
 use crate::engine::{self, Machine, Started, Vm};
 use crate::escape::{escaped, escaped_os};
-use crate::host::{self, Caught, Ending, Manner, Streams, Terminal};
+use crate::host::{self, Caught, Ending, Manner, Moments, Streams, Terminal};
 use crate::image::{self, Archive, View};
 use crate::kernel;
 use crate::units::{KIB, MIB};
+use crate::vmm::verdict::now_ns;
 use abi::boot::command_line::{LOG_LEVEL, WALL_TIME};
 use rustix::fs::MemfdFlags;
 use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Memory for the kernel and the program where the user states none, in bytes.
@@ -29,6 +32,7 @@ const LAST_LINES: usize = 20;
 
 /// Runs a program; its exit status.
 pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
+    let mut timings = Timings::begin();
     check_network(options)?;
     let trace = match &options.trace {
         TraceTo::File(path) => Some(File::create(path).map_err(|error| {
@@ -59,16 +63,22 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     }
     // What it got are copies.
     drop(machine);
+    let moments = Arc::<Moments>::default();
     let manner = Manner {
         verbose: options.verbose,
         trace: trace.map(OwnedFd::from),
         timeout: options.timeout,
         signals: Some(signals),
+        moments: moments.clone(),
         ..Manner::default()
     };
     let ending = host::attend(&mut vm, streams, manner)
         .map_err(|error| Error::io("cannot attend to the virtual machine", &error))?;
     let status = conclude(options, &ending, &mut vm);
+    if options.timings {
+        // Alone on its line, for a program to read. Where stderr is gone there is nobody.
+        let _ = writeln!(std::io::stderr(), "{}", timings.line(vm.name(), &moments));
+    }
     if let (Ending::Exit(_), 1.., Some(hint)) = (&ending, status, hint) {
         say(&hint);
     }

@@ -4,7 +4,7 @@ use super::input::{Arrival, Input};
 use super::output::{Origin, Outputs};
 use super::signals::{Policy, Reaction};
 use super::wire::Wire;
-use super::{Ending, Limit, Manner, Notice, Streams, Terminal};
+use super::{Ending, Limit, Manner, Moments, Notice, Streams, Terminal, note};
 use crate::engine::Vm;
 use crate::error::reason;
 use crate::escape::escaped;
@@ -48,6 +48,7 @@ pub(super) struct Attendant<'a> {
     trace: Origin,
     deadline: Option<Instant>,
     limit: Option<Arc<dyn Limit>>,
+    moments: Arc<Moments>,
     policy: Policy,
     /// Read permits of the wire that are held back.
     held_permits: usize,
@@ -91,6 +92,7 @@ impl<'a> Attendant<'a> {
             trace,
             deadline: manner.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             limit: manner.limit,
+            moments: manner.moments,
             policy: Policy::default(),
             held_permits: 0,
         })
@@ -210,10 +212,12 @@ impl<'a> Attendant<'a> {
                 Ok(None) => return None,
                 Ok(Some(event)) => match event {
                     Event::Hello => {
+                        note(&self.moments.booted);
                         self.vm.has_booted();
                         self.tell_time();
                     }
                     Event::Data(stream, bytes) => {
+                        note(&self.moments.first_output);
                         let bytes = bytes.to_vec();
                         self.outputs.write(Origin::Program(stream), bytes);
                     }
@@ -229,7 +233,10 @@ impl<'a> Attendant<'a> {
                         let line = escaped(text).to_string();
                         self.report(self.trace, line);
                     }
-                    Event::Exit(status) => return Some(Ending::Exit(status)),
+                    Event::Exit(status) => {
+                        note(&self.moments.exited);
+                        return Some(Ending::Exit(status));
+                    }
                 },
                 Err(error) => return Some(Ending::Lost(error.to_string())),
             }

@@ -22,6 +22,7 @@ pub use terminal::Terminal;
 
 use crate::engine::Vm;
 use crate::session::{Session, Terminals};
+use crate::vmm::verdict::now_ns;
 use abi::boot::channel::ExitStatus;
 use attendant::Attendant;
 use output::Origin;
@@ -31,6 +32,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the threads tell the one that attends to the virtual machine.
@@ -96,6 +98,22 @@ pub trait Limit: fmt::Debug + Send + Sync {
     fn is_over(&self) -> bool;
 }
 
+/// When things happened in a run, in nanoseconds of `CLOCK_MONOTONIC`; 0 where they did not.
+#[derive(Debug, Default)]
+pub struct Moments {
+    /// The kernel said hello: its devices work.
+    pub booted: AtomicU64,
+    /// The program's first output arrived.
+    pub first_output: AtomicU64,
+    /// The program ended.
+    pub exited: AtomicU64,
+}
+
+/// Takes note of the first time.
+fn note(moment: &AtomicU64) {
+    let _ = moment.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
+}
+
 /// How to attend to a run.
 #[derive(Debug, Default)]
 pub struct Manner {
@@ -111,6 +129,8 @@ pub struct Manner {
     pub report: Option<OwnedFd>,
     /// Signals of this process to pass on.
     pub signals: Option<Caught>,
+    /// Where it is noted when things happen.
+    pub moments: Arc<Moments>,
 }
 
 /// How a run ended.

@@ -14,6 +14,8 @@
 
 pub mod boot;
 pub mod bus;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod layout;
 pub mod memory;
 pub mod ninep;
