@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,8 @@ pub fn run(
     limit: Duration,
     show: &mut dyn Write,
 ) -> io::Result<Ended> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let kernel = kernel()?;
     let archive = archive(&kernel, files, script)?;
     let image = target_directory().join(format!("rig/initrd-{}", std::process::id()));

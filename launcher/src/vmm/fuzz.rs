@@ -171,7 +171,7 @@ mod tests {
             // Most are frames whose beginning makes sense.
             if seed % 8 != 0 {
                 for frame in bytes.chunks_mut(20) {
-                    frame[0] = frame[0] % 11;
+                    frame[0] %= 11;
                     frame[1] %= 5;
                     frame[2..4].fill(0);
                     frame.get_mut(4..8).unwrap_or_default().copy_from_slice(&[12, 0, 0, 0][..]);
