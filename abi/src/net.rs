@@ -160,7 +160,9 @@ pub mod ipv6_option {
     pub const RECVERR: u32 = 25;
     pub const V6ONLY: u32 = 26;
     pub const RECVPKTINFO: u32 = 49;
+    pub const PKTINFO: u32 = 50;
     pub const RECVHOPLIMIT: u32 = 51;
+    pub const HOPLIMIT: u32 = 52;
     pub const RECVTCLASS: u32 = 66;
     pub const TCLASS: u32 = 67;
 }
@@ -178,7 +180,11 @@ pub mod tcp_option {
     pub const LINGER2: u32 = 8;
     pub const DEFER_ACCEPT: u32 = 9;
     pub const WINDOW_CLAMP: u32 = 10;
+    pub const INFO: u32 = 11;
+    /// Length of `struct tcp_info` of Linux 6.12, in bytes.
+    pub const INFO_LEN: usize = 248;
     pub const QUICKACK: u32 = 12;
+    pub const CONGESTION: u32 = 13;
     pub const USER_TIMEOUT: u32 = 18;
     pub const NOTSENT_LOWAT: u32 = 25;
 }
@@ -332,6 +338,36 @@ impl Ucred {
     /// Nobody.
     pub const NOBODY: Self = Self { process: 0, user: u32::MAX, group: u32::MAX };
 }
+
+/// `struct in_pktinfo`: where a message arrived, or from where it goes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct PacketInfo4 {
+    /// The number of the interface.
+    pub interface: u32,
+    /// The address of this machine.
+    pub local: [u8; 4],
+    /// The address it went to.
+    pub destination: [u8; 4],
+}
+
+const _: () = assert!(size_of::<PacketInfo4>() == 12);
+
+/// `struct in6_pktinfo`: where a message arrived, or from where it goes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct PacketInfo6 {
+    /// The address.
+    pub address: [u8; 16],
+    /// The number of the interface.
+    pub interface: u32,
+}
+
+const _: () = assert!(size_of::<PacketInfo6>() == 20);
 
 /// `struct linger`.
 #[derive(

@@ -1,6 +1,7 @@
-//! The body of the fuzz target in `syscalls/fuzz`: it takes arbitrary bytes and panics when a
-//! promise of this crate is broken. The tests run it over inputs of their own.
+//! The bodies of the fuzz targets in `syscalls/fuzz`: they take arbitrary bytes and panic when
+//! a promise of this crate is broken. The tests run them over inputs of their own.
 
+mod net;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use crate::fs::ninep::{Owner, Share};
 use crate::machine::Machine;
 
 use server::Server;
+
+pub use net::net;
 
 const AT_FDCWD: u64 = -100_i64 as u64;
 

@@ -250,8 +250,7 @@ pub(crate) fn getpeername(
 /// setsockopt(2): sets an option.
 ///
 /// # Differences from Linux
-/// Options of time stamps, filters, devices, multicast groups and control messages are not
-/// offered. Of those of IP and TCP, the type of service, the discovery of the MTU, the scope of
+/// Options of time stamps, filters, devices and multicast groups are not offered. Of those of IP and TCP, the type of service, the discovery of the MTU, the scope of
 /// multicasts, the segment size, corking, and the times and counts of tcp(7) but
 /// `TCP_KEEPIDLE` are kept and have no effect.
 pub(crate) fn setsockopt(
@@ -316,7 +315,10 @@ pub(crate) fn getsockopt(
     let room = usize::try_from(len.read(cx)?).map_err(|_| too_short())?;
     let out = Out { cx, to, len, room };
     if level != level::SOCKET {
-        return out.put(&socket.option(level, number)?);
+        return match socket.long_option(level, number) {
+            Some(value) => out.put(&value[..]),
+            None => out.put(&socket.option(level, number)?),
+        };
     }
     match socket.options().get(number) {
         Some(Value::Number(value)) => return out.put(&value),
@@ -348,7 +350,7 @@ struct Out<'a> {
 
 impl Out<'_> {
     /// Stores a value, cut to the room there is, and its length.
-    fn put<T: IntoBytes + Immutable>(&self, value: &T) -> Result<()> {
+    fn put<T: IntoBytes + Immutable + ?Sized>(&self, value: &T) -> Result<()> {
         let bytes = value.as_bytes();
         let cut = &bytes[..bytes.len().min(self.room)];
         self.cx.memory().write(self.to.address(), cut)?;

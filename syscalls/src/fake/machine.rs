@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use crate::machine::{
-    ExitStatus, Machine, Memory, MessageChannel, OutOfMemory, Page, Processor, Service, Space,
-    Stream, Task, Thread, ThreadStart,
+    ExitStatus, Link, Machine, Memory, MessageChannel, OutOfMemory, Page, Processor, Service,
+    Space, Stream, Task, Thread, ThreadStart,
 };
 
 use super::application::{Application, Program};
@@ -45,6 +45,7 @@ pub struct FakeMachine {
     scheduler: Arc<Scheduler>,
     programs: Arc<Mutex<HashMap<u64, Program>>>,
     channels: Mutex<Vec<Arc<dyn MessageChannel>>>,
+    links: Mutex<Vec<Arc<dyn Link>>>,
 }
 
 impl FakeMachine {
@@ -56,6 +57,7 @@ impl FakeMachine {
             scheduler: Scheduler::new(),
             programs: Arc::default(),
             channels: Mutex::default(),
+            links: Mutex::default(),
         })
     }
 
@@ -103,6 +105,11 @@ impl FakeMachine {
     /// at the start.
     pub fn set_credit(&self, stream: Stream, bytes: Option<usize>) {
         self.scheduler.state().host.stream(stream).set_credit(bytes);
+    }
+
+    /// Adds a network device.
+    pub fn add_link(&self, link: Arc<dyn Link>) {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).push(link);
     }
 
     /// Adds a channel over which the host answers messages.
@@ -289,6 +296,10 @@ impl Machine for FakeMachine {
 
     fn message_channels(&self) -> Vec<Arc<dyn MessageChannel>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn links(&self) -> Vec<Arc<dyn Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn trace(&self, line: &str) {

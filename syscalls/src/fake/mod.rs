@@ -3,6 +3,7 @@
 //! - [`FakeMachine`]: counted pages with a limit, software page tables with permissions,
 //!   virtual time, the host side of the streams; everything it does is deterministic
 //! - [`Application`]: what a test program, a closure, does on a thread of the machine
+//! - [`FakeLink`]: a network device whose wire ends in the test
 //! - [`ninep`]: a server for a directory of the host
 //! - [`kit`]: a process on a fresh machine, to call system calls with
 //!
@@ -15,6 +16,7 @@ mod application;
 mod frames;
 mod host;
 pub mod kit;
+mod link;
 mod machine;
 #[cfg(test)]
 mod news;
@@ -26,6 +28,7 @@ mod thread;
 pub use application::Application;
 pub use frames::aligned_archive;
 pub use host::HostEvent;
+pub use link::FakeLink;
 pub use machine::FakeMachine;
 #[cfg(test)]
 pub(crate) use news::NewsOnly;

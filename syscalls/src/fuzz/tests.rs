@@ -1,8 +1,8 @@
-//! A bounded run of the fuzz target.
+//! A bounded run of the fuzz targets.
 
 use alloc::vec::Vec;
 
-use super::ninep;
+use super::{net, ninep};
 
 #[test]
 fn right_answers_and_the_seeds_break_nothing() {
@@ -28,5 +28,22 @@ fn wrong_answers_break_nothing() {
             input.push(random(256) as u8);
         }
         ninep(&input);
+    }
+}
+
+#[test]
+fn frames_and_calls_on_sockets_break_nothing() {
+    net(include_bytes!("../../fuzz/seeds/net/listen"));
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..400 {
+        let input: Vec<u8> = (0..600)
+            .map(|_| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                (seed >> 24) as u8
+            })
+            .collect();
+        net(&input);
     }
 }

@@ -149,6 +149,12 @@ pub trait Socket: Send + Sync {
         Err(Errno::EOPNOTSUPP.because("the socket has no options of that level"))
     }
 
+    /// The value of such an option that is no number; `None` where there is no such one.
+    fn long_option(&self, level: u32, number: u32) -> Option<Vec<u8>> {
+        let _ = (level, number);
+        None
+    }
+
     /// Sets an option of another level than `SOL_SOCKET`.
     fn set_option(&self, cx: &Context<'_>, level: u32, number: u32, value: i32) -> Result<()> {
         let _ = (cx, value);

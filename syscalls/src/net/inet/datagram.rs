@@ -18,7 +18,7 @@ use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status};
 use crate::wait::WaitQueue;
 
 use super::address::{self, Version};
-use super::{options, protocol_of, stream};
+use super::{control, options, protocol_of, stream};
 
 /// The longest message, in bytes.
 const MESSAGE_LIMIT: usize = 65535;
@@ -219,6 +219,7 @@ impl Socket for MessageSocket {
             return Err(Errno::EPIPE.because("sending has ended"));
         }
         let remote = self.destination(&how)?;
+        let way = control::wanted(self.version, &how.controls)?;
         self.bind_if_needed(cx)?;
         let len = from.remaining();
         if len > MESSAGE_LIMIT {
@@ -228,7 +229,7 @@ impl Socket for MessageSocket {
         if from.take(&mut bytes)? < len {
             return Err(Errno::EFAULT.because("the message cannot be read"));
         }
-        self.stack.send_message(self.id, remote, &bytes)?;
+        self.stack.send_message(self.id, remote, &way, &bytes)?;
         Ok(len)
     }
 
@@ -255,6 +256,7 @@ impl Socket for MessageSocket {
             len: if flags.contains(MessageFlags::TRUNC) { whole } else { put },
             address: Some(address::encode(self.version, message.from)),
             flags: if is_cut { MessageFlags::TRUNC } else { MessageFlags::empty() },
+            controls: control::told(self.version, &self.levels, &message),
             ..Incoming::default()
         })
     }

@@ -1,6 +1,7 @@
 //! Sockets of ip(7) and ipv6(7): tcp(7), udp(7), icmp(7) and raw(7), on [`super::ip`].
 
 mod address;
+mod control;
 mod datagram;
 mod options;
 mod stream;

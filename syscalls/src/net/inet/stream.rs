@@ -298,6 +298,20 @@ impl Socket for StreamSocket {
         self.levels.get(level, number)
     }
 
+    /// Of `TCP_INFO`, the state is told, and 0 of what is not measured.
+    fn long_option(&self, level: u32, number: u32) -> Option<Vec<u8>> {
+        match (level, number) {
+            (level::TCP, tcp_option::INFO) => {
+                let mut info = [0; tcp_option::INFO_LEN];
+                info[0] = self.status().state;
+                Some(info.into())
+            }
+            // The name has this much room, on Linux.
+            (level::TCP, tcp_option::CONGESTION) => Some(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".into()),
+            _ => None,
+        }
+    }
+
     fn set_option(&self, _: &Context<'_>, level: u32, number: u32, value: i32) -> Result<()> {
         self.levels.set(level, number, value)?;
         self.apply();

@@ -27,6 +27,8 @@ use super::state::{State, is_for_many};
 const UDP_HEADER_LEN: usize = 8;
 /// The header of an echo message (RFC 792, RFC 4443), in bytes.
 const ECHO_HEADER_LEN: usize = 8;
+/// What programs call the loopback interface.
+const LOOPBACK_INDEX: u32 = LOOPBACK as u32 + 1;
 /// What a queued message costs beside its bytes.
 const OVERHEAD: usize = 256;
 
@@ -41,11 +43,37 @@ pub(crate) enum Kind {
     Raw(u8),
 }
 
+/// What is known of a message beside who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Where it went.
+    pub(crate) to: IpAddr,
+    /// The number of the interface at which it arrived, from 1.
+    pub(crate) interface: u32,
+    /// Over how many routers more it could have gone.
+    pub(crate) hop_limit: u8,
+    /// Its type of service, or traffic class.
+    pub(crate) service: u8,
+}
+
+/// How a message goes, where it does not go as all of its socket's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// From which address.
+    pub(crate) source: Option<IpAddr>,
+    /// Through which interface: its number, from 1.
+    pub(crate) interface: Option<u32>,
+    /// Over how many routers.
+    pub(crate) hop_limit: Option<u8>,
+}
+
 /// A message that has arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     /// Who sent it.
     pub(crate) from: SocketAddr,
+    /// How it came.
+    pub(crate) arrival: Arrival,
     /// What it says.
     pub(crate) bytes: Vec<u8>,
 }
@@ -123,14 +151,14 @@ impl Endpoint {
     }
 
     /// Queues a message, if there is room; what has become true.
-    fn push(&mut self, from: SocketAddr, bytes: &[u8]) -> PollEvents {
+    fn push(&mut self, from: SocketAddr, arrival: Arrival, bytes: &[u8]) -> PollEvents {
         let len = bytes.len() + OVERHEAD;
         if self.queued_len + len > self.limit.max(len) || self.queue.try_reserve(1).is_err() {
             return PollEvents::empty();
         }
         let Ok(bytes) = buffer::copied(bytes) else { return PollEvents::empty() };
         self.queued_len += len;
-        self.queue.push_back(Message { from, bytes });
+        self.queue.push_back(Message { from, arrival, bytes });
         PollEvents::IN | PollEvents::RDNORM
     }
 
@@ -241,18 +269,24 @@ impl State {
         if !is_for_many && !self.is_local(to) {
             return;
         }
-        self.deliver_raw(&parts, packet, payload);
+        let arrival = Arrival {
+            to,
+            interface: interface as u32 + 1,
+            hop_limit: parts.hop_limit,
+            service: parts.service,
+        };
+        self.deliver_raw(&parts, arrival, packet, payload);
         match parts.protocol {
-            IpProtocol::Udp => self.deliver_udp(interface, &parts, payload, is_for_many),
-            IpProtocol::Icmp => self.deliver_icmp4(&parts, payload),
-            IpProtocol::Icmpv6 => self.deliver_icmp6(&parts, payload),
+            IpProtocol::Udp => self.deliver_udp(&parts, arrival, payload, is_for_many),
+            IpProtocol::Icmp => self.deliver_icmp4(&parts, arrival, payload),
+            IpProtocol::Icmpv6 => self.deliver_icmp6(&parts, arrival, payload),
             _ => {}
         }
     }
 
-    fn push(&mut self, id: u64, from: SocketAddr, bytes: &[u8]) {
+    fn push(&mut self, id: u64, from: SocketAddr, arrival: Arrival, bytes: &[u8]) {
         if let Ok(endpoint) = self.endpoints.get(id) {
-            let news = endpoint.push(from, bytes);
+            let news = endpoint.push(from, arrival, bytes);
             if !news.is_empty() {
                 let readiness = endpoint.readiness.clone();
                 self.woken.push((readiness, news));
@@ -260,11 +294,11 @@ impl State {
         }
     }
 
-    fn deliver_udp(&mut self, interface: usize, parts: &Parts<'_>, payload: &[u8], many: bool) {
+    fn deliver_udp(&mut self, parts: &Parts<'_>, arrival: Arrival, payload: &[u8], many: bool) {
         let (local, remote) = (IpAddress::from(parts.local), IpAddress::from(parts.remote));
         let Ok(packet) = UdpPacket::new_checked(payload) else { return };
-        let checked = match interface {
-            LOOPBACK => ChecksumCapabilities::ignored(),
+        let checked = match arrival.interface {
+            LOOPBACK_INDEX => ChecksumCapabilities::ignored(),
             _ => ChecksumCapabilities::default(),
         };
         let Ok(udp) = UdpRepr::parse(&packet, &remote, &local, &checked) else { return };
@@ -273,13 +307,13 @@ impl State {
             remote: SocketAddr::new(parts.remote, udp.src_port),
         };
         for id in self.endpoints.receivers(&tuple, many) {
-            self.push(id, tuple.remote, packet.payload());
+            self.push(id, tuple.remote, arrival, packet.payload());
         }
     }
 
     /// Hands a packet to the raw sockets of its protocol: with its header for IPv4, as raw(7)
     /// says, and without it for IPv6.
-    fn deliver_raw(&mut self, parts: &Parts<'_>, packet: &[u8], payload: &[u8]) {
+    fn deliver_raw(&mut self, parts: &Parts<'_>, arrival: Arrival, packet: &[u8], payload: &[u8]) {
         for id in self.endpoints.takers(parts.protocol) {
             let tuple = Tuple {
                 local: SocketAddr::new(parts.local, 0),
@@ -290,16 +324,16 @@ impl State {
             });
             if fits {
                 let bytes = if parts.local.is_ipv4() { packet } else { payload };
-                self.push(id, tuple.remote, bytes);
+                self.push(id, tuple.remote, arrival, bytes);
             }
         }
     }
 
-    fn deliver_icmp4(&mut self, parts: &Parts<'_>, payload: &[u8]) {
+    fn deliver_icmp4(&mut self, parts: &Parts<'_>, arrival: Arrival, payload: &[u8]) {
         let Ok(icmp) = Icmpv4Packet::new_checked(payload) else { return };
         match icmp.msg_type() {
             Icmpv4Message::EchoReply => {
-                self.deliver_echo(parts, icmp.echo_ident(), payload);
+                self.deliver_echo(parts, arrival, icmp.echo_ident(), payload);
             }
             Icmpv4Message::DstUnreachable => {
                 let error = match Icmpv4DstUnreachable::from(icmp.msg_code()) {
@@ -314,11 +348,11 @@ impl State {
         }
     }
 
-    fn deliver_icmp6(&mut self, parts: &Parts<'_>, payload: &[u8]) {
+    fn deliver_icmp6(&mut self, parts: &Parts<'_>, arrival: Arrival, payload: &[u8]) {
         let Ok(icmp) = Icmpv6Packet::new_checked(payload) else { return };
         match icmp.msg_type() {
             Icmpv6Message::EchoReply => {
-                self.deliver_echo(parts, icmp.echo_ident(), payload);
+                self.deliver_echo(parts, arrival, icmp.echo_ident(), payload);
             }
             Icmpv6Message::DstUnreachable => {
                 let error = match Icmpv6DstUnreachable::from(icmp.msg_code()) {
@@ -333,7 +367,7 @@ impl State {
     }
 
     /// Hands an answer to the sockets that asked with this identifier.
-    fn deliver_echo(&mut self, parts: &Parts<'_>, ident: u16, payload: &[u8]) {
+    fn deliver_echo(&mut self, parts: &Parts<'_>, arrival: Arrival, ident: u16, payload: &[u8]) {
         for id in self.endpoints.without_ports.clone() {
             let asked = self.endpoints.get(id).is_ok_and(|one| {
                 one.kind == Kind::Echo
@@ -341,7 +375,7 @@ impl State {
                     && one.local.is_ipv4() == parts.local.is_ipv4()
             });
             if asked {
-                self.push(id, SocketAddr::new(parts.remote, 0), payload);
+                self.push(id, SocketAddr::new(parts.remote, 0), arrival, payload);
             }
         }
     }
@@ -369,22 +403,34 @@ impl State {
     /// Sends a message of a socket.
     ///
     /// # Errors
-    /// `ENETUNREACH`, `EMSGSIZE`, `ENOMEM`.
-    pub(super) fn send_message(&mut self, id: u64, remote: SocketAddr, bytes: &[u8]) -> Result<()> {
+    /// `ENETUNREACH`, `EMSGSIZE`, `ENOMEM`; `EINVAL` for a source that is not this machine's,
+    /// `ENODEV` for an interface that there is not.
+    pub(super) fn send_message(
+        &mut self,
+        id: u64,
+        remote: SocketAddr,
+        way: &Route,
+        bytes: &[u8],
+    ) -> Result<()> {
         let mut remote = remote;
         if remote.ip().is_unspecified() {
             remote.set_ip(super::state::loopback_of(remote.ip()));
         }
-        let (number, source) = self.route(remote.ip())?;
+        let (number, source) = self.route_by(remote.ip(), way.interface)?;
+        if way.source.is_some_and(|source| !self.is_local(source)) {
+            return Err(Errno::EINVAL.because("the source is not this machine's address"));
+        }
         let endpoint = self.endpoints.get(id)?;
-        let from = match endpoint.local.ip() {
-            bound if bound.is_unspecified() => source,
-            bound => bound,
+        let from = match (way.source, endpoint.local.ip()) {
+            (Some(wanted), _) => wanted,
+            (None, bound) if bound.is_unspecified() || bound.is_multicast() => source,
+            (None, bound) => bound,
         };
         if from.is_ipv4() != remote.is_ipv4() {
             return Err(Errno::ENETUNREACH.because("the socket has an address of another version"));
         }
-        let (kind, port, hop_limit) = (endpoint.kind, endpoint.local.port(), endpoint.hop_limit);
+        let (kind, port) = (endpoint.kind, endpoint.local.port());
+        let hop_limit = way.hop_limit.or(endpoint.hop_limit);
         let (protocol, payload) = match kind {
             Kind::Udp => (IpProtocol::Udp, udp(SocketAddr::new(from, port), remote, bytes)?),
             Kind::Echo => echo(from, remote.ip(), port, bytes)?,
@@ -393,6 +439,25 @@ impl State {
             }
         };
         self.send_packet(number, (from, remote.ip()), protocol, &payload, hop_limit)
+    }
+}
+
+impl State {
+    /// As [`State::route`], through the interface with a number, where that is not `None`.
+    fn route_by(&mut self, remote: IpAddr, interface: Option<u32>) -> Result<(usize, IpAddr)> {
+        let Some(index) = interface else { return self.route(remote) };
+        let number = (index as usize).wrapping_sub(1);
+        let way = self.interfaces.get(number);
+        let way = way.ok_or_else(|| Errno::ENODEV.because("there is no such interface"))?;
+        if number == LOOPBACK || self.is_local(remote) {
+            return match self.route(remote)? {
+                (LOOPBACK, source) => Ok((LOOPBACK, source)),
+                _ => Err(Errno::ENETUNREACH.because("the loopback leads to no other machine")),
+            };
+        }
+        let source = way.source_for(remote);
+        let source = source.ok_or_else(|| Errno::ENETUNREACH.because("no way leads there"))?;
+        Ok((number, source))
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn of_frame(frame: &[u8]) -> Purpose {
 
 /// What an IP packet is for.
 pub(super) fn of_packet(packet: &[u8]) -> Purpose {
-    let Some(Parts { local, remote, protocol, payload }) = parts(packet) else {
+    let Some(Parts { local, remote, protocol, payload, .. }) = parts(packet) else {
         return Purpose::Other;
     };
     let Some(payload) = payload else { return Purpose::Packet(protocol) };
@@ -77,11 +77,22 @@ pub(super) struct Parts<'a> {
     pub(super) protocol: IpProtocol,
     /// That, where it is whole.
     pub(super) payload: Option<&'a [u8]>,
+    /// Over how many routers more it may go.
+    pub(super) hop_limit: u8,
+    /// Its type of service, or traffic class.
+    pub(super) service: u8,
+}
+
+/// The version of an IP packet; `None` where it is none.
+pub(super) fn version(packet: &[u8]) -> Option<IpVersion> {
+    // smoltcp takes it for granted that there is a first byte.
+    packet.first()?;
+    IpVersion::of_packet(packet).ok()
 }
 
 /// The parts of an IP packet; `None` where it is none.
 pub(super) fn parts(packet: &[u8]) -> Option<Parts<'_>> {
-    match IpVersion::of_packet(packet).ok()? {
+    match version(packet)? {
         IpVersion::Ipv4 => {
             let packet = Ipv4Packet::new_checked(packet).ok()?;
             let is_whole = !packet.more_frags() && packet.frag_offset() == 0;
@@ -90,6 +101,8 @@ pub(super) fn parts(packet: &[u8]) -> Option<Parts<'_>> {
                 remote: packet.src_addr().into(),
                 protocol: packet.next_header(),
                 payload: is_whole.then(|| packet.payload()),
+                hop_limit: packet.hop_limit(),
+                service: packet.dscp() << 2 | packet.ecn(),
             })
         }
         IpVersion::Ipv6 => {
@@ -99,6 +112,8 @@ pub(super) fn parts(packet: &[u8]) -> Option<Parts<'_>> {
                 remote: packet.src_addr().into(),
                 protocol: packet.next_header(),
                 payload: Some(packet.payload()),
+                hop_limit: packet.hop_limit(),
+                service: packet.traffic_class(),
             })
         }
     }

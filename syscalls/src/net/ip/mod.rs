@@ -15,6 +15,7 @@ mod datagrams;
 mod device;
 mod flow;
 mod frame;
+mod guard;
 mod interface;
 mod listener;
 mod packets;
@@ -28,7 +29,7 @@ mod tests;
 
 pub(crate) use bindings::{BindingId, Reuse, Transport, Wish};
 pub(crate) use configure::Addressing;
-pub(crate) use datagrams::{Kind, Message};
+pub(crate) use datagrams::{Kind, Message, Route};
 pub(crate) use flow::{Readiness, Wants};
 pub(crate) use stack::{Connection, Progress, Stack};
 pub(crate) use view::{AddressView, InterfaceView, RouteView};

@@ -18,7 +18,7 @@ use crate::wait::Interruption;
 
 use super::bindings::{BindingId, Transport, Wish};
 use super::configure::Addressing;
-use super::datagrams::{Endpoint, Kind, Message};
+use super::datagrams::{Endpoint, Kind, Message, Route};
 use super::flow::{Readiness, Wants};
 use super::interface::Interface;
 use super::listener::Listener;
@@ -517,13 +517,19 @@ impl Stack {
     /// Sends a message of an endpoint.
     ///
     /// # Errors
-    /// `ENETUNREACH`, `EMSGSIZE`; the pending error.
-    pub(crate) fn send_message(&self, id: u64, remote: SocketAddr, bytes: &[u8]) -> Result<()> {
+    /// Those of [`State::send_message`]; the pending error.
+    pub(crate) fn send_message(
+        &self,
+        id: u64,
+        remote: SocketAddr,
+        way: &Route,
+        bytes: &[u8],
+    ) -> Result<()> {
         self.with(|state| {
             if let Some(error) = state.endpoints.get(id)?.error.take() {
                 return Err(error.because("a message did not arrive"));
             }
-            state.send_message(id, remote, bytes)
+            state.send_message(id, remote, way, bytes)
         })
     }
 

@@ -19,6 +19,7 @@ use super::configure::Lease;
 use super::datagrams::Endpoints;
 use super::flow::{Flow, Owner, Readiness, Wants};
 use super::frame::{self, Purpose, Tuple};
+use super::guard;
 use super::interface::{Interface, LOOPBACK};
 use super::listener::{Listener, Listeners};
 use super::packets::Packets;
@@ -368,6 +369,8 @@ impl State {
                 }
             }
             Purpose::Packet(IpProtocol::Tcp) => self.reject(interface, bytes),
+            Purpose::Packet(_) if frame::packet(bytes).is_some_and(guard::announces_no_network) => {
+            }
             Purpose::Packet(_) => {
                 self.arrive_packet(interface, bytes, true);
                 // It may have been a router's.

@@ -1,10 +1,17 @@
-//! The stack against itself, over the loopback.
+//! The stack against itself, over the loopback and over a wire.
 
+mod addresses;
+mod network;
+mod wire;
+
+use super::configure::Fixed;
+use super::datagrams::Arrival;
 use super::*;
 use crate::fake::FakeMachine;
 use crate::fs::PollEvents;
 use crate::time::Timers;
 use abi::Errno;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -149,17 +156,20 @@ fn datagrams_find_the_best_fitting_socket() {
     };
     let (server, address) = open("127.0.0.1:0");
     let (client, from) = open("0.0.0.0:0");
-    stack.send_message(client, address, b"hello").unwrap();
+    stack.send_message(client, address, &Route::default(), b"hello").unwrap();
     let message = stack.receive(server, true).unwrap().unwrap();
     assert_eq!(message.bytes, b"hello");
     assert_eq!(message.from.port(), from.port());
     assert!(stack.receive(server, false).unwrap().is_some());
     assert!(stack.receive(server, false).unwrap().is_none());
     let big = alloc::vec![1; 65508];
-    assert_eq!(stack.send_message(client, address, &big).unwrap_err().errno, Errno::EMSGSIZE);
+    assert_eq!(
+        stack.send_message(client, address, &Route::default(), &big).unwrap_err().errno,
+        Errno::EMSGSIZE
+    );
     stack.close_endpoint(server);
     stack.set_remote(client, Some(address)).unwrap();
-    stack.send_message(client, address, b"anybody?").unwrap();
+    stack.send_message(client, address, &Route::default(), b"anybody?").unwrap();
     assert_eq!(stack.receive(client, false).unwrap_err().errno, Errno::ECONNREFUSED);
 }
 
@@ -169,7 +179,7 @@ fn a_flood_of_datagrams_costs_no_more_than_the_limit() {
     let (server, _) = stack.open_endpoint(Kind::Udp, false, 4096);
     let address = stack.bind_endpoint(server, wish("127.0.0.1:0")).unwrap();
     for _ in 0..1000 {
-        stack.send_message(server, address, &[7; 100]).unwrap();
+        stack.send_message(server, address, &Route::default(), &[7; 100]).unwrap();
     }
     let kept = core::iter::from_fn(|| stack.receive(server, false).unwrap()).count();
     assert_eq!(kept, 4096 / (100 + 256));
