@@ -124,6 +124,13 @@ fn hugo_builds_a_site() {
 }
 
 #[test]
+fn tools_walk_search_and_copy_many_files() {
+    if birgus_tests::full() {
+        agree_on_script("/bin/sh", "tools.sh");
+    }
+}
+
+#[test]
 fn compressors_use_several_threads() {
     if !birgus_tests::full() {
         return;
