@@ -10,6 +10,7 @@
 //! - [`process`]: the processes that another one started
 //! - [`sides`]: one command on both sides
 //! - [`scratch`]: temporary directories
+//! - [`server`]: a server in a machine, with ports of this host
 //!
 //! The tests themselves are in `tests/tests`: `conformance` (the programs), `boot` (machines,
 //! exit statuses, failures of all kinds), `debian` (unmodified programs of Debian), `ltp` (the
@@ -23,6 +24,7 @@ pub mod program;
 pub mod rig;
 pub mod run;
 pub mod scratch;
+pub mod server;
 pub mod sides;
 
 use std::path::{Path, PathBuf};

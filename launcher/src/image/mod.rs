@@ -107,7 +107,7 @@ fn describe(mut tree: Tree, options: &RunOptions, view: View) -> Result<Descript
     let environment = environment(options, view);
     let program = program::find(&tree, options, value_of(&environment, "PATH"))?;
     let Brought { missing, is_dynamic } = bring_needs(&mut tree, options, &environment, &program)?;
-    if is_dynamic && usr::share(&mut tree, options)? && program.starts_with("/usr") {
+    if is_dynamic && usr::share(&mut tree, options)? {
         system::fill(&mut tree, &program);
     }
     if options.root.is_none() {

@@ -1,12 +1,14 @@
-//! What a program that was installed on this machine finds of it besides `/usr`.
+//! What a program that sees the host's `/usr` finds of this machine besides.
 //!
 //! - the accounts of the system, without those of people and without passwords
+//! - the names of services, protocols, shells and kinds of files
 //! - its configuration, `/etc/NAME` for a program `NAME`, as far as everybody may read it
 //! - the directories in which installed programs keep what they write, empty
 //!
 //! So that `birgus run nginx` finds its configuration, its user and the place for its logs.
 //! All of it are copies: what the program writes there ends with the machine.
 
+use super::bring::bring;
 use super::copy::node_of;
 use super::tree::{Node, Tree};
 use std::ffi::OsStr;
@@ -14,6 +16,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+/// What belongs to what is in `/usr`.
+const FILES: [&str; 4] = ["/etc/mime.types", "/etc/protocols", "/etc/services", "/etc/shells"];
 
 /// Where programs keep what they write.
 const STATE: [&str; 4] = ["/run", "/var/cache", "/var/lib", "/var/log"];
@@ -40,6 +45,10 @@ pub(super) fn fill(tree: &mut Tree, program: &Path) {
         if let Ok(text) = fs::read_to_string(path) {
             let _ = tree.add(path, Node::file(0o644, accounts(&text, numbers)));
         }
+    }
+    for path in FILES {
+        // Only where the host has it.
+        let _ = bring(tree, Path::new(path));
     }
     for path in LINKS {
         if let Ok(target) = fs::read_link(path) {
