@@ -12,8 +12,22 @@ use super::bindings::{BindingId, Wish};
 use super::flow::{Readiness, Wants};
 use super::frame::Tuple;
 
-/// How many connections of a listener may be half open; then the oldest goes.
-const HALF_OPEN_LIMIT: usize = 64;
+/// How many connections of a listener may be half open.
+const HALF_OPEN_LIMIT: usize = 512;
+
+/// How long a half open connection keeps its place from others, in nanoseconds: whoever asked
+/// for it in earnest has answered by then, or asks again.
+const HALF_OPEN_NS: u64 = 1_000_000_000;
+
+/// A connection that was asked for and answered, and the answer to that is missing.
+pub(super) struct HalfOpen {
+    pub(super) id: u64,
+    /// When it was asked for, monotonic.
+    pub(super) since_ns: u64,
+}
+
+/// There is no place for a further connection: it is asked for again.
+pub(super) struct Full;
 
 /// A socket that waits for connections.
 pub(super) struct Listener {
@@ -23,7 +37,7 @@ pub(super) struct Listener {
     /// How many connections may wait to be accepted.
     pub(super) backlog: usize,
     /// Connections that are half open.
-    pub(super) half_open: VecDeque<u64>,
+    pub(super) half_open: VecDeque<HalfOpen>,
     /// Connections to be accepted.
     pub(super) ready: VecDeque<u64>,
     pub(super) readiness: Arc<Readiness>,
@@ -32,15 +46,23 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Whether a further connection may wait; as on Linux, one more than the backlog.
-    pub(super) fn has_room(&self) -> bool {
-        self.ready.len() <= self.backlog
-    }
-
-    /// The connection that has to go before another one is half open.
-    pub(super) fn surplus(&mut self) -> Option<u64> {
-        let limit = HALF_OPEN_LIMIT.min(self.backlog.max(1));
-        (self.half_open.len() >= limit).then(|| self.half_open.pop_front()).flatten()
+    /// Makes room for a further connection; the one that has to go before. As on Linux, one
+    /// more than the backlog may wait to be accepted.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn make_room(&mut self, now_ns: u64) -> Result<Option<u64>, Full> {
+        if self.ready.len() > self.backlog {
+            return Err(Full);
+        }
+        if self.half_open.len() < HALF_OPEN_LIMIT.min(self.backlog.max(1)) {
+            return Ok(None);
+        }
+        let is_old = |one: &HalfOpen| now_ns.saturating_sub(one.since_ns) >= HALF_OPEN_NS;
+        if !self.half_open.front().is_some_and(is_old) {
+            return Err(Full);
+        }
+        Ok(self.half_open.pop_front().map(|one| one.id))
     }
 
     /// How well it fits a connection to `local`: the more exactly it names it, the better.
@@ -102,5 +124,39 @@ impl Listeners {
         let mut fitting = ids.iter().filter(|id| fit(id) == Some(best));
         let count = fitting.clone().count();
         fitting.nth((self.hash.hash_one(tuple) % count as u64) as usize).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bindings::{Bindings, Reuse, Transport};
+    use super::*;
+
+    #[test]
+    fn a_flood_takes_the_places_of_old_requests_only() {
+        let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
+        let wish = Wish { address, only_v6: false, reuse: Reuse::default() };
+        let wants = Wants {
+            receive_len: 1024,
+            send_len: 1024,
+            no_delay: false,
+            keep_alive_s: None,
+            hop_limit: None,
+        };
+        let mut listener = Listener {
+            wish,
+            binding: Bindings::default().insert(Transport::Tcp, wish),
+            backlog: 2,
+            half_open: VecDeque::from([HalfOpen { id: 1, since_ns: 0 }]),
+            ready: VecDeque::new(),
+            readiness: Arc::default(),
+            wants,
+        };
+        assert!(matches!(listener.make_room(0), Ok(None)));
+        listener.half_open.push_back(HalfOpen { id: 2, since_ns: 0 });
+        assert!(matches!(listener.make_room(HALF_OPEN_NS - 1), Err(Full)));
+        assert!(matches!(listener.make_room(HALF_OPEN_NS), Ok(Some(1))));
+        listener.ready.extend([3, 4, 5]);
+        assert!(matches!(listener.make_room(HALF_OPEN_NS), Err(Full)));
     }
 }

@@ -21,7 +21,7 @@ use super::flow::{Flow, Owner, Readiness, Wants};
 use super::frame::{self, Purpose, Tuple};
 use super::guard;
 use super::interface::{Interface, LOOPBACK};
-use super::listener::{Listener, Listeners};
+use super::listener::{HalfOpen, Listener, Listeners};
 use super::packets::Packets;
 use super::time_wait::{self, TimeWait};
 
@@ -269,7 +269,7 @@ impl State {
             return;
         }
         let Some(listener) = self.listeners.get_mut(owner) else { return };
-        let was_half_open = listener.half_open.iter().position(|&known| known == id);
+        let was_half_open = listener.half_open.iter().position(|known| known.id == id);
         match was_half_open {
             Some(at) if is_lost => {
                 listener.half_open.remove(at);
@@ -341,7 +341,8 @@ impl State {
     pub(super) fn close_listener(&mut self, id: u64) {
         let Some(listener) = self.listeners.remove(id) else { return };
         self.bindings.release(listener.binding);
-        for flow in listener.half_open.into_iter().chain(listener.ready) {
+        let half_open = listener.half_open.into_iter().map(|one| one.id);
+        for flow in half_open.chain(listener.ready) {
             self.part(flow, true);
         }
     }
@@ -417,10 +418,10 @@ impl State {
 
     /// Makes a connection of a request for one, if the listener has room for it.
     fn await_connection(&mut self, interface: usize, tuple: &Tuple, owner: u64, bytes: &[u8]) {
-        let Some(listener) = self.listeners.get_mut(owner).filter(|one| one.has_room()) else {
-            return;
-        };
-        let (wants, wish, surplus) = (listener.wants, listener.wish, listener.surplus());
+        let now_ns = self.now_ns;
+        let Some(listener) = self.listeners.get_mut(owner) else { return };
+        let (wants, wish) = (listener.wants, listener.wish);
+        let Ok(surplus) = listener.make_room(now_ns) else { return };
         if let Some(surplus) = surplus {
             self.forget(surplus);
         }
@@ -432,7 +433,7 @@ impl State {
         flow.binding = Some(self.bindings.insert(Transport::Tcp, Wish { address, ..wish }));
         let id = self.add(flow);
         if let Some(listener) = self.listeners.get_mut(owner) {
-            listener.half_open.push_back(id);
+            listener.half_open.push_back(HalfOpen { id, since_ns: self.now_ns });
         }
         self.feed(id, interface, bytes);
         let still_listens =
@@ -440,7 +441,7 @@ impl State {
         if still_listens {
             // smoltcp did not like the frame.
             if let Some(listener) = self.listeners.get_mut(owner) {
-                listener.half_open.retain(|&known| known != id);
+                listener.half_open.retain(|known| known.id != id);
             }
             self.forget(id);
         }
