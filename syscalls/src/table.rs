@@ -410,13 +410,13 @@ pub static TABLE: &[Row] = rows! {
     sched_setaffinity = calls::schedule::sched_setaffinity, partial("only all processors");
     sched_getscheduler = calls::schedule::sched_getscheduler, full;
     sched_setscheduler = calls::schedule::sched_setscheduler,
-        partial("policies are kept and told, and change nothing; no SCHED_DEADLINE");
+        partial("policies are kept and told, and change nothing");
     sched_getparam = calls::schedule::sched_getparam, full;
     sched_setparam = calls::schedule::sched_setparam,
         partial("priorities are kept and told, and change nothing");
     sched_getattr = calls::schedule::sched_getattr, partial("no utilisation, no slice");
     sched_setattr = calls::schedule::sched_setattr,
-        partial("policies are kept and told, and change nothing; no SCHED_DEADLINE");
+        partial("policies are kept and told, and change nothing");
     sched_rr_get_interval = calls::schedule::sched_rr_get_interval, full;
     sched_get_priority_max = calls::schedule::sched_get_priority_max, full;
     sched_get_priority_min = calls::schedule::sched_get_priority_min, full;

@@ -141,7 +141,11 @@ impl Program {
     /// # Errors
     /// As [`Program::all`].
     pub fn open() -> io::Result<Vec<Self>> {
-        Self::in_folders(&["open"])
+        // Without any, there is no folder: git keeps none that is empty.
+        match Self::in_folders(&["open"]) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            found => found,
+        }
     }
 
     /// The program of the folder `boot` with this name.

@@ -124,17 +124,27 @@ fn only_the_streams_that_are_the_terminal_are_a_terminal() {
     terminal.shows("stdin 1");
 }
 
-/// A shell stops, continues and ends jobs.
+/// A job that says when it has the terminal, and when it goes on; its words are not what it
+/// says.
+const JOB: &str = r#"sh -c 'trap "echo goes\ on" CONT; echo be\gins; while :; do sleep 1; done'"#;
+
+/// A shell stops, continues and ends jobs. It calls them so.
 fn controls_jobs(terminal: &Terminal, stopped: &str, running: &str) {
     terminal.shows("ready>");
-    terminal.line("sleep 300");
-    terminal.shows("ready> sleep 300");
+    terminal.line(JOB);
+    terminal.shows("begins");
     terminal.keys(&["C-z"]);
     terminal.shows(stopped);
-    terminal.line("clear; bg; jobs");
+    terminal.line("clear; bg");
+    terminal.shows("goes on");
+    terminal.line("clear; jobs");
     terminal.shows(running);
-    terminal.line("clear; fg; echo ended with $?");
-    terminal.shows("sleep 300\n");
+    terminal.line("clear; kill -STOP %1");
+    terminal.shows("ready>");
+    terminal.line("jobs");
+    terminal.shows(stopped);
+    terminal.line("clear; fg");
+    terminal.shows("goes on");
     terminal.keys(&["C-c"]);
     terminal.line("echo ended with $?");
     terminal.shows("ended with 130");
@@ -143,7 +153,7 @@ fn controls_jobs(terminal: &Terminal, stopped: &str, running: &str) {
 #[test]
 fn bash_controls_jobs_and_sees_the_window_change() {
     let terminal = Terminal::run("-e 'PS1=ready> ' /bin/bash --norc --noprofile");
-    controls_jobs(&terminal, "Stopped                 sleep 300", "Running                 sleep");
+    controls_jobs(&terminal, "Stopped                 sh -c", "Running                 sh -c");
     // Who reads in the background stops, and with `tostop` also who writes.
     terminal.line("clear; cat &");
     terminal.line("wait");
@@ -153,11 +163,11 @@ fn bash_controls_jobs_and_sees_the_window_change() {
     terminal.shows("Stopped                 ( echo x; echo y )");
     terminal.line("stty -tostop; clear; fg");
     terminal.shows("x\ny\n");
-    terminal.line("trap 'echo now $(stty size)' WINCH; clear; read line; echo got $line");
+    terminal.line("trap 'seen=1; stty size' WINCH; clear; echo wa\\its");
+    terminal.shows("waits");
+    terminal.line("until [ $seen ]; do sleep 1; done");
     terminal.resize(100, 30);
-    terminal.shows("now 30 100");
-    terminal.line("a word");
-    terminal.shows("got a word");
+    terminal.shows("30 100");
     terminal.line("exit 47");
     terminal.shows("status 47");
 }
@@ -166,7 +176,7 @@ fn bash_controls_jobs_and_sees_the_window_change() {
 fn zsh_controls_jobs() {
     let words = "-v /usr:/usr:ro -e PATH=/usr/bin -e 'PS1=ready> ' /bin/zsh-static -f";
     let terminal = Terminal::run(words);
-    controls_jobs(&terminal, "suspended  sleep 300", "running    sleep 300");
+    controls_jobs(&terminal, "suspended", "running    sh -c");
     terminal.line("clear; cat &");
     terminal.shows("suspended (tty input)  cat");
     terminal.line("kill %1; exit 48");

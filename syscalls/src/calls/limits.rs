@@ -98,12 +98,15 @@ fn check_access(cx: &Context<'_>, process: &Process) -> Result<()> {
 /// getrusage(2): what was used.
 ///
 /// # Differences from Linux
-/// Only the CPU time and the peak of memory are counted. How much of the time is the kernel's is
+/// Preemptions, blocks of input and output, and page faults in system calls are not counted; a
+/// page fault that waits for a file counts as one that does not. How much of the time is the kernel's is
 /// an estimate: of the entries into the kernel, one of 13 is measured.
 pub(crate) fn getrusage(cx: &Context<'_>, who: i32, to: UserPtr<Rusage>) -> Result<()> {
     let usage = match who {
         RUSAGE_SELF => cx.process.usage(),
-        RUSAGE_THREAD => Usage { cpu: cx.thread.cpu_time(), ..cx.process.usage() },
+        RUSAGE_THREAD => {
+            Usage { cpu: cx.thread.cpu_time(), counts: cx.thread.counts(), ..cx.process.usage() }
+        }
         RUSAGE_CHILDREN => cx.process.children_usage(),
         _ => return Err(Errno::EINVAL.because("neither a process nor a thread nor children")),
     };

@@ -134,7 +134,9 @@ pub(crate) fn get_robust_list(
         cx.thread.robust_list()
     } else {
         let thread = u32::try_from(tid).ok().and_then(|tid| cx.system.thread(tid));
-        thread.ok_or_else(|| Errno::ESRCH.because("no such thread"))?.robust_list()
+        let thread = thread.ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
+        cx.check_access(thread.process())?;
+        thread.robust_list()
     };
     len.write(cx, &ROBUST_LIST_HEAD_LEN)?;
     head.write(cx, &address)

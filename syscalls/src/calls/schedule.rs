@@ -9,14 +9,11 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::process::scheduling::{Policy, Scheduling};
+use crate::process::scheduling::{Policy, Reservation, Scheduling};
 use crate::process::{Capability, Thread};
 use crate::user::UserPtr;
 
 use super::limits::check_nice;
-
-/// Policies without an own type.
-const SCHED_DEADLINE: i32 = 6;
 
 /// Flags of [`SchedAttr`].
 const FLAG_RESET_ON_FORK: u64 = 1;
@@ -143,7 +140,7 @@ pub(crate) fn sched_getscheduler(cx: &Context<'_>, tid: i32) -> Result<i32> {
 /// sched_setscheduler(2): sets the policy of a thread.
 ///
 /// # Differences from Linux
-/// The policy is kept and told; all threads take turns alike. `SCHED_DEADLINE` is `EINVAL`.
+/// The policy is kept and told; all threads take turns alike.
 pub(crate) fn sched_setscheduler(
     cx: &Context<'_>,
     tid: i32,
@@ -206,6 +203,9 @@ pub(crate) fn sched_getattr(
         flags: if scheduling.resets_on_fork { FLAG_RESET_ON_FORK } else { 0 },
         nice: if scheduling.policy.is_real_time() { 0 } else { thread.process().nice() },
         priority: scheduling.priority.cast_unsigned(),
+        runtime_ns: scheduling.reservation.runtime_ns,
+        deadline_ns: scheduling.reservation.deadline_ns,
+        period_ns: scheduling.reservation.period_ns,
         ..SchedAttr::default()
     };
     cx.memory().write(to.address(), &attributes.as_bytes()[..len])
@@ -214,7 +214,7 @@ pub(crate) fn sched_getattr(
 /// sched_setattr(2): sets the policy of a thread, with all its parameters.
 ///
 /// # Differences from Linux
-/// As sched_setscheduler(2); the nice value is that of the process, and utilisation is
+/// As sched_setscheduler(2); any reservation is taken; the nice value is that of the process, and utilisation is
 /// `EOPNOTSUPP`.
 pub(crate) fn sched_setattr(
     cx: &Context<'_>,
@@ -238,11 +238,11 @@ pub(crate) fn sched_setattr(
         false => attributes.policy.cast_signed(),
     };
     let reset = if keeps(FLAG_RESET_ON_FORK) { SCHED_RESET_ON_FORK } else { 0 };
-    let priority = match keeps(FLAG_KEEP_PARAMS) {
-        true => old.priority,
-        false => attributes.priority.cast_signed(),
+    let (priority, reservation) = match keeps(FLAG_KEEP_PARAMS) {
+        true => (old.priority, old.reservation),
+        false => (attributes.priority.cast_signed(), reservation(&attributes)),
     };
-    let new = Scheduling::new(policy | reset, priority)?;
+    let new = Scheduling::with_reservation(policy | reset, priority, reservation)?;
     let has_nice = matches!(new.policy, Policy::Other | Policy::Batch);
     if has_nice && !keeps(FLAG_KEEP_PARAMS) {
         let nice = attributes.nice.clamp(-20, 19);
@@ -252,6 +252,14 @@ pub(crate) fn sched_setattr(
         return Ok(());
     }
     change(cx, &thread, new)
+}
+
+fn reservation(attributes: &SchedAttr) -> Reservation {
+    Reservation {
+        runtime_ns: attributes.runtime_ns,
+        deadline_ns: attributes.deadline_ns,
+        period_ns: attributes.period_ns,
+    }
 }
 
 /// Loads the structure, of which later versions of Linux may have more: what is unknown must
@@ -304,10 +312,7 @@ pub(crate) fn sched_rr_get_interval(
 /// # Differences from Linux
 /// None.
 pub(crate) fn sched_get_priority_max(_: &Context<'_>, policy: i32) -> Result<i32> {
-    match policy {
-        SCHED_DEADLINE => Ok(0),
-        _ => Ok(if Policy::from_number(policy)?.is_real_time() { 99 } else { 0 }),
-    }
+    Ok(if Policy::from_number(policy)?.is_real_time() { 99 } else { 0 })
 }
 
 /// sched_get_priority_min(2): the lowest priority of a policy.
@@ -315,10 +320,7 @@ pub(crate) fn sched_get_priority_max(_: &Context<'_>, policy: i32) -> Result<i32
 /// # Differences from Linux
 /// None.
 pub(crate) fn sched_get_priority_min(_: &Context<'_>, policy: i32) -> Result<i32> {
-    match policy {
-        SCHED_DEADLINE => Ok(0),
-        _ => Ok(if Policy::from_number(policy)?.is_real_time() { 1 } else { 0 }),
-    }
+    Ok(if Policy::from_number(policy)?.is_real_time() { 1 } else { 0 })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::mm::AddressSpace;
 use crate::wait::{Interruption, WaitQueue};
 
 use super::descriptor::ProcessFile;
+use super::scheduling::Policy;
 use super::{Capability, Process, Thread};
 
 /// What a new process or thread is asked to be. Addresses are 0 where there is none.
@@ -69,6 +70,10 @@ impl Context<'_> {
             return Err(Errno::EPERM.because("a namespace needs CAP_SYS_ADMIN"));
         }
         self.check_count()?;
+        let scheduling = self.thread.scheduling();
+        if scheduling.policy == Policy::Deadline && !scheduling.resets_on_fork {
+            return Err(Errno::EAGAIN.because("a reservation has no copies"));
+        }
         let borrowed = new.flags.contains(CloneFlags::VFORK).then(Arc::<BorrowedMemory>::default);
         let id = match new.flags.contains(CloneFlags::THREAD) {
             true => self.start_thread(new, borrowed.clone())?,

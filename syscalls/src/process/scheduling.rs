@@ -21,13 +21,15 @@ pub(crate) enum Policy {
     Batch,
     /// When nobody else runs.
     Idle,
+    /// So much time within each period.
+    Deadline,
 }
 
 impl Policy {
     /// The policy with this number.
     ///
     /// # Errors
-    /// `EINVAL`, also for `SCHED_DEADLINE`.
+    /// `EINVAL`.
     pub(crate) fn from_number(number: i32) -> Result<Self> {
         Ok(match number {
             0 => Self::Other,
@@ -35,6 +37,7 @@ impl Policy {
             2 => Self::RoundRobin,
             3 => Self::Batch,
             5 => Self::Idle,
+            6 => Self::Deadline,
             _ => return Err(Errno::EINVAL.because("no such policy")),
         })
     }
@@ -47,12 +50,43 @@ impl Policy {
             Self::RoundRobin => 2,
             Self::Batch => 3,
             Self::Idle => 5,
+            Self::Deadline => 6,
         }
     }
 
     /// Whether it has priorities.
     pub(crate) const fn is_real_time(self) -> bool {
         matches!(self, Self::Fifo | Self::RoundRobin)
+    }
+}
+
+/// What a thread with the policy [`Policy::Deadline`] has asked for, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    /// How long it may run in each period.
+    pub(crate) runtime_ns: u64,
+    /// Until when, from the beginning of the period.
+    pub(crate) deadline_ns: u64,
+    /// How long a period is; 0 for as long as the deadline.
+    pub(crate) period_ns: u64,
+}
+
+impl Reservation {
+    /// Checks what sched_setattr(2) asks for.
+    ///
+    /// # Errors
+    /// `EINVAL` unless 1024 <= runtime <= deadline <= period, with a period of 100 microseconds
+    /// to about 4 seconds.
+    fn check(self) -> Result<Self> {
+        const LEAST_RUNTIME_NS: u64 = 1024;
+        const PERIODS_NS: core::ops::RangeInclusive<u64> = 100_000..=(1 << 22) * 1000;
+        let Self { runtime_ns, deadline_ns, .. } = self;
+        let period_ns = if self.period_ns == 0 { deadline_ns } else { self.period_ns };
+        let is_ordered = runtime_ns <= deadline_ns && deadline_ns <= period_ns;
+        if runtime_ns < LEAST_RUNTIME_NS || !is_ordered || !PERIODS_NS.contains(&period_ns) {
+            return Err(Errno::EINVAL.because("not a runtime, a deadline and a period"));
+        }
+        Ok(Self { period_ns, ..self })
     }
 }
 
@@ -65,6 +99,8 @@ pub(crate) struct Scheduling {
     pub(crate) priority: i32,
     /// Whether new threads and processes start with the usual policy.
     pub(crate) resets_on_fork: bool,
+    /// Of [`Policy::Deadline`].
+    pub(crate) reservation: Reservation,
 }
 
 impl Scheduling {
@@ -73,13 +109,29 @@ impl Scheduling {
     /// # Errors
     /// `EINVAL` for an unknown policy or a priority that it does not have.
     pub(crate) fn new(policy: i32, priority: i32) -> Result<Self> {
+        Self::with_reservation(policy, priority, Reservation::default())
+    }
+
+    /// What sched_setattr(2) asks for.
+    ///
+    /// # Errors
+    /// As [`Scheduling::new`]; `EINVAL` for a reservation that cannot be.
+    pub(crate) fn with_reservation(
+        policy: i32,
+        priority: i32,
+        reservation: Reservation,
+    ) -> Result<Self> {
         let resets_on_fork = policy & SCHED_RESET_ON_FORK != 0;
         let policy = Policy::from_number(policy & !SCHED_RESET_ON_FORK)?;
         let priorities = if policy.is_real_time() { 1..=99 } else { 0..=0 };
         if !priorities.contains(&priority) {
             return Err(Errno::EINVAL.because("the policy has no such priority"));
         }
-        Ok(Self { policy, priority, resets_on_fork })
+        let reservation = match policy {
+            Policy::Deadline => reservation.check()?,
+            _ => Reservation::default(),
+        };
+        Ok(Self { policy, priority, resets_on_fork, reservation })
     }
 
     /// The policy as sched_getscheduler(2) tells it.
@@ -90,7 +142,8 @@ impl Scheduling {
 
     /// What a new thread or process has.
     pub(crate) fn of_child(self) -> Self {
-        match (self.resets_on_fork, self.policy.is_real_time()) {
+        let is_special = self.policy.is_real_time() || self.policy == Policy::Deadline;
+        match (self.resets_on_fork, is_special) {
             (true, true) => Self::default(),
             (true, false) => Self { resets_on_fork: false, ..self },
             (false, _) => self,
@@ -104,6 +157,9 @@ impl Scheduling {
     pub(crate) fn permit(self, new: Self, who: &Credentials, limits: &Limits) -> Result<()> {
         if who.has(Capability::SysNice) {
             return Ok(());
+        }
+        if new.policy == Policy::Deadline {
+            return Err(Errno::EPERM.because("deadlines need CAP_SYS_NICE"));
         }
         let highest = limits.current(Resource::RealTimePriority);
         let wants = new.priority.unsigned_abs();
@@ -129,7 +185,19 @@ mod tests {
         assert!(Scheduling::new(0, 0).is_ok() && Scheduling::new(0, 1).is_err());
         assert!(Scheduling::new(1, 1).is_ok() && Scheduling::new(1, 0).is_err());
         assert!(Scheduling::new(2, 99).is_ok() && Scheduling::new(2, 100).is_err());
-        assert!(Scheduling::new(4, 0).is_err() && Scheduling::new(6, 0).is_err());
+        assert!(Scheduling::new(4, 0).is_err() && Scheduling::new(7, 0).is_err());
+    }
+
+    #[test]
+    fn reservations_are_ordered() {
+        let with = |runtime_ns, deadline_ns, period_ns| {
+            let reservation = Reservation { runtime_ns, deadline_ns, period_ns };
+            Scheduling::with_reservation(6, 0, reservation)
+        };
+        assert_eq!(with(1024, 100_000, 0).unwrap().reservation.period_ns, 100_000);
+        assert!(with(1023, 100_000, 0).is_err() && with(2048, 1024, 100_000).is_err());
+        assert!(with(1024, 2_000_000, 1_000_000).is_err() && with(1024, 2048, 4096).is_err());
+        assert!(Scheduling::new(6, 0).is_err());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::wait::WaitQueue;
 
 use super::core_dump::Dump;
 use super::group::ThreadGroup;
-use super::usage::Usage;
+use super::usage::{Counters, Usage};
 use super::wait::Report;
 use super::{Credentials, Limits, Thread};
 
@@ -139,6 +139,8 @@ pub struct Process {
     pub(super) ended_cpu: Mutex<CpuTime>,
     /// Most pages that were resident in an address space it no longer has.
     peak_pages: AtomicU64,
+    /// How often something happened to its threads.
+    pub(super) counters: Counters,
     /// What the children used that were waited for, and theirs.
     pub(super) children_usage: Mutex<Usage>,
 }
@@ -184,6 +186,7 @@ impl Process {
             nice: AtomicI32::new(0),
             ended_cpu: Mutex::default(),
             peak_pages: AtomicU64::new(0),
+            counters: Counters::default(),
             children_usage: Mutex::new(Usage::default()),
         }
     }
@@ -373,6 +376,7 @@ impl Process {
         let peak_pages = self.memory().usage().resident_peak;
         Usage {
             cpu: self.cpu_time(),
+            counts: self.counters.now(),
             peak_pages: peak_pages.max(self.peak_pages.load(Ordering::Relaxed)),
         }
     }

@@ -17,6 +17,7 @@ use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
 use crate::process::rseq::Rseq;
 use crate::process::scheduling::Scheduling;
+use crate::process::usage::Counters;
 use crate::process::{Attention, Process};
 use crate::report::RecentCalls;
 use crate::signal::{RestartBlock, ThreadSignals};
@@ -41,6 +42,8 @@ pub struct Thread {
     clear_id_at: AtomicU64,
     /// Its restartable sequences.
     pub(crate) rseq: Rseq,
+    /// How often something happened to it.
+    pub(super) counters: Counters,
     /// What it has apart from the other threads of its process.
     pub(super) apart: Apart,
     /// Its latest system calls.
@@ -93,6 +96,7 @@ impl Thread {
             restart: Mutex::new(None),
             clear_id_at: AtomicU64::new(0),
             rseq: Rseq::default(),
+            counters: Counters::default(),
             apart: Apart::default(),
             recent: RecentCalls::default(),
             robust_list: AtomicU64::new(0),
@@ -361,6 +365,7 @@ impl Thread {
     /// Waits for [`Thread::unpark`]; see [`machine::Thread::park`].
     pub(crate) fn park(&self, deadline_ns: Option<u64>) {
         self.is_waiting.store(true, Ordering::Relaxed);
+        self.count_wait();
         self.machine().park(deadline_ns);
         self.is_waiting.store(false, Ordering::Relaxed);
     }

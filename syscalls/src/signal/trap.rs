@@ -75,8 +75,12 @@ impl Thread {
             _ => Wanted::Read,
         };
         let (signal, code) = match self.process().memory().fault(trap.address, wanted) {
+            Ok(()) => {
+                self.count_fault();
+                return None;
+            }
             // Whoever is to end does so on the way back.
-            Ok(()) | Err(FaultSignal::Interrupted) => return None,
+            Err(FaultSignal::Interrupted) => return None,
             Err(FaultSignal::NotMapped) => (Signal::SIGSEGV, si::SEGV_MAPERR),
             Err(FaultSignal::NotAllowed) => (Signal::SIGSEGV, si::SEGV_ACCERR),
             Err(FaultSignal::NoPage) => (Signal::SIGBUS, si::BUS_ADRERR),

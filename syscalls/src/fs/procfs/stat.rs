@@ -22,8 +22,7 @@ const EXIT_SIGNAL: u32 = 17;
 /// Highest priority number of a thread that is not real-time, without its nice value.
 const PRIORITY: i32 = 20;
 
-/// /proc/PID/stat: proc_pid_stat(5), in the order of its fields. Page faults are not
-/// counted.
+/// /proc/PID/stat: proc_pid_stat(5), in the order of its fields.
 pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let (process, thread) = (&subject.process, &subject.thread);
     let (terminal, foreground) = controlling_terminal(subject);
@@ -31,8 +30,10 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     text.put(&thread.name());
     let state = &thread.state()[..1];
     put!(text, ") {state} {} {} {}", process.parent(), process.group(), process.session());
-    // flags, page faults of the process and its children
-    put!(text, " {terminal} {foreground} 0 0 0 0 0");
+    put!(text, " {terminal} {foreground}");
+    // flags, page faults of the process and its children, without and with input
+    let (own, children) = (process.usage().counts.faults, process.children_usage().counts.faults);
+    put!(text, " 0 {own} {children} 0 0");
     for cpu in [process.cpu_time(), process.children_usage().cpu] {
         put!(text, " {} {}", cpu.user_ns() / NS_PER_TICK, cpu.system_ns / NS_PER_TICK);
     }

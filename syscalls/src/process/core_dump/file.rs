@@ -9,6 +9,7 @@ use abi::process::Resource;
 use abi::{Errno, PAGE_SIZE};
 use zerocopy::IntoBytes;
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::OpenFile;
@@ -100,9 +101,7 @@ impl Context<'_> {
         }
         writer.put(&notes)?;
         writer.align();
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(PAGE_SIZE).map_err(|_| Errno::ENOMEM)?;
-        buffer.resize(PAGE_SIZE, 0);
+        let mut buffer = buffer::zeroed(PAGE_SIZE)?;
         for (area, &len) in areas.iter().zip(&lens) {
             writer.put_memory(area, len, &mut buffer)?;
         }

@@ -10,6 +10,7 @@ use abi::time::NS_PER_SECOND;
 use abi::{Errno, PAGE_SIZE};
 use zerocopy::{FromZeros, IntoBytes};
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::machine::{CpuTime, Registers};
@@ -84,9 +85,7 @@ fn user_registers(r: &Registers) -> UserRegisters {
 fn extended_state(thread: &Thread) -> Result<Vec<u8>> {
     let processor = thread.system().machine.processor();
     let len = processor.extended_state_len.max(FXSAVE_LEN);
-    let mut state = Vec::new();
-    state.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    state.resize(len, 0);
+    let mut state = buffer::zeroed(len)?;
     thread.machine().save_extended_state(&mut state[..processor.extended_state_len]);
     let components = processor.extended_state_components.to_le_bytes();
     state[XCR0_OFFSET..XCR0_OFFSET + components.len()].copy_from_slice(&components);

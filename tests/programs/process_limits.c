@@ -1,6 +1,6 @@
 // Resource limits over fork and exec: NOFILE, AS, DATA, STACK, CPU, NPROC, FSIZE, prlimit.
 // timeout: 120
-#include "../children.h"
+#include "children.h"
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
