@@ -69,7 +69,7 @@ impl IntervalTimers {
     /// How a timer stands.
     pub(crate) fn get(&self, kind: IntervalKind) -> Interval {
         let timer = self.timers[kind as usize].lock().clone();
-        timer.map_or(Interval::default(), |one| one.timer.stands())
+        timer.map_or(Interval::default(), |one| one.stands())
     }
 
     /// Arms or disarms a timer; returns how it stood.
@@ -78,7 +78,9 @@ impl IntervalTimers {
             let mut slot = self.timers[kind as usize].lock();
             slot.get_or_insert_with(|| SignalTimer::new(cx.system, cx.process, kind)).clone()
         };
-        one.timer.set(kind.clock(cx.process), new)
+        let stood = one.stands();
+        one.timer.set(kind.clock(cx.process), new);
+        stood
     }
 
     /// The signal of a timer has been taken: that one goes on.
@@ -117,6 +119,12 @@ impl SignalTimer {
             signal: kind.signal(),
             timer: Timer::new(system, this.clone(), kind.again()),
         })
+    }
+
+    /// How it stands. As on Linux, one whose signal nobody has taken yet is not armed.
+    fn stands(&self) -> Interval {
+        let stands = self.timer.stands();
+        if self.timer.is_armed() { stands } else { Interval { value_ns: 0, ..stands } }
     }
 }
 

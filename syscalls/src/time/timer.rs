@@ -170,6 +170,11 @@ impl Timer {
         self.state.lock().stands(now_ns)
     }
 
+    /// Whether it waits to expire, and not only to be told to go on.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.state.lock().ticket.is_some()
+    }
+
     /// Arms it on `clock`, to expire after `interval.value_ns` and then at intervals, or
     /// disarms it when that is 0; returns how it stood.
     pub(crate) fn set(&self, clock: TimerClock, interval: Interval) -> Interval {

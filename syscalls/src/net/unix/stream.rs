@@ -125,6 +125,10 @@ impl UnixSocket {
             return Err(Errno::EINVAL.because("the socket is not connected"));
         }
         let mut incoming = Incoming::default();
+        if to.remaining() == 0 {
+            // As on Linux, also who takes nothing waits until there is something.
+            self.wait_for_bytes(cx, flags)?;
+        }
         let waits_for_all = flags.contains(MessageFlags::WAITALL);
         while to.remaining() > 0 {
             match self.wait_for_bytes(cx, flags) {
