@@ -67,7 +67,7 @@ enum About {
 
 /// The error for a request to change something.
 fn refused(cx: &Context<'_>) -> Error {
-    if !cx.process.credentials().has(Capability::NetAdmin) {
+    if !cx.credentials().has(Capability::NetAdmin) {
         return Errno::EPERM.because("needs CAP_NET_ADMIN");
     }
     Errno::EOPNOTSUPP.because("interfaces, addresses and routes cannot be changed")
@@ -103,7 +103,7 @@ fn keep_flags(cx: &Context<'_>, found: &InterfaceView, asked: &InterfaceRequest)
     let wanted = asked.value.first_chunk().map_or(0, |flags| u16::from_ne_bytes(*flags));
     let wanted = InterfaceFlags::from_bits_truncate(wanted.into());
     let changes = wanted.symmetric_difference(found.flags()).intersects(CHANGEABLE);
-    if changes || !cx.process.credentials().has(Capability::NetAdmin) {
+    if changes || !cx.credentials().has(Capability::NetAdmin) {
         return Err(refused(cx));
     }
     Ok(())

@@ -222,7 +222,7 @@ impl NetlinkSocket {
 
     fn check_addressed(cx: &Context<'_>, to: &Sockaddr) -> Result<()> {
         let is_kernel = to.port == 0 && to.groups == 0;
-        if !is_kernel && !cx.process.credentials().has(Capability::NetAdmin) {
+        if !is_kernel && !cx.credentials().has(Capability::NetAdmin) {
             return Err(Errno::EPERM.because("others than the kernel need CAP_NET_ADMIN"));
         }
         Ok(())

@@ -56,7 +56,7 @@ pub(super) fn answer(
     }
     let Some(&family) = request.body.first() else { return Ok(None) };
     let reads = wanted & kind::ACTION == kind::ACTION_GET;
-    if !reads && !cx.process.credentials().has(Capability::NetAdmin) {
+    if !reads && !cx.credentials().has(Capability::NetAdmin) {
         return Err(Errno::EPERM.because("needs CAP_NET_ADMIN"));
     }
     if reads && request.header.flags & flag::DUMP != 0 {
