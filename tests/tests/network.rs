@@ -139,3 +139,34 @@ fn without_a_network_there_is_the_loopback() {
     assert_eq!(far.status, Status::Ended(1));
     assert!(far.errors().contains("Network is unreachable"), "{}", far.errors());
 }
+
+/// Gives a namespace of its own a TAP device, and a machine an address at it.
+const TAP: &str = r#"
+set -e
+ip link set lo up
+ip tuntap add dev tap0 mode tap
+ip addr add 10.9.0.1/24 dev tap0
+ip link set tap0 up
+exec "$0" run --timeout 60 --net tap=tap0 --ip 10.9.0.2/24 --gateway 10.9.0.1 --dns 10.9.0.1 \
+    busybox sh -c 'busybox ip -o -4 addr; busybox ip route; cat /etc/resolv.conf
+        busybox ping -c 2 10.9.0.1 >/dev/null && echo answered'
+"#;
+
+#[test]
+fn a_tap_device_and_a_fixed_address_are_a_network() {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", TAP]).arg(path()).stdin(Stdio::null());
+    let outcome = command.output().expect("unshare starts");
+    let (told, errors) =
+        (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+    assert!(outcome.status.success(), "{errors}");
+    for wanted in [
+        "lo    inet 127.0.0.1/8 scope host lo",
+        "eth0    inet 10.9.0.2/24 brd 10.9.0.255 scope global eth0",
+        "default via 10.9.0.1 dev eth0",
+        "nameserver 10.9.0.1",
+        "answered",
+    ] {
+        assert!(told.contains(wanted), "{wanted} is not in:\n{told}{errors}");
+    }
+}
