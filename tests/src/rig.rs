@@ -47,10 +47,18 @@ const NO_KVM: i32 = 97;
 
 const INIT: &str = r#"#!/bin/busybox sh
 export PATH=/bin HOME=/root
+if [ ! -e /moved ]; then
+    # The root of an initial RAM file system cannot be exchanged, which sandboxes do.
+    /bin/busybox mkdir /new && /bin/busybox mount -t tmpfs new /new
+    for entry in /*; do [ $entry = /new ] || /bin/busybox cp -a $entry /new; done
+    : >/new/moved
+    exec /bin/busybox switch_root -c /dev/console /new /init
+fi
 /bin/busybox mkdir -p /proc /sys /dev /tmp /root /etc /usr/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp; ip link set lo up
+printf '%s\n' root:x:0:0::/root:/bin/sh nobody:x:65534:65534::/:/bin/false >/etc/passwd
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
 stty raw -echo
 for module in /modules/*; do insmod $module; done

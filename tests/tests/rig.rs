@@ -131,6 +131,13 @@ birgus run --engine kvm --timeout 60 /bin/busybox echo one >one & first=$!
 birgus run --engine kvm --timeout 60 /bin/busybox echo two >two
 wait $first
 expect "$(cat one two)" "$(printf 'one\ntwo')" 'two machines at once'
+tunctl -t t0 >/dev/null; ip addr add 192.0.2.2/24 dev t0; ip link set t0 up
+ip route add default via 192.0.2.1
+birgus run --engine kvm -p 8080:80 -v /tmp/share:/w:ro /bin/busybox httpd -f -p 80 -h /w & first=$!
+served=$(for i in $(seq 30); do sleep 1; wget -q -O - http://127.0.0.1:8080/made 2>/dev/null && break; done)
+expect "$served" new 'a published port'
+kill $first; wait $first
+expect "$(ps -o args | grep -c '[p]asst')" 0 'what is left of the network'
 birgus run --engine kvm /programs/never_ends busy & first=$!
 sleep 4; kill -9 $first; sleep 1
 expect "$(ps -o args | grep -c '[m]onitor')" 0 'what a killed birgus leaves'
@@ -147,7 +154,8 @@ fn machines_on_kvm_end_share_and_stand_as_they_should() -> Result<(), Box<dyn Er
         Ok((Program::for_boot(name)?.build()?, format!("/programs/{name}")))
     };
     let files = ["exit_with", "never_ends", "hostile"].map(helper);
-    let files = files.into_iter().collect::<io::Result<Vec<_>>>()?;
+    let mut files = files.into_iter().collect::<io::Result<Vec<_>>>()?;
+    files.push(("/usr/bin/passt".into(), "/bin/passt".into()));
     let ended = rig::run(&files, SCRIPT, LIMIT, &mut io::sink())?;
     assert_eq!(String::from_utf8_lossy(&ended.output), "done\n");
     Ok(())

@@ -182,6 +182,10 @@ fn conclude(options: &RunOptions, ending: &Ending, vm: &mut dyn Vm) -> u8 {
             (Error::Failed(String::new()).status(), true)
         }
     };
+    if let Some(words) = &found.companion {
+        say("the network was lost: passt ended");
+        say_last_words("passt", words);
+    }
     if lost || options.verbose {
         say_last_words(engine, &found.engine);
         say_last_words("serial port", &found.serial);

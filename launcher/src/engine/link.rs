@@ -75,7 +75,8 @@ fn user(machine: &Machine) -> Result<Result<Prepared, String>, Error> {
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        // It says little, and most of it when it fails.
+        .stderr(Stdio::piped());
     let device = Some((LinkKind::Stream, OwnedFd::from(ours)));
     Ok(Ok(Prepared { device, helper: Some(Helper { command, socket }), note: None }))
 }

@@ -83,6 +83,8 @@ pub struct PostMortem {
     pub engine: Vec<u8>,
     /// Last words of the kernel on its serial port.
     pub serial: Vec<u8>,
+    /// Words of the process that did the networking, where it had failed.
+    pub companion: Option<Vec<u8>>,
 }
 
 /// A machine that was started.

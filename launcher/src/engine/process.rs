@@ -156,6 +156,20 @@ impl Process {
     }
 }
 
+/// Ends the process beside the machine; its words, where it had failed before.
+fn end_companion(mut companion: Child) -> Option<Vec<u8>> {
+    let failed = companion.try_wait().is_ok_and(|status| status.is_some_and(|s| !s.success()));
+    // Killing fails only where there is nothing to kill.
+    let _ = companion.kill();
+    let _ = companion.wait();
+    let mut words = Vec::new();
+    if let Some(from) = companion.stderr.take() {
+        // It is a pipe that nobody writes to any more.
+        let _ = from.take(WORDS_KEPT as u64).read_to_end(&mut words);
+    }
+    failed.then_some(words)
+}
+
 fn words_for(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
@@ -199,10 +213,7 @@ impl Vm for Process {
         // Killing fails only where there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(companion) = &mut self.companion {
-            let _ = companion.kill();
-            let _ = companion.wait();
-        }
+        let companion = self.companion.take().and_then(end_companion);
         let words = |thread: Option<JoinHandle<Vec<u8>>>| {
             thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
         };
@@ -210,6 +221,7 @@ impl Vm for Process {
             status,
             engine: words(self.stderr.take()),
             serial: words(self.serial.take()),
+            companion,
         };
         self.ended.insert(known).clone()
     }
