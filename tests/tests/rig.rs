@@ -141,7 +141,7 @@ expect "$(ps -o args | grep -c '[p]asst')" 0 'what is left of the network'
 birgus run --engine kvm /programs/never_ends busy & first=$!
 sleep 4; kill -9 $first; sleep 1
 expect "$(ps -o args | grep -c '[m]onitor')" 0 'what a killed birgus leaves'
-status=$(run /programs/hostile)
+status=$(run --timeout 200 /programs/hostile)
 case $status in 0 | 124 | 125) ;; *) echo "FAILED: a hostile guest: $status" ;; esac
 grep -q 'killed by signal' err && echo "FAILED: a hostile guest: $(cat err)"
 expect "$(head -n 1 out)" ports 'a hostile guest at the ports'
