@@ -50,15 +50,15 @@ pub(crate) fn mmap(
         }
         if !file.file.maps_as_anonymous() {
             MapSource::File(file, offset.value())
-        } else if file.access_mode().can_read() {
-            MapSource::Anonymous
         } else {
-            return Err(Errno::EACCES.because("the descriptor is not open for reading"));
+            MapSource::Zeros(file)
         }
     };
     if flags.contains(MapFlags::HUGETLB) {
         return Err(match source {
-            MapSource::Anonymous => Errno::ENOMEM.because("no huge pages are reserved"),
+            MapSource::Anonymous | MapSource::Zeros(_) => {
+                Errno::ENOMEM.because("no huge pages are reserved")
+            }
             MapSource::File(..) | MapSource::Memory(..) => {
                 Errno::EINVAL.because("not a file of huge pages")
             }
@@ -135,6 +135,35 @@ pub(crate) fn madvise(cx: &Context<'_>, address: Address, len: u64, advice: i32)
 /// None.
 pub(crate) fn msync(cx: &Context<'_>, address: Address, len: u64, flags: SyncFlags) -> Result<()> {
     cx.memory().sync(address.value(), len, flags)
+}
+
+/// mseal(2): keeps mappings as they are.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn mseal(cx: &Context<'_>, address: Address, len: u64, flags: u64) -> Result<()> {
+    if flags != 0 {
+        return Err(Errno::EINVAL.because("there are no flags"));
+    }
+    cx.memory().seal(address.value(), len)
+}
+
+/// remap_file_pages(2): shows other pages of the object in a part of a shared mapping.
+///
+/// # Differences from Linux
+/// Pages are filled whatever `MAP_NONBLOCK` says.
+pub(crate) fn remap_file_pages(
+    cx: &Context<'_>,
+    address: Address,
+    len: u64,
+    protection: Protection,
+    offset: u64,
+    _flags: MapFlags,
+) -> Result<()> {
+    if !protection.is_empty() {
+        return Err(Errno::EINVAL.because("the protection stays as it is"));
+    }
+    cx.memory().remap_pages(address.value(), len, offset)
 }
 
 /// mincore(2): says which pages are in memory.

@@ -224,6 +224,26 @@ fn check_advice(area: &Area, advice: Advice) -> Result<()> {
             Err(Errno::EINVAL.because("not private anonymous memory"))
         }
         Advice::Collapse => Err(Errno::EINVAL.because("there are no huge pages")),
+        _ if is_sealed_against(area, advice) => Err(Errno::EPERM.because("the mapping is sealed")),
         _ => Ok(()),
     }
+}
+
+/// Whether the advice would take away what a sealed area shows, and its protection does not
+/// let the application change that anyway: mseal(2).
+fn is_sealed_against(area: &Area, advice: Advice) -> bool {
+    let discards = matches!(
+        advice,
+        Advice::DontNeed
+            | Advice::DontNeedLocked
+            | Advice::Free
+            | Advice::DontFork
+            | Advice::WipeOnFork
+            | Advice::Remove
+    );
+    let is_own = area.share == Share::Private || matches!(area.backing, Backing::Anonymous);
+    discards
+        && is_own
+        && area.flags.contains(AreaFlags::SEALED)
+        && !area.protection.contains(Protection::WRITE)
 }

@@ -52,6 +52,8 @@ bitflags! {
         const DONT_DUMP = 1 << 4;
         /// Zeros after fork(2) (`MADV_WIPEONFORK`).
         const WIPE_ON_FORK = 1 << 5;
+        /// It stays as it is (mseal(2)).
+        const SEALED = 1 << 7;
     }
 }
 

@@ -46,6 +46,8 @@ pub struct MapRequest {
 pub enum MapSource {
     /// Zeros.
     Anonymous,
+    /// Zeros, as a descriptor of /dev/zero allows them.
+    Zeros(Arc<OpenFile>),
     /// A file from a byte offset on.
     File(Arc<OpenFile>, u64),
     /// Shared memory that there is already, and what mprotect(2) may make of it.
@@ -76,6 +78,7 @@ impl AddressSpace {
         }
         let start = state.choose(&self.layout, request, len)?;
         area.range = start..start + len;
+        state.check_unsealed(&area.range)?;
         let overlapped = state.areas.overlapping(area.range.clone());
         let replaced = overlapped.map(|old| common_pages(&old.range, &area.range)).sum();
         state.check_count(1 + state.areas.splits(&area.range))?;
@@ -132,6 +135,7 @@ impl AddressSpace {
         }
         {
             let state = self.state.lock();
+            state.check_unsealed(&range)?;
             // Cutting a hole makes one more, all else none.
             if state.areas.splits(&range) == 2
                 && state.areas.at(range.start).map(|area| area.range.end)
@@ -219,6 +223,10 @@ impl AddressSpace {
         };
         let (backing, allowed) = match &request.source {
             MapSource::Anonymous => (self.anonymous(share, pages), ALL_ACCESS),
+            MapSource::Zeros(open) => {
+                let allowed = allowed_for(open, share, request.protection)?;
+                (self.anonymous(share, pages), allowed)
+            }
             MapSource::Memory(memory, allowed) => {
                 (self.backed_by(Object::Memory(memory.clone()), 0), *allowed)
             }

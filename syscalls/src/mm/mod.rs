@@ -49,6 +49,7 @@ mod object;
 mod pages;
 mod program_break;
 mod protect;
+mod rearrange;
 mod remap;
 mod segment;
 #[cfg(test)]

@@ -64,6 +64,7 @@ impl State {
         let (old_end, new_end) = (end(self.program_break.end)?, end(wanted)?);
         let mut grown = None;
         if new_end < old_end {
+            self.check_unsealed(&(new_end..old_end))?;
             *removed = self.clear(&*memory.space, &(new_end..old_end));
         } else if new_end > old_end {
             let mut area =

@@ -69,6 +69,7 @@ impl State {
                 return Err(Errno::ENOMEM.because("no memory is mapped there"));
             };
             let part = at..area.range.end.min(range.end);
+            self.check_unsealed(&part)?;
             if !area.allowed.contains(wanted) {
                 return Err(Errno::EACCES.because("the file is not open for that"));
             }

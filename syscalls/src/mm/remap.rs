@@ -91,6 +91,7 @@ impl State {
         if self.areas.at(address).is_none() {
             return Err(Errno::EFAULT.because("no memory is mapped there"));
         }
+        self.check_unsealed(&(address..address + len.max(PAGE)))?;
         if flags.intersects(RemapFlags::FIXED | RemapFlags::DONTUNMAP) {
             return self.remap_to(memory, request, removed);
         }
@@ -138,6 +139,7 @@ impl State {
             if !in_space || page_start(to) != to {
                 return Err(Errno::EINVAL.because("the new address cannot be"));
             }
+            self.check_unsealed(&(to..to + request.new_len))?;
             if to < request.address + request.len && request.address < to + request.new_len {
                 return Err(Errno::EINVAL.because("the new place overlaps the old one"));
             }
