@@ -16,6 +16,7 @@
 //! - [`fs`]: flags and structures of files
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`events`]: epoll(7), eventfd(2)
+//! - [`fanotify`]: events of files, fanotify(7)
 //! - [`time_page`]: where applications read the time
 //! - [`timex`]: how the clock is kept right
 //! - [`net`]: sockets and their options
@@ -28,6 +29,7 @@ pub mod boot;
 pub mod core_dump;
 pub mod errno;
 pub mod events;
+pub mod fanotify;
 pub mod fs;
 pub mod futex;
 pub mod ipc;

@@ -388,3 +388,63 @@ mod tests {
         }
     }
 }
+
+/// Requests of ioctl(2) to descriptors of processes: `linux/pidfd.h`.
+pub mod pidfd {
+    /// What is known of the process (`PIDFD_GET_INFO`), but for the size of the structure.
+    pub const GET_INFO: u32 = 0xc000_ff0b;
+    /// Where the size of the structure is in a request.
+    pub const SIZE_SHIFT: u32 = 16;
+    /// Greatest size of a structure, in bytes.
+    pub const SIZE_MAX: usize = 0x3fff;
+    /// Size of the first version of the structure, in bytes (`PIDFD_INFO_SIZE_VER0`).
+    pub const INFO_SIZE_VER0: usize = 64;
+    /// The bits of a request that are the size.
+    pub const SIZE_OF_REQUEST: u32 = (SIZE_MAX as u32) << SIZE_SHIFT;
+    /// The numbers are there.
+    pub const INFO_PID: u64 = 1;
+    /// The users and groups are there.
+    pub const INFO_CREDS: u64 = 2;
+    /// The exit status is there.
+    pub const INFO_EXIT: u64 = 8;
+}
+
+/// What is known of a process: `struct pidfd_info`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PidfdInfo {
+    /// What is wanted, and what is there: [`pidfd`].
+    pub mask: u64,
+    /// Its control group.
+    pub cgroup: u64,
+    /// Its number.
+    pub pid: u32,
+    /// The number of its process.
+    pub tgid: u32,
+    /// The number of its parent.
+    pub ppid: u32,
+    /// Real user.
+    pub ruid: u32,
+    /// Real group.
+    pub rgid: u32,
+    /// Effective user.
+    pub euid: u32,
+    /// Effective group.
+    pub egid: u32,
+    /// Saved user.
+    pub suid: u32,
+    /// Saved group.
+    pub sgid: u32,
+    /// User towards file systems.
+    pub fsuid: u32,
+    /// Group towards file systems.
+    pub fsgid: u32,
+    /// How it ended, as wait(2) says it.
+    pub exit_code: i32,
+    /// How it dumped core.
+    pub coredump_mask: u32,
+    /// 0.
+    pub spare: u32,
+}
+
+const _: () = assert!(size_of::<PidfdInfo>() == 72);

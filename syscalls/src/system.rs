@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::fs::{Device, FileType};
 use abi::{Errno, number};
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::events::notifier::Notifier;
 use crate::fs::fifo::Fifos;
+use crate::fs::pipe;
 use crate::fs::pipe_inode::PipeNumbers;
 use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
@@ -24,6 +25,7 @@ use crate::mm::{AddressSpace, MemoryLimits};
 use crate::net::Sockets;
 use crate::net::ip::Stack;
 use crate::process::futex::Futexes;
+use crate::process::limits::MAX_OPEN_FILES;
 use crate::process::{CoreDumpSettings, Process, ProcessTable, Thread};
 use crate::signal::{Signal, info};
 use crate::terminal::pty::Ptys;
@@ -84,6 +86,10 @@ pub struct System {
     host_name: Mutex<Vec<u8>>,
     /// `domainname` of uname(2).
     domain_name: Mutex<Vec<u8>>,
+    /// How large who is not privileged may make a pipe: /proc/sys/fs/pipe-max-size.
+    pub(crate) max_pipe_size: AtomicU64,
+    /// How many descriptors a process may have: /proc/sys/fs/nr_open.
+    pub(crate) max_open_files: AtomicU64,
     /// What the machine was booted with: /proc/cmdline.
     command_line: Once<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
@@ -123,6 +129,8 @@ impl System {
             traced: AtomicBool::new(false),
             host_name: Mutex::new(b"birgus".to_vec()),
             domain_name: Mutex::new(b"(none)".to_vec()),
+            max_pipe_size: AtomicU64::new(pipe::MAX_SIZE),
+            max_open_files: AtomicU64::new(MAX_OPEN_FILES),
             command_line: Once::new(),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })

@@ -358,6 +358,10 @@ pub static TABLE: &[Row] = rows! {
     inotify_add_watch = calls::inotify::inotify_add_watch,
         partial("of the host's directories only own changes; IN_DELETE_SELF of open files is early");
     inotify_rm_watch = calls::inotify::inotify_rm_watch, full;
+    fanotify_init = calls::fanotify::fanotify_init,
+        partial("no events of mounts");
+    fanotify_mark = calls::fanotify::fanotify_mark,
+        partial("of the host's directories only own changes; DELETE_SELF of open files is early");
     pipe = calls::pipe::pipe, full;
     pipe2 = calls::pipe::pipe2, full;
 

@@ -9,7 +9,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::process::fork::NewTask;
+use crate::process::fork::{NewTask, check_namespaces};
 use crate::user::UserPtr;
 
 /// The part of the flags of clone(2) that is the signal for the parent (`CSIGNAL`).
@@ -154,15 +154,17 @@ pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
     let flags = CloneFlags::from_bits_retain(flags);
     let shared = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM | CloneFlags::NEWNS;
     let alone = CloneFlags::THREAD | CloneFlags::SIGHAND | CloneFlags::VM;
-    if !(shared | alone).contains(flags) {
-        return Err(Errno::EINVAL.because("unknown flags, or a namespace"));
+    if !(shared | alone | CloneFlags::NAMESPACES).contains(flags) {
+        return Err(Errno::EINVAL.because("unknown flags"));
     }
+    check_namespaces(flags, &cx.process.credentials())?;
     // The process and this call hold its memory.
     let has_own_memory = Arc::strong_count(cx.memory()) <= 2;
     if flags.intersects(alone) && !(has_own_memory && cx.process.threads().len() == 1) {
         return Err(Errno::EINVAL.because("memory that is shared cannot be unshared"));
     }
     if flags.contains(CloneFlags::FILES) {
+        cx.check_copy_of_files()?;
         cx.thread.part_from_files();
     }
     if flags.contains(CloneFlags::FS) {

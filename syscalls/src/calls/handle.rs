@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::fs::handle::{HANDLE_LEN, Handle, OPENS};
 use crate::fs::open::{How, open_location};
 use crate::fs::path::{self, Follow};
 use crate::fs::{Fd, Location, OnExec};
@@ -25,12 +26,8 @@ struct Header {
 /// Most bytes of a handle (`MAX_HANDLE_SZ`).
 const BYTES_MAX: u32 = 128;
 
-/// Bytes of the handles here: a number, as tmpfs has on Linux, and zeros.
-const BYTES: u32 = 12;
-
-/// The type of handles that can be opened (`FILEID_INO32_GEN`), and of those that only
-/// identify (`FILEID_INO64_GEN`).
-const KINDS: [i32; 2] = [1, 0x81];
+/// Bytes of the handles here.
+const BYTES: u32 = HANDLE_LEN as u32;
 
 /// `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`, `AT_HANDLE_FID`, `AT_HANDLE_MNT_ID_UNIQUE` and
 /// `AT_HANDLE_CONNECTABLE`.
@@ -67,31 +64,28 @@ pub(crate) fn name_to_handle_at(
     if room > BYTES_MAX {
         return Err(Errno::EINVAL.because("no handle is that long"));
     }
-    let (number, kind) = identity(&found, flags)?;
+    let identity = identity(&found, flags)?;
     let result = if room < BYTES {
         Err(Errno::EOVERFLOW.because("the handle does not fit"))
     } else {
-        let mut bytes = [0; BYTES as usize];
-        bytes[..8].copy_from_slice(&number.to_le_bytes());
-        cx.memory().write(handle.address().wrapping_add(size_of::<Header>() as u64), &bytes)
+        let to = handle.address().wrapping_add(size_of::<Header>() as u64);
+        cx.memory().write(to, &identity.bytes)
     };
     if flags & UNIQUE != 0 {
         UserPtr::new(mount_id.address()).write(cx, &found.mount.unique_id())?;
     } else {
         UserPtr::new(mount_id.address()).write(cx, &found.mount.id())?;
     }
-    header.write(cx, &Header { bytes: BYTES, kind })?;
+    header.write(cx, &Header { bytes: BYTES, kind: identity.kind })?;
     result
 }
 
-/// The number of what is there, and the type of its handle.
-fn identity(found: &Location, flags: u32) -> Result<(u64, i32)> {
-    let [opens, identifies] = KINDS;
-    match found.inode().clone().handle() {
-        Some(number) => Ok((number, opens)),
-        None if flags & FID != 0 => Ok((found.inode().metadata()?.number, identifies)),
-        None => Err(Errno::EOPNOTSUPP.because("the file system has no handles")),
+fn identity(found: &Location, flags: u32) -> Result<Handle> {
+    if flags & FID != 0 {
+        return Handle::to_identify(found.inode());
     }
+    Handle::to_open(found.inode())
+        .ok_or_else(|| Errno::EOPNOTSUPP.because("the file system has no handles"))
 }
 
 /// open_by_handle_at(2).
@@ -118,7 +112,7 @@ pub(crate) fn open_by_handle_at(
         _ => cx.files().get(mount)?.location().clone(),
     };
     let number = match bytes.first_chunk() {
-        Some(number) if header.kind == KINDS[0] && bytes.len() == BYTES as usize => *number,
+        Some(number) if header.kind == OPENS && bytes.len() == BYTES as usize => *number,
         _ => return Err(stale()),
     };
     let inode = at.mount.file_system().by_handle(u64::from_le_bytes(number)).ok_or_else(stale)?;

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::process::{Resource, Rlimit, Rusage};
@@ -51,6 +52,10 @@ pub(crate) fn setrlimit(
 }
 
 fn set(cx: &Context<'_>, process: &Process, resource: Resource, new: Rlimit) -> Result<Rlimit> {
+    let most = cx.system.max_open_files.load(Ordering::Relaxed);
+    if resource == Resource::OpenFiles && new.maximum > most {
+        return Err(Errno::EPERM.because("more descriptors than a process may have"));
+    }
     let limits = process.limits();
     let old = limits.set(resource, new, &cx.credentials())?;
     if resource == Resource::Cpu {

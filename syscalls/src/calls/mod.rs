@@ -11,6 +11,7 @@ pub(crate) mod directory;
 pub(crate) mod epoll;
 pub(crate) mod event;
 pub(crate) mod execute;
+pub(crate) mod fanotify;
 #[cfg(test)]
 mod file_argument_tests;
 pub(crate) mod file_flags;

@@ -30,7 +30,7 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
     permission::check_new_size(cx, len)?;
     let _writing = WriteAccess::begin(&found)?;
     found.inode().truncate(len)?;
-    cx.system.notifier.happened(&found, InotifyMask::MODIFY);
+    cx.system.notifier.happened(cx.into(), &found, InotifyMask::MODIFY);
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn ftruncate(cx: &Context<'_>, fd: Fd, len: i64) -> Result<()> {
     permission::check_not_append_only(&open.file.inode().metadata()?)?;
     permission::check_new_size(cx, len)?;
     open.file.inode().truncate(len)?;
-    cx.system.notifier.happened(open.location(), InotifyMask::MODIFY);
+    cx.system.notifier.happened(cx.into(), open.location(), InotifyMask::MODIFY);
     Ok(())
 }
 

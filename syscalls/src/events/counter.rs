@@ -26,7 +26,7 @@ pub(crate) enum Take {
 }
 
 /// A counter.
-pub(crate) struct Counter {
+pub struct Counter {
     inode: Arc<dyn Inode>,
     number: u32,
     take: Take,
@@ -64,6 +64,15 @@ impl Counter {
         let mut value = self.value.lock();
         *value = value.checked_add(more).filter(|&sum| sum <= LARGEST)?;
         Some(())
+    }
+
+    /// Adds 1 on behalf of the kernel, which does not wait: a counter that is full overflows.
+    pub(crate) fn signal(&self) {
+        {
+            let mut value = self.value.lock();
+            *value = value.saturating_add(1);
+        }
+        self.changed.wake(PollEvents::IN | PollEvents::ERR);
     }
 
     fn wait<T>(
@@ -127,8 +136,13 @@ impl File for Counter {
         let value = *self.value.lock();
         let mut events = PollEvents::empty();
         events.set(PollEvents::IN, value > 0);
+        events.set(PollEvents::ERR, value == u64::MAX);
         events.set(PollEvents::OUT, value < LARGEST);
         events
+    }
+
+    fn counter(&self) -> Option<&Counter> {
+        Some(self)
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {

@@ -10,6 +10,7 @@
 pub(crate) mod counter;
 pub(crate) mod directory;
 pub(crate) mod epoll;
+pub(crate) mod fanotify;
 pub(crate) mod inotify;
 pub(crate) mod notifier;
 pub(crate) mod signal_file;

@@ -1,4 +1,5 @@
-//! Who is told of changes of files and directories: inotify(7), and `F_NOTIFY` of fcntl(2).
+//! Who is told of changes of files and directories: inotify(7), fanotify(7), and
+//! `F_NOTIFY` of fcntl(2).
 //!
 //! Whoever changes something tells the [`Notifier`] of the system, which knows who watches
 //! what, as a [`Listener`]. While nobody does, that costs one load.
@@ -9,6 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use abi::events::InotifyMask;
+use abi::fanotify::FanotifyMask;
 use abi::fs::{Device, FileType};
 use spin::Mutex;
 
@@ -16,6 +18,8 @@ use crate::error::Result;
 use crate::fs::{Inode, Location};
 
 use super::directory::DirectoryWatches;
+use super::fanotify::{Actor, Entry, Groups, Happening};
+use super::inotify::{MAX_INSTANCES, MAX_WATCHES};
 
 /// What names a file: its file system and its number there.
 pub(super) type FileId = (Device, u64);
@@ -42,17 +46,37 @@ pub(super) trait Listener: Send + Sync {
 }
 
 /// Who watches what.
-#[derive(Default)]
 pub(crate) struct Notifier {
     listeners: Mutex<BTreeMap<FileId, Vec<Weak<dyn Listener>>>>,
     /// How many listeners there are.
     pub(super) count: AtomicUsize,
     /// How many instances of inotify(7) there are.
     pub(super) instances: AtomicUsize,
+    /// How many instances of inotify(7) there may be.
+    pub(crate) max_instances: AtomicUsize,
+    /// How many watches of inotify(7) there may be.
+    pub(crate) max_watches: AtomicUsize,
+    /// The groups of fanotify(7).
+    pub(crate) fanotify: Groups,
     /// Who hears of directories by signals.
     pub(crate) directories: DirectoryWatches,
     /// The latest number that ties the two events of a move together.
     cookie: AtomicU32,
+}
+
+impl Default for Notifier {
+    fn default() -> Self {
+        Self {
+            listeners: Mutex::default(),
+            count: AtomicUsize::new(0),
+            instances: AtomicUsize::new(0),
+            max_instances: AtomicUsize::new(MAX_INSTANCES),
+            max_watches: AtomicUsize::new(MAX_WATCHES),
+            fanotify: Groups::default(),
+            directories: DirectoryWatches::default(),
+            cookie: AtomicU32::new(0),
+        }
+    }
 }
 
 impl Notifier {
@@ -60,7 +84,15 @@ impl Notifier {
         self.count.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether neither listeners nor groups of fanotify(7) hear of anything.
+    fn is_silent(&self) -> bool {
+        self.is_idle() && self.fanotify.is_idle()
+    }
+
     fn listeners_to(&self, inode: &Arc<dyn Inode>) -> Vec<Arc<dyn Listener>> {
+        if self.is_idle() {
+            return Vec::new();
+        }
         let Ok(id) = id_of(inode) else {
             return Vec::new();
         };
@@ -71,13 +103,23 @@ impl Notifier {
 
     /// Something has happened to a file: those who watch it hear of it, and those of the directory
     /// that it was found in.
-    pub(crate) fn happened(&self, at: &Location, event: InotifyMask) {
-        if self.is_idle() {
+    pub(crate) fn happened(&self, actor: Actor, at: &Location, event: InotifyMask) {
+        self.happened_at(actor, at, event, FanotifyMask::from_bits_truncate(event.bits().into()));
+    }
+
+    /// A file was opened to be executed.
+    pub(crate) fn opened_to_execute(&self, actor: Actor, at: &Location) {
+        let told = FanotifyMask::OPEN | FanotifyMask::OPEN_EXEC;
+        self.happened_at(actor, at, InotifyMask::OPEN, told);
+    }
+
+    fn happened_at(&self, actor: Actor, at: &Location, event: InotifyMask, told: FanotifyMask) {
+        if self.is_silent() {
             return;
         }
         let event = event | kind_flag(at.inode());
-        if let Some(parent) = at.dentry.parent() {
-            let name = at.dentry.name();
+        let (parent, name) = (at.dentry.parent(), at.dentry.name());
+        if let Some(parent) = &parent {
             for listener in self.listeners_to(parent.inode()) {
                 let is_out = at.dentry.is_removed() && listener.ignores_removed();
                 if !is_out {
@@ -85,79 +127,100 @@ impl Notifier {
                 }
             }
         }
-        self.happened_to(at.inode(), event);
+        self.tell_listeners(at.inode(), event);
+        self.fanotify.tell(&Happening {
+            at: Some(at),
+            entry: parent.as_ref().map(|parent| Entry { directory: parent.inode(), name: &name }),
+            ..Happening::to(actor, told, at.inode())
+        });
+    }
+
+    fn tell_listeners(&self, inode: &Arc<dyn Inode>, event: InotifyMask) {
+        for listener in self.listeners_to(inode) {
+            listener.tell(event, 0, b"");
+        }
     }
 
     /// Something has happened to a file, of which only those who watch itself hear.
-    pub(crate) fn happened_to(&self, inode: &Arc<dyn Inode>, event: InotifyMask) {
-        if self.is_idle() {
+    pub(crate) fn happened_to(&self, actor: Actor, inode: &Arc<dyn Inode>, event: InotifyMask) {
+        if self.is_silent() {
             return;
         }
-        for listener in self.listeners_to(inode) {
-            listener.tell(event | kind_flag(inode), 0, b"");
-        }
+        self.tell_listeners(inode, event | kind_flag(inode));
+        let told = FanotifyMask::from_bits_truncate(event.bits().into());
+        self.fanotify.tell(&Happening::to(actor, told, inode));
     }
 
     /// Something has happened to an entry of a directory.
     pub(crate) fn entry(
         &self,
+        actor: Actor,
         directory: &Arc<dyn Inode>,
         name: &[u8],
         inode: &Arc<dyn Inode>,
         event: InotifyMask,
     ) {
-        self.entry_with(directory, name, inode, event, 0);
+        self.entry_with(actor, Entry { directory, name }, inode, event, 0);
     }
 
     fn entry_with(
         &self,
-        directory: &Arc<dyn Inode>,
-        name: &[u8],
+        actor: Actor,
+        entry: Entry<'_>,
         inode: &Arc<dyn Inode>,
         event: InotifyMask,
         cookie: u32,
     ) {
-        if self.is_idle() {
+        if self.is_silent() {
             return;
         }
-        for listener in self.listeners_to(directory) {
-            listener.tell(event | kind_flag(inode), cookie, name);
+        for listener in self.listeners_to(entry.directory) {
+            listener.tell(event | kind_flag(inode), cookie, entry.name);
         }
+        let told = FanotifyMask::from_bits_truncate(event.bits().into());
+        let happening = Happening::to(actor, told, inode);
+        self.fanotify.tell(&Happening { entry: Some(entry), ..happening });
     }
 
     /// An entry has moved from one directory and name to another, where it may have replaced
     /// another one.
     pub(crate) fn moved(
         &self,
+        actor: Actor,
         inode: &Arc<dyn Inode>,
         from: (&Arc<dyn Inode>, &[u8]),
         to: (&Arc<dyn Inode>, &[u8]),
         replaced: Option<&Arc<dyn Inode>>,
     ) {
-        if self.is_idle() {
+        if self.is_silent() {
             return;
         }
         let cookie = self.cookie.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        self.entry_with(from.0, from.1, inode, InotifyMask::MOVED_FROM, cookie);
-        self.entry_with(to.0, to.1, inode, InotifyMask::MOVED_TO, cookie);
-        if Arc::ptr_eq(from.0, to.0) {
-            self.listeners_to(from.0).iter().for_each(|listener| listener.renamed());
+        let [from, to] = [from, to].map(|(directory, name)| Entry { directory, name });
+        self.fanotify.tell(&Happening {
+            entry: Some(from),
+            to: Some(to),
+            ..Happening::to(actor, FanotifyMask::RENAME, inode)
+        });
+        self.entry_with(actor, from, inode, InotifyMask::MOVED_FROM, cookie);
+        self.entry_with(actor, to, inode, InotifyMask::MOVED_TO, cookie);
+        if Arc::ptr_eq(from.directory, to.directory) {
+            self.listeners_to(from.directory).iter().for_each(|listener| listener.renamed());
         }
         if let Some(replaced) = replaced {
-            self.happened_to(replaced, InotifyMask::ATTRIB);
+            self.happened_to(actor, replaced, InotifyMask::ATTRIB);
         }
-        // As on Linux, without a word on whether it is a directory.
-        for listener in self.listeners_to(inode) {
-            listener.tell(InotifyMask::MOVE_SELF, 0, b"");
-        }
+        // As on Linux, inotify has no word on whether it is a directory.
+        self.tell_listeners(inode, InotifyMask::MOVE_SELF);
+        self.fanotify.tell(&Happening::to(actor, FanotifyMask::MOVE_SELF, inode));
         if let Some(replaced) = replaced {
-            self.lost_name(replaced);
+            self.lost_name(actor, replaced);
         }
     }
 
     /// A file has lost a name: it is gone where that was the last one.
-    pub(crate) fn lost_name(&self, inode: &Arc<dyn Inode>) {
-        if self.is_idle() {
+    pub(crate) fn lost_name(&self, actor: Actor, inode: &Arc<dyn Inode>) {
+        if self.is_silent() {
             return;
         }
         let is_gone = inode.kind() == FileType::Directory
@@ -167,6 +230,8 @@ impl Notifier {
                 listener.tell(InotifyMask::DELETE_SELF, 0, b"");
                 listener.end();
             }
+            self.fanotify.tell(&Happening::to(actor, FanotifyMask::DELETE_SELF, inode));
+            self.fanotify.gone(inode);
         }
     }
 

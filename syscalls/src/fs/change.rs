@@ -27,7 +27,7 @@ pub(crate) fn mode(cx: &Context<'_>, found: &Location, mode: Mode) -> Result<()>
         mode.remove(Mode::SET_GROUP_ID);
     }
     found.inode().change(&Change { mode: Some(mode), ..Change::default() })?;
-    cx.system.notifier.happened(found, InotifyMask::ATTRIB);
+    cx.system.notifier.happened(cx.into(), found, InotifyMask::ATTRIB);
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn owner(
         change.mode = Some(without_set_id(metadata.mode));
     }
     found.inode().change(&change)?;
-    cx.system.notifier.happened(found, InotifyMask::ATTRIB);
+    cx.system.notifier.happened(cx.into(), found, InotifyMask::ATTRIB);
     Ok(())
 }
 
@@ -132,6 +132,6 @@ pub(crate) fn times(cx: &Context<'_>, found: &Location, times: [NewTime; 2]) -> 
         (None, Some(_)) => InotifyMask::MODIFY,
         (None, None) => return Ok(()),
     };
-    cx.system.notifier.happened(found, event);
+    cx.system.notifier.happened(cx.into(), found, event);
     Ok(())
 }

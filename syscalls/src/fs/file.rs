@@ -8,8 +8,9 @@ use bitflags::bitflags;
 
 use crate::context::Context;
 use crate::error::{Because, Outcome, Result};
+use crate::events::fanotify::Group;
 use crate::events::inotify::Instance;
-use crate::events::{Epoll, SignalFile, TimerFile};
+use crate::events::{Counter, Epoll, SignalFile, TimerFile};
 use crate::io::{Sink, Source};
 use crate::net::Socket;
 use crate::process::Process;
@@ -272,8 +273,18 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// The counter that it is: eventfd(2).
+    fn counter(&self) -> Option<&Counter> {
+        None
+    }
+
     /// The instance of inotify(7) that it is.
     fn inotify(&self) -> Option<&Instance> {
+        None
+    }
+
+    /// The group of fanotify(7) that it is.
+    fn fanotify(&self) -> Option<&Group> {
         None
     }
 

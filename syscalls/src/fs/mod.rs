@@ -30,6 +30,7 @@ pub mod directory;
 pub mod fd_table;
 pub mod fifo;
 pub mod file;
+pub(crate) mod handle;
 pub mod inode;
 #[cfg(test)]
 mod linux_tests;
@@ -111,12 +112,12 @@ pub fn close(
         queue.forget(process);
     }
     // The caller has the last one.
-    if Arc::strong_count(open) == 1 && !open.is_path() {
+    if Arc::strong_count(open) == 1 && open.is_watched() {
         let event = match open.access_mode().can_write() {
             true => InotifyMask::CLOSE_WRITE,
             false => InotifyMask::CLOSE_NOWRITE,
         };
-        system.notifier.happened(open.location(), event);
+        system.notifier.happened(process.into(), open.location(), event);
     }
     open.file.flush()
 }

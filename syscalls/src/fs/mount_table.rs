@@ -9,8 +9,10 @@ use abi::fs::mount_flags;
 use spin::Mutex;
 
 use crate::error::{Because, Result};
+use crate::wait::WaitQueue;
 
 use super::dentry::Dentry;
+use super::file::PollEvents;
 use super::inode::Inode;
 use super::mount::{Location, Mount, SuperBlock};
 use super::mount_tree::{Kinship, Tree, dissolve, unhang};
@@ -21,6 +23,10 @@ pub struct MountTable {
     this: Weak<Self>,
     id: u64,
     mounts: Mutex<Vec<Arc<Mount>>>,
+    /// How often mounts have come and gone.
+    version: AtomicU64,
+    /// Woken when mounts come and go.
+    changed: WaitQueue,
     shared: Arc<Shared>,
 }
 
@@ -73,6 +79,8 @@ impl MountTable {
             this: this.clone(),
             id,
             mounts: Mutex::default(),
+            version: AtomicU64::new(0),
+            changed: WaitQueue::new(),
             shared: shared.clone(),
         });
         table.adopt(&tree);
@@ -104,12 +112,29 @@ impl MountTable {
             mount.set_table(self.this.clone());
         }
         self.mounts.lock().extend(tree.iter().cloned());
+        self.note_change();
+    }
+
+    /// How often mounts have come and gone.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Woken when mounts come and go.
+    pub(crate) fn changed(&self) -> &WaitQueue {
+        &self.changed
+    }
+
+    fn note_change(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+        self.changed.wake(PollEvents::PRI | PollEvents::ERR);
     }
 
     /// Forgets `mount`, which is its own.
     pub(super) fn forget(&self, mount: &Arc<Mount>) {
         mount.set_table(Weak::new());
         self.mounts.lock().retain(|other| !Arc::ptr_eq(other, mount));
+        self.note_change();
     }
 
     /// Numbers for a new mount.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::events::InotifyMask;
+use abi::fanotify::FanotifyMask;
 use abi::fs::{AccessMode, AccessRequest, FileType, Mode, OpenFlags, ResolveFlags, mount_flags};
 
 use crate::context::Context;
@@ -132,6 +133,7 @@ pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<A
         return open_unnamed(cx, &location, how);
     }
     check_open(cx, &location, how)?;
+    cx.system.notifier.fanotify.ask(cx, &location, FanotifyMask::OPEN_PERM)?;
     let writes = how.request().contains(AccessRequest::WRITE);
     let access = if writes { WriteAccess::begin(&location)? } else { None };
     let cuts = how.flags.contains(F::TRUNC) && kind == FileType::Regular;
@@ -140,9 +142,26 @@ pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<A
     }
     let opened = open_checked(cx, location, how, access)?;
     if cuts {
-        cx.system.notifier.happened(opened.location(), InotifyMask::MODIFY);
+        cx.system.notifier.happened(cx.into(), opened.location(), InotifyMask::MODIFY);
     }
     Ok(opened)
+}
+
+/// Opens what is at `location` for who watches it: nobody hears of that.
+///
+/// # Errors
+/// Those of open(2) for a file that is there.
+pub(crate) fn open_unwatched(
+    cx: &Context<'_>,
+    location: Location,
+    flags: OpenFlags,
+) -> Result<Arc<OpenFile>> {
+    let how = How::existing(flags);
+    check_open(cx, &location, how)?;
+    let writes = how.request().contains(AccessRequest::WRITE);
+    let access = if writes { WriteAccess::begin(&location)? } else { None };
+    let file = location.inode().clone().open(cx, flags)?;
+    Ok(Arc::new(OpenFile::writing(location, file, flags, access).unwatched()))
 }
 
 /// What may_open of Linux checks.
@@ -184,7 +203,7 @@ fn open_checked(
     let file = location.inode().clone().open(cx, how.flags)?;
     // O_TRUNC alone does not make an open file one that is written.
     let access = access.filter(|_| how.flags.access_mode().can_write());
-    cx.system.notifier.happened(&location, InotifyMask::OPEN);
+    cx.system.notifier.happened(cx.into(), &location, InotifyMask::OPEN);
     Ok(Arc::new(OpenFile::writing(location, file, how.flags, access)))
 }
 

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::events::InotifyMask;
+use abi::fanotify::FanotifyMask;
 use abi::fs::{AccessMode, OpenFlags, seek};
 
 use spin::{Mutex, Once};
@@ -45,6 +46,15 @@ pub struct OpenFile {
     watchers: Mutex<Vec<Weak<Interest>>>,
     /// Who hears of it by signals; none before somebody has asked for that.
     ready_signal: Once<Arc<ReadySignal>>,
+    /// Whether those who watch the file hear of what is done with this description.
+    tells: Tells,
+}
+
+/// Whether those who watch a file hear of what is done with a description of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    Watchers,
+    Nobody,
 }
 
 impl OpenFile {
@@ -82,7 +92,27 @@ impl OpenFile {
             executing: Once::new(),
             watchers: Mutex::new(Vec::new()),
             ready_signal: Once::new(),
+            tells: Tells::Watchers,
         }
+    }
+
+    /// This description, of whose use nobody hears who watches the file.
+    pub(super) fn unwatched(mut self) -> Self {
+        self.tells = Tells::Nobody;
+        self
+    }
+
+    /// Whether those who watch the file hear of what is done with it.
+    pub(super) fn is_watched(&self) -> bool {
+        self.tells == Tells::Watchers && !self.is_path()
+    }
+
+    /// Asks those who decide about it whether it may be read.
+    fn ask_to_read(&self, cx: &Context<'_>) -> Result<()> {
+        if self.is_watched() {
+            cx.system.notifier.fanotify.ask(cx, &self.location, FanotifyMask::ACCESS_PERM)?;
+        }
+        Ok(())
     }
 
     /// Lets the locks that it will have in `table` go when the last descriptor is closed.
@@ -188,6 +218,7 @@ impl OpenFile {
     /// `EBADF` when it is not open for reading; those of [`File::read`].
     pub fn read(&self, cx: &Context<'_>, to: &mut dyn Sink) -> Result<usize> {
         self.check_readable()?;
+        self.ask_to_read(cx)?;
         if self.positions != Positions::Kept {
             let len = self.file.read(cx, self, 0, to)?;
             return Ok(self.was_read(cx, len));
@@ -223,16 +254,16 @@ impl OpenFile {
 
     /// Tells those who watch the file that `len` bytes were read; returns that.
     fn was_read(&self, cx: &Context<'_>, len: usize) -> usize {
-        if len > 0 {
-            cx.system.notifier.happened(&self.location, InotifyMask::ACCESS);
+        if len > 0 && self.is_watched() {
+            cx.system.notifier.happened(cx.into(), &self.location, InotifyMask::ACCESS);
         }
         len
     }
 
     /// Tells those who watch the file that `len` bytes were written; returns that.
     fn was_written(&self, cx: &Context<'_>, len: usize) -> usize {
-        if len > 0 {
-            cx.system.notifier.happened(&self.location, InotifyMask::MODIFY);
+        if len > 0 && self.is_watched() {
+            cx.system.notifier.happened(cx.into(), &self.location, InotifyMask::MODIFY);
         }
         len
     }
@@ -244,6 +275,7 @@ impl OpenFile {
     pub fn read_at(&self, cx: &Context<'_>, offset: u64, to: &mut dyn Sink) -> Result<usize> {
         self.check_positions()?;
         self.check_readable()?;
+        self.ask_to_read(cx)?;
         let len = self.file.read(cx, self, offset, to)?;
         Ok(self.was_read(cx, len))
     }

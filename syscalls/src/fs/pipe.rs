@@ -9,6 +9,8 @@ pub(super) mod transfer;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use core::sync::atomic::Ordering;
+
 use abi::fs::{AccessMode, OpenFlags};
 use abi::signal::Signal;
 use abi::{Errno, PAGE_SIZE};
@@ -28,12 +30,12 @@ use super::{File, Inode, OpenFile, PollEvents};
 /// How many pages a new pipe can hold.
 const DEFAULT_PAGES: usize = 16;
 
-/// Largest size in bytes that an unprivileged process may give a pipe
+/// Largest size in bytes that an unprivileged process may give a pipe, unless something else is set
 /// (/proc/sys/fs/pipe-max-size).
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// Largest size in bytes that anybody may give a pipe.
-const SIZE_LIMIT: u64 = 1 << 31;
+pub(crate) const SIZE_LIMIT: u64 = 1 << 31;
 
 /// What poll(2) finds where there are bytes.
 const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
@@ -266,7 +268,7 @@ impl Pipe {
         let bytes = bytes.next_power_of_two().max(PAGE_SIZE as u64);
         let is_larger = bytes > self.size() as u64;
         let may_exceed = cx.credentials().has(Capability::SysResource);
-        if is_larger && bytes > MAX_SIZE && !may_exceed {
+        if is_larger && bytes > cx.system.max_pipe_size.load(Ordering::Relaxed) && !may_exceed {
             return Err(Errno::EPERM.because("the size is above the limit"));
         }
         let pages = (bytes / PAGE_SIZE as u64) as usize;

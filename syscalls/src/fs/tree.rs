@@ -36,7 +36,7 @@ pub(crate) fn create(
     let metadata = check_addable(cx, directory)?;
     let new = new_inode(cx, &metadata, kind, mode);
     let inode = directory.inode().create(name, &new)?;
-    cx.system.notifier.entry(directory.inode(), name, &inode, InotifyMask::CREATE);
+    cx.system.notifier.entry(cx.into(), directory.inode(), name, &inode, InotifyMask::CREATE);
     Ok(directory.with(directory.dentry.child(name, inode)))
 }
 
@@ -89,8 +89,14 @@ pub(crate) fn link(cx: &Context<'_>, old: &Location, end: &End) -> Result<()> {
         return Err(Errno::ENOENT.because("the file has been removed"));
     }
     end.directory.inode().link(name, old.inode())?;
-    cx.system.notifier.happened_to(old.inode(), InotifyMask::ATTRIB);
-    cx.system.notifier.entry(end.directory.inode(), name, old.inode(), InotifyMask::CREATE);
+    cx.system.notifier.happened_to(cx.into(), old.inode(), InotifyMask::ATTRIB);
+    cx.system.notifier.entry(
+        cx.into(),
+        end.directory.inode(),
+        name,
+        old.inode(),
+        InotifyMask::CREATE,
+    );
     Ok(())
 }
 
@@ -118,9 +124,9 @@ pub(crate) fn unlink(cx: &Context<'_>, end: &End) -> Result<()> {
     end.directory.inode().unlink(name)?;
     end.directory.dentry.remove_child(name);
     let notifier = &cx.system.notifier;
-    notifier.happened_to(found.inode(), InotifyMask::ATTRIB);
-    notifier.lost_name(found.inode());
-    notifier.entry(end.directory.inode(), name, found.inode(), InotifyMask::DELETE);
+    notifier.happened_to(cx.into(), found.inode(), InotifyMask::ATTRIB);
+    notifier.lost_name(cx.into(), found.inode());
+    notifier.entry(cx.into(), end.directory.inode(), name, found.inode(), InotifyMask::DELETE);
     Ok(())
 }
 
@@ -145,8 +151,8 @@ pub(crate) fn remove_directory(cx: &Context<'_>, end: &End) -> Result<()> {
     end.directory.inode().remove_directory(name)?;
     end.directory.dentry.remove_child(name);
     let notifier = &cx.system.notifier;
-    notifier.lost_name(found.inode());
-    notifier.entry(end.directory.inode(), name, found.inode(), InotifyMask::DELETE);
+    notifier.lost_name(cx.into(), found.inode());
+    notifier.entry(cx.into(), end.directory.inode(), name, found.inode(), InotifyMask::DELETE);
     Ok(())
 }
 
@@ -189,11 +195,17 @@ pub(crate) fn rename(cx: &Context<'_>, old: &End, new: &End, flags: RenameFlags)
     let notifier = &cx.system.notifier;
     match &target {
         Some(target) if flags.contains(RenameFlags::EXCHANGE) => {
-            notifier.moved(source.inode(), from, to, None);
-            notifier.moved(target.inode(), to, from, None);
+            notifier.moved(cx.into(), source.inode(), from, to, None);
+            notifier.moved(cx.into(), target.inode(), to, from, None);
         }
         target => {
-            notifier.moved(source.inode(), from, to, target.as_ref().map(Location::inode));
+            notifier.moved(
+                cx.into(),
+                source.inode(),
+                from,
+                to,
+                target.as_ref().map(Location::inode),
+            );
         }
     }
     Ok(())

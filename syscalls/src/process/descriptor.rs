@@ -5,13 +5,17 @@ use core::fmt;
 
 use abi::Errno;
 use abi::fs::OpenFlags;
+use abi::process::{PidfdInfo, pidfd};
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::context::Context;
-use crate::error::{Because, Result};
+use crate::error::{Because, Outcome, Result};
 use crate::fs::{Fd, File, Inode, OpenFile, PollEvents, anonymous};
+use crate::user::UserPtr;
 use crate::wait::WaitQueue;
 
 use super::Process;
+use super::wait::Report;
 
 /// A process that descriptors refer to, also when it has ended.
 pub(crate) struct ProcessFile {
@@ -48,6 +52,21 @@ impl File for ProcessFile {
         Some(&self.process)
     }
 
+    fn ioctl(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<Outcome> {
+        if request & !pidfd::SIZE_OF_REQUEST != pidfd::GET_INFO {
+            return Err(Errno::ENOTTY.because("the file does not know this request"));
+        }
+        let size = (request >> pidfd::SIZE_SHIFT) as usize & pidfd::SIZE_MAX;
+        if argument == 0 || size < pidfd::INFO_SIZE_VER0 {
+            return Err(Errno::EINVAL.because("no room for the information"));
+        }
+        let wanted = UserPtr::<u64>::new(argument).read(cx)?;
+        let info = self.info(cx, wanted)?;
+        let known = &info.as_bytes()[..size.min(size_of::<PidfdInfo>())];
+        cx.memory().write(argument, known)?;
+        Ok(().into())
+    }
+
     fn describe(&self, cx: &Context<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
         let id = self.process.id();
         // What has been waited for has no number any more.
@@ -56,6 +75,36 @@ impl File for ProcessFile {
         let shown = if is_known { id.cast_signed() } else { -1 };
         writeln!(out, "Pid:\t{shown}")?;
         writeln!(out, "NSpid:\t{shown}")
+    }
+}
+
+impl ProcessFile {
+    /// What is known of the process: of one that was waited for, only how it ended.
+    ///
+    /// # Errors
+    /// `ESRCH` for a process that is gone, unless its end is asked for.
+    fn info(&self, cx: &Context<'_>, wanted: u64) -> Result<PidfdInfo> {
+        let process = &self.process;
+        let known = cx.system.processes.get(process.id());
+        let is_known = known.is_some_and(|known| Arc::ptr_eq(&known, process));
+        let mut info = PidfdInfo::new_zeroed();
+        if !is_known {
+            let status = process.ended().filter(|_| wanted & pidfd::INFO_EXIT != 0);
+            let status = status.ok_or_else(|| Errno::ESRCH.because("the process is gone"))?;
+            info.mask = pidfd::INFO_EXIT;
+            info.exit_code = Report::Ended(status).wait_status().cast_signed();
+            return Ok(info);
+        }
+        let who = process.credentials();
+        info.mask = pidfd::INFO_PID | pidfd::INFO_CREDS;
+        info.pid = process.id();
+        info.tgid = process.id();
+        info.ppid = process.parent();
+        (info.ruid, info.euid, info.suid) = (who.users.real, who.users.effective, who.users.saved);
+        (info.rgid, info.egid, info.sgid) =
+            (who.groups.real, who.groups.effective, who.groups.saved);
+        (info.fsuid, info.fsgid) = (who.users.file_system, who.groups.file_system);
+        Ok(info)
     }
 }
 

@@ -17,8 +17,9 @@ use crate::mm::AddressSpace;
 use crate::wait::{Interruption, WaitQueue};
 
 use super::descriptor::ProcessFile;
+use super::limits::MAX_OPEN_FILES;
 use super::scheduling::Policy;
-use super::{Capability, Process, Thread};
+use super::{Capability, Credentials, Process, Thread};
 
 /// What a new process or thread is asked to be. Addresses are 0 where there is none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,9 +67,7 @@ impl Context<'_> {
     pub(crate) fn fork(&self, new: &NewTask) -> Result<u32> {
         check(new.flags)?;
         let who = self.credentials();
-        if new.flags.contains(CloneFlags::NEWNS) && !who.has(Capability::SysAdmin) {
-            return Err(Errno::EPERM.because("a namespace needs CAP_SYS_ADMIN"));
-        }
+        check_namespaces(new.flags, &who)?;
         self.check_count()?;
         let scheduling = self.thread.scheduling();
         if scheduling.policy == Policy::Deadline && !scheduling.resets_on_fork {
@@ -90,6 +89,9 @@ impl Context<'_> {
             true => self.memory().clone(),
             false => self.memory().fork()?,
         };
+        if !new.flags.contains(CloneFlags::FILES) {
+            self.check_copy_of_files()?;
+        }
         let id = self.system.processes.allocate_id();
         let child = Arc::new(self.process.child(self.thread, id, memory.clone(), new.flags));
         child.set_exit_signal(new.exit_signal);
@@ -182,6 +184,26 @@ impl Context<'_> {
         let _ = self.wait_until(&[&borrowed.returned], None, Interruption::Never, is_returned);
     }
 
+    /// Fails where a table as large as the caller's table of descriptors is more than a process may
+    /// have by now.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub(crate) fn check_copy_of_files(&self) -> Result<()> {
+        /// Tables have room for a multiple of this.
+        const STEP: u64 = 64;
+        let most = self.system.max_open_files.load(Ordering::Relaxed);
+        if most == MAX_OPEN_FILES {
+            return Ok(());
+        }
+        let last = self.process.files.open_descriptors().last().and_then(|fd| fd.index());
+        let room = last.map_or(0, |last| last as u64 + 1).next_multiple_of(STEP);
+        if room > STEP && room > most {
+            return Err(Errno::EMFILE.because("the table of descriptors is too large"));
+        }
+        Ok(())
+    }
+
     /// Fails when there are as many threads as there may be, or the user has as many as
     /// `RLIMIT_NPROC` allows.
     fn check_count(&self) -> Result<()> {
@@ -220,12 +242,28 @@ fn check(flags: CloneFlags) -> Result<()> {
     if has(CloneFlags::NEWNS) && has(CloneFlags::FS) {
         return Err(Errno::EINVAL.because("CLONE_NEWNS and CLONE_FS exclude each other"));
     }
-    let others = CloneFlags::NAMESPACES.difference(CloneFlags::NEWNS);
-    if flags.intersects(others | CloneFlags::INTO_CGROUP) {
-        return Err(Errno::EINVAL.because("such namespaces and groups are not offered"));
+    if has(CloneFlags::INTO_CGROUP) {
+        return Err(Errno::EINVAL.because("control groups are not offered"));
     }
     if has(CloneFlags::PIDFD) && flags.intersects(CloneFlags::THREAD | CloneFlags::DETACHED) {
         return Err(Errno::EINVAL.because("a descriptor refers to a process"));
+    }
+    Ok(())
+}
+
+/// Fails unless these new namespaces may be made, and are offered.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`, unless one of users is made with them; `EINVAL` for those
+/// that are not offered.
+pub(crate) fn check_namespaces(flags: CloneFlags, who: &Credentials) -> Result<()> {
+    let wanted = flags.intersection(CloneFlags::NAMESPACES);
+    let needs_privilege = !wanted.is_empty() && !wanted.contains(CloneFlags::NEWUSER);
+    if needs_privilege && !who.has(Capability::SysAdmin) {
+        return Err(Errno::EPERM.because("a namespace needs CAP_SYS_ADMIN"));
+    }
+    if wanted.intersects(CloneFlags::NAMESPACES.difference(CloneFlags::NEWNS)) {
+        return Err(Errno::EINVAL.because("such namespaces are not offered"));
     }
     Ok(())
 }

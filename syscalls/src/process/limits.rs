@@ -1,5 +1,7 @@
 //! Limits of resources: getrlimit(2).
 
+use core::ops::RangeInclusive;
+
 use abi::Errno;
 use abi::process::{RLIM_INFINITY, Resource, Rlimit};
 use spin::Mutex;
@@ -10,6 +12,9 @@ use super::credentials::{Capability, Credentials};
 
 /// No process can have more descriptors than this, whatever its privileges (`fs.nr_open`).
 pub const MAX_OPEN_FILES: u64 = 1 << 20;
+
+/// What /proc/sys/fs/nr_open can be set to.
+pub(crate) const MAX_OPEN_FILES_RANGE: RangeInclusive<u64> = 64..=MAX_OPEN_FILES;
 
 /// The limits of a process.
 pub struct Limits {

@@ -115,6 +115,16 @@ impl ProcessTable {
         }
     }
 
+    /// The number before the next one that is tried.
+    pub(crate) fn last_id(&self) -> u32 {
+        self.state.lock().next - 1
+    }
+
+    /// Lets the search for a number go on after `last`, which is below [`PID_MAX`].
+    pub(crate) fn set_last_id(&self, last: u32) {
+        self.state.lock().next = if last + 1 < PID_MAX { (last + 1).max(FIRST) } else { FIRST };
+    }
+
     /// Adds a process, with the parent, group and session it says it has.
     pub fn insert(&self, process: Arc<Process>) {
         let mut state = self.state.lock();

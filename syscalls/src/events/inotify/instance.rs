@@ -19,7 +19,6 @@ use crate::wait::{Patience, WaitQueue};
 
 use super::super::notifier::{FileId, Listener, id_of};
 use super::queue::{Event, Queue};
-use super::{MAX_INSTANCES, MAX_WATCHES};
 
 const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
 
@@ -126,7 +125,8 @@ impl Instance {
     /// `EMFILE` when there are too many.
     pub(crate) fn open(cx: &Context<'_>, flags: OpenFlags) -> Result<Arc<OpenFile>> {
         let instances = &cx.system.notifier.instances;
-        if instances.fetch_add(1, Ordering::Relaxed) >= MAX_INSTANCES {
+        let max = cx.system.notifier.max_instances.load(Ordering::Relaxed);
+        if instances.fetch_add(1, Ordering::Relaxed) >= max {
             instances.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::EMFILE.because("too many instances"));
         }
@@ -163,7 +163,7 @@ impl Instance {
             watch.mask.store(new.bits(), Ordering::Relaxed);
             return Ok(watch.number);
         }
-        if notifier.count.load(Ordering::Relaxed) >= MAX_WATCHES {
+        if notifier.count.load(Ordering::Relaxed) >= notifier.max_watches.load(Ordering::Relaxed) {
             return Err(Errno::ENOSPC.because("too many watches"));
         }
         watches.last += 1;
@@ -262,7 +262,7 @@ impl File for Instance {
                 "inotify wd:{:x} ino:{number:x} sdev:{:x} mask:{:x} ignored_mask:0 ",
                 watch.number,
                 device.major << 20 | device.minor,
-                watch.mask().intersection(InotifyMask::ALL_EVENTS).bits(),
+                watch.mask().bits(),
             )?;
         }
         Ok(())

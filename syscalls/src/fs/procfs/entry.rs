@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Descriptors(Descriptors),
     /// A file that can be read.
     File(Show),
+    /// A file of what the process has mounted, whose changes can be waited for.
+    Mounts(Show),
     /// A file that can be read and written.
     Setting(Show, Store),
     /// A symbolic link.
@@ -65,6 +67,10 @@ impl Entry {
         Self { name, mode: 0o444, kind: Kind::File(show) }
     }
 
+    pub(super) const fn mounts(name: &'static str, show: Show) -> Self {
+        Self { name, mode: 0o444, kind: Kind::Mounts(show) }
+    }
+
     pub(super) const fn setting(name: &'static str, show: Show, store: Store) -> Self {
         Self { name, mode: 0o644, kind: Kind::Setting(show, store) }
     }
@@ -79,7 +85,7 @@ impl Entry {
             Kind::Directory(_) | Kind::Root(_) | Kind::Tasks | Kind::Descriptors(_) => {
                 FileType::Directory
             }
-            Kind::File(_) | Kind::Setting(..) => FileType::Regular,
+            Kind::File(_) | Kind::Mounts(_) | Kind::Setting(..) => FileType::Regular,
             Kind::Link(_) => FileType::SymbolicLink,
         }
     }

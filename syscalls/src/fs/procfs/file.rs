@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::{Errno, PAGE_SIZE};
 use spin::Mutex;
@@ -9,8 +10,9 @@ use spin::Mutex;
 use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::fs::{File, Inode, OpenFile, Positions};
+use crate::fs::{File, Inode, MountTable, OpenFile, PollEvents, Positions};
 use crate::io::{Sink, Source};
+use crate::wait::WaitQueue;
 
 use super::entry::{Show, Store, Subject};
 use super::node::Node;
@@ -27,17 +29,37 @@ pub(super) struct ProcFile {
     show: Show,
     store: Option<Store>,
     text: Mutex<Option<Arc<Vec<u8>>>>,
+    /// The mounts that it shows, and their version when it was last read from the start.
+    mounts: Option<(Arc<MountTable>, AtomicU64)>,
 }
 
 impl ProcFile {
     pub(super) fn new(node: Arc<Node>, show: Show, store: Option<Store>) -> Arc<Self> {
-        Arc::new(Self { inode: node.clone(), node, show, store, text: Mutex::new(None) })
+        let (inode, text, mounts) = (node.clone(), Mutex::new(None), None);
+        Arc::new(Self { inode, node, show, store, text, mounts })
+    }
+
+    /// A file of these mounts, if there are any any more.
+    pub(super) fn of_mounts(
+        node: Arc<Node>,
+        show: Show,
+        mounts: Option<Arc<MountTable>>,
+    ) -> Arc<Self> {
+        let (inode, text, store) = (node.clone(), Mutex::new(None), None);
+        let mounts = mounts.map(|mounts| {
+            let version = AtomicU64::new(mounts.version());
+            (mounts, version)
+        });
+        Arc::new(Self { inode, node, show, store, text, mounts })
     }
 
     fn text(&self, cx: &Context<'_>, offset: u64) -> Result<Arc<Vec<u8>>> {
         let kept = self.text.lock().clone();
         if let Some(text) = kept.filter(|_| offset > 0) {
             return Ok(text);
+        }
+        if let Some((mounts, seen)) = &self.mounts {
+            seen.store(mounts.version(), Ordering::Relaxed);
         }
         let mut text = Text::default();
         (self.show)(&self.subject(cx)?, &mut text)?;
@@ -90,5 +112,19 @@ impl File for ProcFile {
         let taken = from.take(&mut bytes)?;
         store(&self.subject(cx)?, &bytes[..taken])?;
         Ok(taken)
+    }
+
+    /// A file of mounts tells that they have changed until it is read again.
+    fn poll(&self) -> PollEvents {
+        match &self.mounts {
+            Some((mounts, seen)) if seen.load(Ordering::Relaxed) != mounts.version() => {
+                PollEvents::ALWAYS | PollEvents::PRI | PollEvents::ERR
+            }
+            _ => PollEvents::ALWAYS,
+        }
+    }
+
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        self.mounts.as_ref().map(|(mounts, _)| mounts.changed())
     }
 }

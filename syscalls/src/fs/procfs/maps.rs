@@ -1,9 +1,10 @@
 //! /proc/PID/maps: the memory areas of a process.
 
+use abi::PAGE_SIZE;
 use abi::memory::Protection;
 
 use crate::error::Result;
-use crate::mm::{Area, Backing, Object, Share};
+use crate::mm::{Area, AreaFlags, Backing, Object, Share};
 
 use super::entry::Subject;
 use super::text::{Text, put};
@@ -15,6 +16,32 @@ const NAME_COLUMN: usize = 73;
 pub(super) fn maps(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     for area in subject.process.memory().areas() {
         put_area(subject, text, &area)?;
+    }
+    Ok(())
+}
+
+/// /proc/PID/smaps: the memory areas, and what of them is in memory. What several processes
+/// share counts as a whole for each.
+pub(super) fn smaps(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    const KIB_PER_PAGE: u64 = PAGE_SIZE as u64 / 1024;
+    let memory = subject.process.memory();
+    for area in memory.areas() {
+        put_area(subject, text, &area)?;
+        let (resident, own) = memory.resident(&area.range);
+        let locked = area.flags.contains(AreaFlags::LOCKED);
+        for (name, kib) in [
+            ("Size", area.pages() * KIB_PER_PAGE),
+            ("KernelPageSize", KIB_PER_PAGE),
+            ("MMUPageSize", KIB_PER_PAGE),
+            ("Rss", resident * KIB_PER_PAGE),
+            ("Pss", resident * KIB_PER_PAGE),
+            ("Anonymous", own * KIB_PER_PAGE),
+            ("Swap", 0),
+            ("Locked", if locked { resident * KIB_PER_PAGE } else { 0 }),
+        ] {
+            let label = alloc::format!("{name}:");
+            put!(text, "{label:16}{kib:8} kB\n");
+        }
     }
     Ok(())
 }

@@ -214,6 +214,10 @@ impl Inode for Node {
         match self.what {
             What::Entry(entry) => match entry.kind {
                 Kind::File(show) => Ok(ProcFile::new(self, show, None)),
+                Kind::Mounts(show) => {
+                    let mounts = self.subject(cx)?.process.paths.mounts();
+                    Ok(ProcFile::of_mounts(self, show, mounts))
+                }
                 Kind::Setting(show, store) => Ok(ProcFile::new(self, show, Some(store))),
                 Kind::Link(_) => Err(Errno::ELOOP.because("a symbolic link")),
                 _ => Ok(Directory::open(self)),

@@ -12,7 +12,7 @@ use crate::mm::{Backing, DumpFilter, Object};
 use crate::process::exec::Places;
 
 use super::entry::{Descriptors, Entry, Kind, Subject};
-use super::maps::maps;
+use super::maps::{maps, smaps};
 use super::mounts::{mount_info, mounts};
 use super::net::NET;
 use super::stat::{stat, statm};
@@ -44,11 +44,12 @@ static IN_PROCESS: &[Entry] = &[
     Entry::file("stat", stat),
     Entry::file("statm", statm),
     Entry::file("maps", maps),
+    Entry::file("smaps", smaps),
     Entry::link("cwd", cwd),
     Entry::link("root", root),
     Entry::link("exe", exe),
-    Entry::file("mounts", mounts),
-    Entry::file("mountinfo", mount_info),
+    Entry::mounts("mounts", mounts),
+    Entry::mounts("mountinfo", mount_info),
     Entry { name: "io", mode: 0o400, kind: Kind::File(io) },
     Entry::directory("net", NET),
     Entry::file("oom_score", oom_score),
@@ -67,11 +68,12 @@ static IN_THREAD: &[Entry] = &[
     Entry::file("stat", stat),
     Entry::file("statm", statm),
     Entry::file("maps", maps),
+    Entry::file("smaps", smaps),
     Entry::link("cwd", cwd),
     Entry::link("root", root),
     Entry::link("exe", exe),
-    Entry::file("mounts", mounts),
-    Entry::file("mountinfo", mount_info),
+    Entry::mounts("mounts", mounts),
+    Entry::mounts("mountinfo", mount_info),
     Entry { name: "io", mode: 0o400, kind: Kind::File(io) },
     Entry::directory("net", NET),
 ];

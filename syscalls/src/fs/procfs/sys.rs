@@ -1,20 +1,24 @@
 //! /proc/sys: settings of the system, of which few can be changed.
 
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
 use abi::Errno;
 use abi::process::CAP_LAST;
 
 use crate::error::{Because, Result};
-use crate::events::inotify;
+use crate::events::{fanotify, inotify};
 use crate::fs::{aio, pipe};
+use crate::process::Capability;
 use crate::process::credentials::NGROUPS_MAX;
-use crate::process::limits::MAX_OPEN_FILES;
+use crate::process::limits::MAX_OPEN_FILES_RANGE;
 use crate::process::table::PID_MAX;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 use crate::terminal::pty;
 
 use super::entry::{Entry, Subject};
 use super::keys;
-use super::sysvipc;
+use super::sysvipc::{self, INT_MAX, in_range, numbers};
 use super::text::{Text, parse, put};
 
 /// Longest host name, in bytes.
@@ -31,13 +35,14 @@ static KERNEL: &[Entry] = &[
     Entry::file("osrelease", |_, text| line(text, RELEASE)),
     Entry::file("version", |_, text| line(text, VERSION)),
     Entry::setting("hostname", host_name, set_host_name),
-    Entry::file("domainname", domain_name),
+    Entry::setting("domainname", domain_name, set_domain_name),
     Entry::setting("core_pattern", core_pattern, set_core_pattern),
     Entry::setting("core_uses_pid", core_uses_pid, set_core_uses_pid),
     Entry::file("threads-max", |subject, text| {
         number(text, subject.cx.system.max_threads() as u64)
     }),
     Entry::file("pid_max", |_, text| number(text, u64::from(PID_MAX))),
+    Entry::setting("ns_last_pid", last_pid, set_last_pid),
     Entry::file("tainted", |_, text| number(text, 0)),
     Entry::file("ngroups_max", |_, text| number(text, NGROUPS_MAX as u64)),
     Entry::file("cap_last_cap", |_, text| number(text, u64::from(CAP_LAST))),
@@ -74,16 +79,42 @@ static FS: &[Entry] = &[
     // Only memory limits how many files all processes have open.
     Entry::file("file-max", |_, text| number(text, i64::MAX as u64)),
     Entry::file("aio-max-nr", |_, text| number(text, aio::EVENTS_MAX)),
-    Entry::file("nr_open", |_, text| number(text, MAX_OPEN_FILES)),
-    Entry::file("pipe-max-size", |_, text| number(text, pipe::MAX_SIZE)),
+    Entry::setting("nr_open", max_open_files, set_max_open_files),
+    Entry::setting("pipe-max-size", max_pipe_size, set_max_pipe_size),
     Entry::directory("mqueue", sysvipc::MQUEUE),
     Entry::directory("inotify", INOTIFY),
+    Entry::directory("fanotify", FANOTIFY),
 ];
+
+/// An entry that shows and sets one limit of inotify.
+macro_rules! inotify_limit {
+    ($name:literal, $field:ident) => {
+        Entry::setting(
+            $name,
+            |subject, text| {
+                let limit = &subject.cx.system.notifier.$field;
+                number(text, limit.load(Ordering::Relaxed) as u64)
+            },
+            |subject, value| {
+                let [wanted] = numbers::<u64, 1>(value)?;
+                let wanted = in_range(wanted, &(0..=INT_MAX))?;
+                subject.cx.system.notifier.$field.store(wanted as usize, Ordering::Relaxed);
+                Ok(())
+            },
+        )
+    };
+}
 
 static INOTIFY: &[Entry] = &[
     Entry::file("max_queued_events", |_, text| number(text, inotify::MAX_EVENTS as u64)),
-    Entry::file("max_user_instances", |_, text| number(text, inotify::MAX_INSTANCES as u64)),
-    Entry::file("max_user_watches", |_, text| number(text, inotify::MAX_WATCHES as u64)),
+    inotify_limit!("max_user_instances", max_instances),
+    inotify_limit!("max_user_watches", max_watches),
+];
+
+static FANOTIFY: &[Entry] = &[
+    Entry::file("max_queued_events", |_, text| number(text, fanotify::MAX_EVENTS as u64)),
+    Entry::file("max_user_groups", |_, text| number(text, fanotify::MAX_GROUPS as u64)),
+    Entry::file("max_user_marks", |_, text| number(text, fanotify::MAX_MARKS as u64)),
 ];
 
 static PTY: &[Entry] = &[
@@ -113,12 +144,60 @@ fn domain_name(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     Ok(())
 }
 
-fn set_host_name(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
-    let name = name.split(|&byte| byte == b'\n' || byte == 0).next().unwrap_or_default();
-    if name.len() > HOST_NAME_MAX {
-        return Err(Errno::EINVAL.because("the host name is too long"));
+fn max_pipe_size(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, subject.cx.system.max_pipe_size.load(Ordering::Relaxed))
+}
+
+fn set_max_pipe_size(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let [wanted] = numbers::<u64, 1>(value)?;
+    let wanted = in_range(wanted, &(1..=pipe::SIZE_LIMIT))?.next_power_of_two();
+    let wanted = wanted.max(abi::PAGE_SIZE as u64);
+    subject.cx.system.max_pipe_size.store(wanted, Ordering::Relaxed);
+    Ok(())
+}
+
+fn max_open_files(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, subject.cx.system.max_open_files.load(Ordering::Relaxed))
+}
+
+fn set_max_open_files(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let [wanted] = numbers::<u64, 1>(value)?;
+    let wanted = in_range(wanted, &MAX_OPEN_FILES_RANGE)?;
+    subject.cx.system.max_open_files.store(wanted, Ordering::Relaxed);
+    Ok(())
+}
+
+fn last_pid(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, u64::from(subject.cx.system.processes.last_id()))
+}
+
+fn set_last_pid(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    if !subject.cx.process.credentials().has(Capability::SysAdmin) {
+        return Err(Errno::EPERM.because("numbers of processes need CAP_SYS_ADMIN"));
     }
-    subject.cx.system.set_host_name(name.to_vec());
+    let [last] = numbers::<u32, 1>(value)?;
+    let last = in_range(u64::from(last), &(0..=u64::from(PID_MAX - 1)))?;
+    // In range, it is below PID_MAX.
+    subject.cx.system.processes.set_last_id(last as u32);
+    Ok(())
+}
+
+/// What a name is set to: a line.
+fn name_in(value: &[u8]) -> Result<Vec<u8>> {
+    let name = value.split(|&byte| byte == b'\n' || byte == 0).next().unwrap_or_default();
+    if name.len() > HOST_NAME_MAX {
+        return Err(Errno::EINVAL.because("the name is too long"));
+    }
+    Ok(name.to_vec())
+}
+
+fn set_domain_name(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
+    subject.cx.system.set_domain_name(name_in(name)?);
+    Ok(())
+}
+
+fn set_host_name(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
+    subject.cx.system.set_host_name(name_in(name)?);
     Ok(())
 }
 

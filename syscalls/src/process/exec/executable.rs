@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use abi::fanotify::FanotifyMask;
 use abi::fs::{AT_FDCWD, AccessRequest, FileType, OpenFlags, mount_flags};
 use abi::memory::{MapFlags, Protection};
 use abi::{Errno, PAGE_SIZE};
@@ -151,8 +152,13 @@ fn open(cx: &Context<'_>, location: Location) -> Result<Arc<OpenFile>> {
         return Err(Errno::EACCES.because("the file system is mounted without execution"));
     }
     permission::check_inode(cx, &inode, AccessRequest::EXECUTE)?;
+    let notifier = &cx.system.notifier;
+    for question in [FanotifyMask::OPEN_EXEC_PERM, FanotifyMask::OPEN_PERM] {
+        notifier.fanotify.ask(cx, &location, question)?;
+    }
     let flags = OpenFlags::empty();
     let file = inode.open(cx, flags)?;
+    notifier.opened_to_execute(cx.into(), &location);
     Ok(Arc::new(OpenFile::at(location, file, flags)))
 }
 
