@@ -29,6 +29,20 @@ impl<T> Joint<T> {
         }
     }
 
+    /// Whether both own the same value.
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+            || self.identity().is_some_and(|own| other.identity() == Some(own))
+    }
+
+    /// What tells a value with several owners from all others.
+    pub(crate) fn identity(&self) -> Option<usize> {
+        match &*self.owned.lock() {
+            Owned::Alone(_) => None,
+            Owned::Together(value) => Some(Arc::as_ptr(value).addr()),
+        }
+    }
+
     /// Gives this owner `new` instead; returns the old value, unless others own it still.
     pub(crate) fn leave(&self, new: T) -> Option<T> {
         match core::mem::replace(&mut *self.owned.lock(), Owned::Alone(new)) {
@@ -85,7 +99,9 @@ mod tests {
         let child = parent.share();
         child.with(|value| *value = 2);
         assert_eq!(parent.with(|value| *value), 2);
+        assert!(parent.is_shared_with(&child) && parent.is_shared_with(&parent));
         child.separate();
+        assert!(!parent.is_shared_with(&child));
         child.with(|value| *value = 3);
         assert_eq!(parent.with(|value| *value), 2);
     }

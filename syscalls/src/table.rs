@@ -94,9 +94,11 @@ pub static TABLE: &[Row] = rows! {
     fadvise64 = calls::storage::fadvise64, full;
     readahead = calls::storage::readahead, full;
     sync_file_range = calls::storage::sync_file_range, full;
+    cachestat = calls::cache::cachestat, partial("all that is stored in memory is clean");
     io_setup = calls::aio::io_setup, partial("operations are done when they are submitted");
     io_submit = calls::aio::io_submit, partial("operations are done when they are submitted; no IOCB_CMD_POLL");
     io_getevents = calls::aio::io_getevents, full;
+    io_pgetevents = calls::aio::io_pgetevents, full;
     io_cancel = calls::aio::io_cancel, full;
     io_destroy = calls::aio::io_destroy, full;
     sendfile = calls::copy::sendfile, full;
@@ -283,6 +285,7 @@ pub static TABLE: &[Row] = rows! {
     execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
     waitid = calls::wait::waitid, partial("of the usage, only CPU time and peak memory");
+    kcmp = calls::compare::kcmp, partial("no contexts of input and output");
     futex = calls::futex::futex, full;
     futex_waitv = calls::futex::futex_waitv, full;
     futex_wake = calls::futex::futex_wake, full;
@@ -401,6 +404,9 @@ pub static TABLE: &[Row] = rows! {
         partial("no persistent keyrings, cryptography, restrictions or watches");
 
     // The system
+    lsm_list_modules = calls::security::lsm_list_modules, full;
+    lsm_get_self_attr = calls::security::lsm_get_self_attr, full;
+    lsm_set_self_attr = calls::security::lsm_set_self_attr, full;
     sysfs = calls::legacy::sysfs, full;
     ustat = calls::legacy::ustat, full;
     vhangup = calls::legacy::vhangup, partial("only without a controlling terminal");

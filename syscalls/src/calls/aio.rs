@@ -1,6 +1,7 @@
 //! Asynchronous input and output by the kernel: io_setup(2), io_submit(2), io_getevents(2).
 
 use abi::memory::{MapFlags, Protection};
+use abi::poll::SizedMask;
 use abi::time::Timespec;
 use abi::{Errno, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -9,12 +10,11 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::aio::{IoContext, IoEvent};
 use crate::fs::{Fd, OpenFile, PollEvents, Positions};
-use crate::io::SliceSource;
 use crate::mm::{MapRequest, MapSource};
 use crate::user::{Buffers, UserPtr};
 use crate::wait::Interruption;
 
-use super::poll::read_timespec;
+use super::poll::{read_timespec, set_mask};
 use super::transfer::{one, several};
 
 /// `struct iocb`.
@@ -146,6 +146,8 @@ fn submit(cx: &Context<'_>, context: &IoContext, address: u64) -> Result<()> {
         0 => None,
         _ => Some(cx.files().get(Fd(operation.event_fd))?),
     };
+    let counter =
+        event.as_ref().map(|event| event.file.counter().ok_or_else(invalid)).transpose()?;
     let open = cx.files().get(Fd(operation.fd))?;
     let result = match operation.opcode {
         READ | READ_VECTOR => open.check_readable().map(|()| transfer(cx, &open, &operation))?,
@@ -159,8 +161,8 @@ fn submit(cx: &Context<'_>, context: &IoContext, address: u64) -> Result<()> {
     };
     let data = operation.data;
     context.put(IoEvent { data, operation: address, result, second: 0 });
-    if let Some(event) = event {
-        event.write(cx, &mut SliceSource::new(&1_u64.to_le_bytes()))?;
+    if let Some(event) = counter {
+        event.signal();
     }
     Ok(())
 }
@@ -204,6 +206,36 @@ pub(crate) fn io_getevents(
     timeout: UserPtr<Timespec>,
 ) -> Result<usize> {
     let deadline_ns = read_timespec(cx, timeout)?;
+    fetch(cx, context, [least, most], to, deadline_ns)
+}
+
+/// io_pgetevents(2): as io_getevents(2), with another signal mask meanwhile.
+///
+/// # Differences from Linux
+/// None.
+pub(crate) fn io_pgetevents(
+    cx: &Context<'_>,
+    context: u64,
+    least: i64,
+    most: i64,
+    to: UserPtr<IoEvent>,
+    timeout: UserPtr<Timespec>,
+    mask: UserPtr<SizedMask>,
+) -> Result<usize> {
+    let deadline_ns = read_timespec(cx, timeout)?;
+    if let Some(mask) = mask.non_null() {
+        set_mask(cx, mask.read(cx)?)?;
+    }
+    fetch(cx, context, [least, most], to, deadline_ns)
+}
+
+fn fetch(
+    cx: &Context<'_>,
+    context: u64,
+    [least, most]: [i64; 2],
+    to: UserPtr<IoEvent>,
+    deadline_ns: Option<u64>,
+) -> Result<usize> {
     let context = cx.process.aio.get(context)?;
     let (Ok(least), Ok(most)) = (usize::try_from(least), usize::try_from(most)) else {
         return Err(Errno::EINVAL.because("a negative number"));

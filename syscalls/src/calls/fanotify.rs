@@ -31,7 +31,7 @@ const EVENT_FLAGS: OpenFlags = OpenFlags::LARGEFILE
 /// There are no events of mounts (`FAN_REPORT_MNT`).
 pub(crate) fn fanotify_init(cx: &Context<'_>, flags: u32, event_flags: OpenFlags) -> Result<i32> {
     use FanotifyInit as F;
-    let is_privileged = cx.process.credentials().has(Capability::SysAdmin);
+    let is_privileged = cx.credentials().has(Capability::SysAdmin);
     let unknown = || Errno::EINVAL.because("unknown flags, or flags that exclude each other");
     let may = F::from_bits_truncate(flags);
     let identifies = may.intersects(F::IDENTIFY);
@@ -88,7 +88,7 @@ pub(crate) fn fanotify_mark(
     {
         return Err(unknown());
     }
-    let opened = cx.process.files.get(fd)?;
+    let opened = cx.files().get(fd)?;
     if opened.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }
@@ -137,7 +137,7 @@ fn check_events(
     if is_wrong {
         return Err(Errno::EINVAL.because("the group cannot hear of such events"));
     }
-    let may = cx.process.credentials().has(Capability::SysAdmin);
+    let may = cx.credentials().has(Capability::SysAdmin);
     if is_whole && !may {
         return Err(Errno::EPERM.because("mounts and file systems need CAP_SYS_ADMIN"));
     }
@@ -154,7 +154,7 @@ fn find(
     let follow = if dont_follow { Follow::NotLast } else { Follow::Last };
     let found = match path.read_if_any(cx)? {
         None if directory.0 == AT_FDCWD => path::base(cx, directory)?,
-        None => cx.process.files.get(directory)?.location().clone(),
+        None => cx.files().get(directory)?.location().clone(),
         Some(path) => path::resolve(cx, directory, path, follow)?,
     };
     if flags.contains(FanotifyMarkFlags::ONLYDIR) && !found.is_directory() {

@@ -157,7 +157,7 @@ pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
     if !(shared | alone | CloneFlags::NAMESPACES).contains(flags) {
         return Err(Errno::EINVAL.because("unknown flags"));
     }
-    check_namespaces(flags, &cx.process.credentials())?;
+    check_namespaces(flags, &cx.credentials())?;
     // The process and this call hold its memory.
     let has_own_memory = Arc::strong_count(cx.memory()) <= 2;
     if flags.intersects(alone) && !(has_own_memory && cx.process.threads().len() == 1) {

@@ -3,7 +3,9 @@
 
 pub(crate) mod aio;
 pub(crate) mod attributes;
+pub(crate) mod cache;
 pub(crate) mod capability;
+pub(crate) mod compare;
 mod control;
 pub(crate) mod copy;
 pub(crate) mod descriptor;
@@ -45,6 +47,7 @@ pub(crate) mod prctl;
 pub(crate) mod process;
 pub(crate) mod process_memory;
 pub(crate) mod schedule;
+pub(crate) mod security;
 pub(crate) mod semaphore;
 pub(crate) mod shm;
 pub(crate) mod signal;

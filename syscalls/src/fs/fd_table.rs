@@ -208,6 +208,11 @@ impl FdTable {
         Self { slots: self.slots.share(), lock_owner }
     }
 
+    /// Whether both processes have the same table.
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        self.slots.is_shared_with(&other.slots)
+    }
+
     /// Makes the table this process's alone: execve(2), unshare(2).
     pub(crate) fn separate(&self) {
         self.slots.separate();

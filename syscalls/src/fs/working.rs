@@ -114,6 +114,11 @@ impl FsContext {
         Self { state: self.state.share() }
     }
 
+    /// Whether both processes have the same.
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        self.state.is_shared_with(&other.state)
+    }
+
     /// Makes it this process's alone: unshare(2).
     pub(crate) fn separate(&self) {
         self.state.separate();

@@ -22,6 +22,12 @@ impl UndoOwner {
         Self { key: Mutex::new(self.key.lock().clone()) }
     }
 
+    /// Whether both are the same.
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        let identity = |owner: &Self| Arc::as_ptr(&owner.key.lock()).addr();
+        identity(self) == identity(other)
+    }
+
     /// Its name, for something that is to be undone; `new` makes one.
     pub(super) fn name(&self, new: impl FnOnce() -> UndoKey) -> UndoKey {
         *self.key.lock().call_once(new)

@@ -196,7 +196,7 @@ impl Context<'_> {
         if most == MAX_OPEN_FILES {
             return Ok(());
         }
-        let last = self.process.files.open_descriptors().last().and_then(|fd| fd.index());
+        let last = self.files().open_descriptors().last().and_then(|fd| fd.index());
         let room = last.map_or(0, |last| last as u64 + 1).next_multiple_of(STEP);
         if room > STEP && room > most {
             return Err(Errno::EMFILE.because("the table of descriptors is too large"));

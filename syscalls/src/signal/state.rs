@@ -77,6 +77,15 @@ impl Shared {
 }
 
 impl ProcessSignals {
+    /// Whether both processes have the same actions.
+    pub(crate) fn shares_actions(&self, other: &Self) -> bool {
+        if core::ptr::eq(self, other) {
+            return true;
+        }
+        let own = self.state.lock().actions.identity();
+        own.is_some() && own == other.state.lock().actions.identity()
+    }
+
     /// What a child has of them, as clone(2) says: the actions, or the same actions.
     #[must_use]
     pub(crate) fn of_child(&self, flags: CloneFlags) -> Self {

@@ -387,7 +387,7 @@ fn targets(happening: &Happening<'_>) -> [Option<(Target, Role)>; 4] {
 
 fn add(cx: &Context<'_>, open: Arc<OpenFile>, on_exec: OnExec) -> Result<i32> {
     let limit = cx.process.limits().current(Resource::OpenFiles);
-    Ok(cx.process.files.add(open, 0, on_exec, limit)?.0)
+    Ok(cx.files().add(open, 0, on_exec, limit)?.0)
 }
 
 /// A descriptor of a process, if it is still there.

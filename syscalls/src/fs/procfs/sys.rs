@@ -172,7 +172,7 @@ fn last_pid(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 }
 
 fn set_last_pid(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
-    if !subject.cx.process.credentials().has(Capability::SysAdmin) {
+    if !subject.cx.credentials().has(Capability::SysAdmin) {
         return Err(Errno::EPERM.because("numbers of processes need CAP_SYS_ADMIN"));
     }
     let [last] = numbers::<u32, 1>(value)?;
