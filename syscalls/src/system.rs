@@ -24,6 +24,7 @@ use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
 use crate::net::Sockets;
 use crate::net::ip::Stack;
+use crate::process::accounting::Accounting;
 use crate::process::futex::Futexes;
 use crate::process::limits::MAX_OPEN_FILES;
 use crate::process::{CoreDumpSettings, Process, ProcessTable, Thread};
@@ -86,6 +87,8 @@ pub struct System {
     host_name: Mutex<Vec<u8>>,
     /// `domainname` of uname(2).
     domain_name: Mutex<Vec<u8>>,
+    /// Where records of processes go.
+    pub(crate) accounting: Accounting,
     /// How large who is not privileged may make a pipe: /proc/sys/fs/pipe-max-size.
     pub(crate) max_pipe_size: AtomicU64,
     /// How many descriptors a process may have: /proc/sys/fs/nr_open.
@@ -129,6 +132,7 @@ impl System {
             traced: AtomicBool::new(false),
             host_name: Mutex::new(b"birgus".to_vec()),
             domain_name: Mutex::new(b"(none)".to_vec()),
+            accounting: Accounting::default(),
             max_pipe_size: AtomicU64::new(pipe::MAX_SIZE),
             max_open_files: AtomicU64::new(MAX_OPEN_FILES),
             command_line: Once::new(),

@@ -404,6 +404,7 @@ pub static TABLE: &[Row] = rows! {
         partial("no persistent keyrings, cryptography, restrictions or watches");
 
     // The system
+    acct = calls::accounting::acct, partial("records have neither memory nor faults");
     lsm_list_modules = calls::security::lsm_list_modules, full;
     lsm_get_self_attr = calls::security::lsm_get_self_attr, full;
     lsm_set_self_attr = calls::security::lsm_set_self_attr, full;

@@ -1,6 +1,7 @@
 //! The handlers of the system calls, by topic. Each is called from its row in
 //! [`crate::table`] only.
 
+pub(crate) mod accounting;
 pub(crate) mod aio;
 pub(crate) mod attributes;
 pub(crate) mod cache;

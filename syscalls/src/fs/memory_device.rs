@@ -6,13 +6,17 @@ use abi::Errno;
 use abi::fs::{Device, FileType, OpenFlags};
 
 use crate::context::Context;
-use crate::error::{Because, Result};
+use crate::error::{Because, Outcome, Result};
 use crate::io::{Sink, Source};
+use crate::user::UserPtr;
 
 use super::device::{DeviceTable, Driver};
 use super::file::{File, Mapping, Positions};
 use super::inode::Inode;
 use super::open_file::OpenFile;
+
+/// Bits in the entropy pool of Linux, which is always full.
+pub(super) const ENTROPY_BITS: u32 = 256;
 
 /// Major number of the memory devices.
 const MAJOR: u32 = 1;
@@ -161,6 +165,16 @@ impl File for Random {
             }
         }
         Ok(done)
+    }
+
+    fn ioctl(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<Outcome> {
+        /// How many bits of entropy there are (`RNDGETENTCNT`).
+        const GET_ENTROPY_COUNT: u32 = 0x8004_5200;
+        if request != GET_ENTROPY_COUNT {
+            return Err(Errno::ENOTTY.because("the file does not know this request"));
+        }
+        UserPtr::new(argument).write(cx, &ENTROPY_BITS)?;
+        Ok(().into())
     }
 
     // What is written is as good as any entropy the machine's generator does not need.

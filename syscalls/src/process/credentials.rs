@@ -47,6 +47,8 @@ pub enum Capability {
     SysChroot = 18,
     /// Look into other processes.
     SysPtrace = 19,
+    /// Switch accounting on and off.
+    SysPacct = 20,
     /// Everything else of administration.
     SysAdmin = 21,
     /// Raise priorities.

@@ -15,7 +15,6 @@ use crate::user::UserPtr;
 use crate::wait::WaitQueue;
 
 use super::Process;
-use super::wait::Report;
 
 /// A process that descriptors refer to, also when it has ended.
 pub(crate) struct ProcessFile {
@@ -92,7 +91,7 @@ impl ProcessFile {
             let status = process.ended().filter(|_| wanted & pidfd::INFO_EXIT != 0);
             let status = status.ok_or_else(|| Errno::ESRCH.because("the process is gone"))?;
             info.mask = pidfd::INFO_EXIT;
-            info.exit_code = Report::Ended(status).wait_status().cast_signed();
+            info.exit_code = process.end_report(status).wait_status().cast_signed();
             return Ok(info);
         }
         let who = process.credentials();

@@ -47,6 +47,7 @@ impl Thread {
             system.processes.remove_thread(self.id());
         }
         if is_last {
+            self.account(status);
             self.release(process);
             end_process(system, process, status);
         } else {

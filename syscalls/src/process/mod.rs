@@ -6,6 +6,7 @@
 //! - [`Credentials`], [`Limits`]: what a process may do
 
 mod access;
+pub(crate) mod accounting;
 mod answers;
 mod apart;
 mod attention;

@@ -156,7 +156,7 @@ impl Context<'_> {
 
 impl Process {
     /// What is told of its end with this status.
-    fn end_report(&self, status: ExitStatus) -> Report {
+    pub(super) fn end_report(&self, status: ExitStatus) -> Report {
         match status {
             ExitStatus::Killed(signal) if self.has_core() => Report::Dumped(signal),
             status => Report::Ended(status),

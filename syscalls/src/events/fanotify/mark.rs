@@ -118,10 +118,9 @@ impl Mark {
             // As it was meant before FAN_MARK_IGNORE.
             false => [FanotifyMask::ONDIR, old],
         };
-        let is_right_kind = !event.contains(FanotifyMask::ONDIR)
-            || directories.contains(FanotifyMask::ONDIR);
-        let is_right_role =
-            role != Role::Parent || children.contains(FanotifyMask::EVENT_ON_CHILD);
+        let is_right_kind =
+            !event.contains(FanotifyMask::ONDIR) || directories.contains(FanotifyMask::ONDIR);
+        let is_right_role = role != Role::Parent || children.contains(FanotifyMask::EVENT_ON_CHILD);
         let ignores = is_right_kind && is_right_role;
         if ignores {
             self.ignored.difference(FanotifyMask::CONDITIONS)

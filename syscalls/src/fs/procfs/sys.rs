@@ -8,6 +8,7 @@ use abi::process::CAP_LAST;
 
 use crate::error::{Because, Result};
 use crate::events::{fanotify, inotify};
+use crate::fs::memory_device::ENTROPY_BITS;
 use crate::fs::{aio, pipe};
 use crate::process::Capability;
 use crate::process::credentials::NGROUPS_MAX;
@@ -23,9 +24,6 @@ use super::text::{Text, parse, put};
 
 /// Longest host name, in bytes.
 const HOST_NAME_MAX: usize = 64;
-
-/// Bits in the entropy pool of Linux, which is always full.
-const ENTROPY_BITS: u32 = 256;
 
 pub(super) static SYS: &[Entry] =
     &[Entry::directory("kernel", KERNEL), Entry::directory("vm", VM), Entry::directory("fs", FS)];
