@@ -165,7 +165,8 @@ fn bash_controls_jobs_and_sees_the_window_change() {
     terminal.shows("x\ny\n");
     terminal.line("trap 'seen=1; stty size' WINCH; clear; echo wa\\its");
     terminal.shows("waits");
-    terminal.line("until [ $seen ]; do sleep 1; done");
+    // Without a command that would be in the foreground instead of the shell.
+    terminal.line("until [ $seen ]; do :; done");
     terminal.resize(100, 30);
     terminal.shows("30 100");
     terminal.line("exit 47");
@@ -213,7 +214,7 @@ fn top_sees_who_computes() {
     if !full() {
         return;
     }
-    let script = "while :; do :; done & top -b -n 2 -d 3 | tail -n 4; kill %1";
+    let script = "while :; do :; done & top -b -n 2 -d 3 | tail -n 6; kill %1";
     let terminal = Terminal::run(&format!("/bin/bash -c '{script}' 2>/dev/null"));
     terminal.shows("status 0");
     let screen = terminal.tmux(&["capture-pane", "-p"]);
