@@ -16,6 +16,12 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Where tests find what Birgus says of itself as a kernel's configuration says it.
+pub(super) const CONFIGURATION_PATH: &str = "/etc/kernel.config";
+
+/// What tests cannot find out otherwise: the format of records of processes.
+const CONFIGURATION: &str = "CONFIG_BSD_PROCESS_ACCT=y\nCONFIG_BSD_PROCESS_ACCT_V3=y\n";
+
 /// Users that tests look for.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
     daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
@@ -181,6 +187,7 @@ impl Suite {
         }
         add(&mut needed.tree, Path::new("/etc/passwd"), Node::file(0o644, PASSWD))?;
         add(&mut needed.tree, Path::new("/etc/group"), Node::file(0o644, GROUP))?;
+        add(&mut needed.tree, Path::new(CONFIGURATION_PATH), Node::file(0o644, CONFIGURATION))?;
         Ok(needed)
     }
 
@@ -294,7 +301,10 @@ mod tests {
         // The suite of this test lies below it.
         assert_eq!(tree.find(Path::new("/tmp")).unwrap().1.mode & 0o7777, 0o1777);
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!(names, ["group", "passwd", "one", "three", "two_child", "file"]);
+        assert_eq!(
+            names,
+            ["group", "kernel.config", "passwd", "one", "three", "two_child", "file"]
+        );
         assert!(suite.has("four") && !suite.has("five"));
     }
 }

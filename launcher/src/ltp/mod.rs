@@ -200,7 +200,7 @@ fn circumstances(
     ];
     if options.kind == Kind::Ltp {
         let processor = format!("{} (the processor is emulated)", vm::TIMEOUT_MULTIPLIER);
-        let configuration = "1 (tests do not ask for the kernel's configuration)";
+        let configuration = "1 (tests do not ask for the kernel's configuration, but for details)";
         all.extend([
             ("LTP_TIMEOUT_MUL", processor),
             ("LTP_RUNTIME_MUL", vm::RUNTIME_MULTIPLIER.to_owned()),

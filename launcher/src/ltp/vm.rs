@@ -1,7 +1,7 @@
 //! A machine and the tests in it: one entry in a machine of its own.
 
 use super::entry::Entry;
-use super::files::{Kind, Suite};
+use super::files::{CONFIGURATION_PATH, Kind, Suite};
 use super::options::LtpOptions;
 use super::output::{Counts, is_out_of_time};
 use super::results::{Machine, Outcome};
@@ -133,6 +133,7 @@ pub(super) fn environment(suite: &Suite) -> Vec<(OsString, Option<OsString>)> {
             ("LTP_RUNTIME_MUL", RUNTIME_MULTIPLIER.into()),
             ("LTP_COLORIZE_OUTPUT", "n".into()),
             ("KCONFIG_SKIP_CHECK", "1".into()),
+            ("KCONFIG_PATH", CONFIGURATION_PATH.into()),
             // Where a test asks for one file system, it gets the one that there is.
             ("LTP_DEV_FS_TYPE", "tmpfs".into()),
         ]);
