@@ -264,10 +264,12 @@ impl State {
     /// Hands a connection that is no longer half open to its listener, or forgets it.
     fn introduce(&mut self, id: u64, owner: u64) {
         let Some(flow) = self.flows.get(&id) else { return };
-        let (state, is_lost) = (flow.state(), flow.state() == tcp::State::Closed);
-        if matches!(state, tcp::State::Listen | tcp::State::SynReceived) {
+        let state = flow.state();
+        if state == tcp::State::SynReceived {
             return;
         }
+        // One that is reset, or whose request smoltcp did not like, listens (again).
+        let is_lost = matches!(state, tcp::State::Closed | tcp::State::Listen);
         let Some(listener) = self.listeners.get_mut(owner) else { return };
         let was_half_open = listener.half_open.iter().position(|known| known.id == id);
         match was_half_open {
@@ -436,15 +438,6 @@ impl State {
             listener.half_open.push_back(HalfOpen { id, since_ns: self.now_ns });
         }
         self.feed(id, interface, bytes);
-        let still_listens =
-            self.flows.get(&id).is_some_and(|flow| flow.state() == tcp::State::Listen);
-        if still_listens {
-            // smoltcp did not like the frame.
-            if let Some(listener) = self.listeners.get_mut(owner) {
-                listener.half_open.retain(|known| known.id != id);
-            }
-            self.forget(id);
-        }
     }
 
     fn feed(&mut self, id: u64, interface: usize, bytes: &[u8]) {

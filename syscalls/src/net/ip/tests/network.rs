@@ -92,7 +92,9 @@ fn a_flood_of_requests_costs_little_and_keeps_nobody_out() {
         server.give(request(Ipv4Addr::new(10, 0, high, low), 1000));
     }
     let held = server.stack.with_state(|state| state.count());
-    assert!((1..=64).contains(&held), "{held} connections are held");
+    assert!((1..=128).contains(&held), "{held} connections are held");
+    // By then whoever asked in earnest has answered.
+    server.pass(SECOND);
     let near = connect(&client.stack, "10.0.0.2:80".parse().unwrap());
     // What the flood made the server say goes to the client as well.
     carry_all([&client, &server]);
