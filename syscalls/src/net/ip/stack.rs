@@ -139,19 +139,20 @@ impl Stack {
         state
     }
 
-    /// Asks to be called at `deadline_ns`, if not earlier.
+    /// Asks to be called at `deadline_ns`, if not earlier. A call that comes too early finds
+    /// that out; to take it back would cost a timer of the machine with each segment, whose
+    /// acknowledgement is expected a little later than that of the one before.
     fn plan(&self, deadline_ns: Option<u64>) {
+        let Some(at) = deadline_ns else { return };
         let mut timer = self.timer.lock();
-        if timer.map(|(at, _)| at) == deadline_ns {
+        if timer.is_some_and(|(armed, _)| armed <= at) {
             return;
         }
         if let Some((_, before)) = timer.take() {
             self.timers.disarm(&*self.machine, before);
         }
-        *timer = deadline_ns.map(|at| {
-            let this: Weak<dyn Expire> = self.this.clone();
-            (at, self.timers.arm(&*self.machine, Base::Monotonic, at, this))
-        });
+        let this: Weak<dyn Expire> = self.this.clone();
+        *timer = Some((at, self.timers.arm(&*self.machine, Base::Monotonic, at, this)));
     }
 
     /// A device has frames, or room for some.
