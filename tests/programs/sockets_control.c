@@ -134,8 +134,22 @@ static void streams(void)
     }
 }
 
+/* What cannot be: options of other levels, and pairs of sockets of IP. */
+static void refusals(void)
+{
+    int fds[2], value;
+    socklen_t len = sizeof value;
+    int tcp = CALL(socket(AF_INET, SOCK_STREAM, 0));
+    CALL(getsockopt(tcp, 500, 1, &value, &len));
+    CALL(getsockopt(tcp, IPPROTO_UDP, 1, &value, &len));
+    CALL(socketpair(AF_INET, SOCK_STREAM, 0, fds));
+    CALL(socketpair(AF_INET, SOCK_STREAM, IPPROTO_UDP, fds));
+    CALL(socketpair(AF_INET, SOCK_DGRAM, IPPROTO_TCP, fds));
+}
+
 int main(void)
 {
+    refusals();
     version4();
     version6();
     streams();

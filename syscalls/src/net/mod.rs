@@ -302,7 +302,8 @@ pub(crate) fn create_pair(
     protocol: i32,
 ) -> Result<[Arc<dyn Socket>; 2]> {
     if matches!(u16::try_from(domain), Ok(family::INET | family::INET6 | family::NETLINK)) {
-        return Err(not_supported());
+        // What cannot even be made is refused as socket(2) refuses it.
+        return create(cx, domain, kind, protocol).and(Err(not_supported()));
     }
     let kind = check(domain, kind, protocol)?;
     Ok(unix::UnixSocket::pair(cx, kind).map(|socket| socket as Arc<dyn Socket>))

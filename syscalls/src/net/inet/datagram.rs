@@ -136,7 +136,7 @@ impl Socket for MessageSocket {
     fn option(&self, level: u32, number: u32) -> Result<i32> {
         match level {
             level::TCP => Err(Errno::EOPNOTSUPP.because("the socket has no such options")),
-            _ => self.levels.get(level, number),
+            _ => self.levels.of(self.version, level, number),
         }
     }
 

@@ -9,6 +9,8 @@ use spin::Mutex;
 
 use crate::error::{Because, Result};
 
+use super::address::Version;
+
 /// An option: its level, its number, what it is at first, the least and the most it can be.
 type Known = (u32, u32, i32, i32, i32);
 
@@ -68,6 +70,18 @@ impl Options {
     pub(super) fn get(&self, level: u32, number: u32) -> Result<i32> {
         let &(_, _, first, ..) = find(level, number)?;
         Ok(self.set.lock().get(&(level, number)).copied().unwrap_or(first))
+    }
+
+    /// The value of an option of a socket of this version.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT`; `EOPNOTSUPP` for another level, where Linux says that.
+    pub(super) fn of(&self, version: Version, level: u32, number: u32) -> Result<i32> {
+        let is_known = matches!(level, level::IP | level::IPV6 | level::TCP);
+        if version == Version::V4 && !is_known {
+            return Err(Errno::EOPNOTSUPP.because("the socket has no options of that level"));
+        }
+        self.get(level, number)
     }
 
     /// Whether an option is set to something other than 0.

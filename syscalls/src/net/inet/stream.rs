@@ -295,7 +295,7 @@ impl Socket for StreamSocket {
     }
 
     fn option(&self, level: u32, number: u32) -> Result<i32> {
-        self.levels.get(level, number)
+        self.levels.of(self.version, level, number)
     }
 
     /// Of `TCP_INFO`, the state is told, and 0 of what is not measured.
