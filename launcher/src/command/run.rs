@@ -182,7 +182,9 @@ fn conclude(options: &RunOptions, ending: &Ending, vm: &mut dyn Vm) -> u8 {
             (Error::Failed(String::new()).status(), true)
         }
     };
-    if let Some(words) = &found.companion {
+    // A host without a network has none to give, which only matters to who asked for it.
+    let wants_network = lost || options.verbose || !options.published.is_empty();
+    if let Some(words) = found.companion.as_ref().filter(|_| wants_network) {
         say("the network was lost: passt ended");
         say_last_words("passt", words);
     }
