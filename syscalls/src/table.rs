@@ -316,12 +316,14 @@ pub static TABLE: &[Row] = rows! {
     pause = calls::signal::pause, full;
 
     // Time
-    clock_gettime = calls::time::clock_gettime, full;
+    clock_gettime = calls::time::clock_gettime,
+        partial("no time namespaces");
     clock_settime = calls::time::clock_settime, full;
     clock_getres = calls::time::clock_getres, full;
     adjtimex = calls::time::adjtimex, partial("the rate of the clock does not change");
     clock_adjtime = calls::time::clock_adjtime, partial("the rate of the clock does not change");
-    clock_nanosleep = calls::time::clock_nanosleep, full;
+    clock_nanosleep = calls::time::clock_nanosleep,
+        partial("no time namespaces");
     nanosleep = calls::time::nanosleep, full;
     gettimeofday = calls::time::gettimeofday, full;
     settimeofday = calls::time::settimeofday, partial("the time zone is UTC");
@@ -365,14 +367,17 @@ pub static TABLE: &[Row] = rows! {
         partial("no events of mounts");
     fanotify_mark = calls::fanotify::fanotify_mark,
         partial("of the host's directories only own changes; DELETE_SELF of open files is early");
-    pipe = calls::pipe::pipe, full;
-    pipe2 = calls::pipe::pipe2, full;
+    pipe = calls::pipe::pipe,
+        partial("no limit on the pages of a user");
+    pipe2 = calls::pipe::pipe2,
+        partial("no limit on the pages of a user");
 
     // Sockets
     socket = calls::socket::socket,
         partial("only AF_UNIX, AF_INET, AF_INET6 and NETLINK_ROUTE, without out-of-band data");
     socketpair = calls::socket::socketpair, full;
-    bind = calls::socket::bind, full;
+    bind = calls::socket::bind,
+        partial("no UDP-Lite");
     listen = calls::socket::listen, full;
     accept = calls::socket::accept, full;
     accept4 = calls::socket::accept4, full;

@@ -12,7 +12,7 @@ use crate::user::UserPtr;
 /// pipe(2): makes a pipe.
 ///
 /// # Differences from Linux
-/// None.
+/// As pipe2(2).
 pub(crate) fn pipe(cx: &Context<'_>, descriptors: UserPtr<[i32; 2]>) -> Result<()> {
     pipe2(cx, descriptors, OpenFlags::empty())
 }
@@ -21,7 +21,7 @@ pub(crate) fn pipe(cx: &Context<'_>, descriptors: UserPtr<[i32; 2]>) -> Result<(
 ///
 /// # Differences from Linux
 /// Pipes for notifications (`O_NOTIFICATION_PIPE`) are refused, as by a Linux that was built
-/// without them.
+/// without them. The pages of all pipes of a user have no limit of their own.
 pub(crate) fn pipe2(
     cx: &Context<'_>,
     descriptors: UserPtr<[i32; 2]>,

@@ -28,7 +28,7 @@ pub(super) fn invalid_time() -> Error {
 /// clock_gettime(2): what time it is.
 ///
 /// # Differences from Linux
-/// The coarse clocks are as fine as the others.
+/// The coarse clocks are as fine as the others. There are no time namespaces.
 pub(crate) fn clock_gettime(
     cx: &Context<'_>,
     clock: ClockNumber,
@@ -204,7 +204,7 @@ pub(crate) fn nanosleep(
 /// clock_nanosleep(2): waits for a while, or until a moment.
 ///
 /// # Differences from Linux
-/// None.
+/// There are no time namespaces.
 pub(crate) fn clock_nanosleep(
     cx: &Context<'_>,
     number: ClockNumber,
