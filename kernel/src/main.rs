@@ -109,8 +109,9 @@ fn fail_if_asked_to(command_line: CommandLine) {
                 hoard.push(alloc::vec![1_u8; 1 << 16]);
             }
         }
+        // Without a hint that it waits: an emulator would take turns with others at each.
         Some(DebugAction::Hang) => loop {
-            core::hint::spin_loop();
+            x86_64::instructions::nop();
         },
     }
 }

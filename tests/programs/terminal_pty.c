@@ -4,6 +4,7 @@
 #include "children.h"
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 
 static char block[65536];
@@ -50,7 +51,7 @@ static void pairs(void)
     CALL(unlockpt(master));
     TRUTH(!strcmp(ptsname(master), name));
     CALL(stat(name, &status));
-    printf("mode %o, major %d\n", status.st_mode & ~077, (int)(status.st_rdev >> 8));
+    printf("mode %o, major %d\n", status.st_mode & ~077, (int)major(status.st_rdev));
     int slave = OK(open(name, O_RDWR | O_NOCTTY));
     TRUTH(!strcmp(ttyname(slave), name));
     TRUTH(isatty(slave) && isatty(master));

@@ -4,9 +4,10 @@
 //! kernel with its KVM modules; in it, `birgus` runs on KVM for real, slowly. What it says comes
 //! over the serial port, between two marks.
 
+mod archive;
+
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -14,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::{birgus, target_directory};
+use archive::Archive;
 
 /// Debian's package that depends on the newest kernel for virtual machines.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -29,8 +31,13 @@ const MODULES: [&str; 4] = [
 /// Memory of the rig, in MiB: files of the archive are in it twice while it boots.
 const MEMORY_MIB: u32 = 2048;
 
-/// The kernel's command line. QEMU's TSC counts nanoseconds; where the kernel measures that
-/// itself, on a busy host, it may come to no result, and then KVM never enters a guest.
+/// How fast the rig's clock goes: by 4 ns (2^2) with each instruction, and to the next event where
+/// there is none. So what happens in the rig, and in machines in it, does not depend on how busy
+/// the host is, and to wait takes no time.
+const CLOCK: &str = "shift=2,sleep=off";
+
+/// The kernel's command line. With such a clock the TSC counts nanoseconds; measuring it is left
+/// to nobody: a kernel that comes to no result does so in silence, and KVM never enters a guest.
 const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=0 mitigations=off panic=-1 \
     tsc_early_khz=1000000 tsc=reliable";
 
@@ -68,7 +75,7 @@ printf '\001rig ends %d\n' $?
 reboot -f
 "#;
 
-/// A file of the host, and where it is in the rig.
+/// A file of the host, which comes with its libraries, or a directory, and where it is in the rig.
 pub type Brought = (PathBuf, String);
 
 /// How a script in the rig ended.
@@ -99,6 +106,7 @@ pub fn run(
     fs::write(&image, archive)?;
     let mut child = Command::new("qemu-system-x86_64")
         .args(["-machine", "microvm,acpi=off", "-accel", "tcg", "-cpu", CPU])
+        .args(["-icount", CLOCK])
         .args(["-m", &MEMORY_MIB.to_string(), "-nodefaults", "-no-user-config"])
         .args(["-display", "none", "-no-reboot", "-serial", "stdio"])
         .args(["-append", COMMAND_LINE])
@@ -140,10 +148,14 @@ fn listen(child: &mut Child, limit: Duration, show: &mut dyn Write) -> io::Resul
                 return Err(io::Error::other(format!("the rig does not end; it said:\n{said}")));
             }
         }
-        if let Some((output, _)) = split(&all) {
+        if let Some((output, end)) = split(&all) {
             show.write_all(&output[shown.min(output.len())..])?;
             show.flush()?;
             shown = output.len().max(shown);
+            if end.is_some_and(|status| status.contains(&b'\n')) {
+                // Nobody waits for it to shut down.
+                return Ok(all);
+            }
         }
     }
 }
@@ -227,87 +239,15 @@ fn archive(kernel: &Kernel, files: &[Brought], script: &str) -> io::Result<Vec<u
     archive.file("script", 0o644, script.as_bytes());
     archive.node("dev/console", 0o20_600, (5, 1));
     archive.copy("bin/busybox", Path::new("/bin/busybox"))?;
-    archive.copy("bin/birgus", &stripped)?;
-    for library in libraries(&stripped)? {
-        archive.copy(library.to_string_lossy().trim_start_matches('/'), &library)?;
-    }
+    archive.bring("bin/birgus", &stripped)?;
     for (number, module) in kernel.modules.iter().enumerate() {
         archive.copy(&format!("modules/{number}"), module)?;
     }
     for (host, path) in files {
-        archive.copy(path.trim_start_matches('/'), host)?;
+        archive.bring(path.trim_start_matches('/'), host)?;
     }
     fs::remove_file(stripped)?;
     Ok(archive.finish())
-}
-
-/// The libraries of a program, its interpreter among them.
-fn libraries(program: &Path) -> io::Result<Vec<PathBuf>> {
-    let text = output(Command::new("ldd").arg(program))?;
-    let paths = text.lines().filter_map(|line| {
-        line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from)
-    });
-    Ok(paths.collect())
-}
-
-/// A newc archive (cpio(5)) that is being written, with the directories that its files need.
-#[derive(Default)]
-struct Archive {
-    bytes: Vec<u8>,
-    directories: Vec<String>,
-    entries: u32,
-}
-
-impl Archive {
-    fn copy(&mut self, path: &str, host: &Path) -> io::Result<()> {
-        let mode = fs::metadata(host)?.permissions().mode();
-        self.file(path, mode & 0o777, &fs::read(host)?);
-        Ok(())
-    }
-
-    fn file(&mut self, path: &str, mode: u32, contents: &[u8]) {
-        self.make_parents(path);
-        self.entry(path, 0o100_000 | mode, (0, 0), contents);
-    }
-
-    fn node(&mut self, path: &str, mode: u32, device: (u32, u32)) {
-        self.make_parents(path);
-        self.entry(path, mode, device, b"");
-    }
-
-    fn make_parents(&mut self, path: &str) {
-        for (end, _) in path.match_indices('/') {
-            let directory = path[..end].to_owned();
-            if !self.directories.contains(&directory) {
-                self.entry(&directory, 0o40_755, (0, 0), b"");
-                self.directories.push(directory);
-            }
-        }
-    }
-
-    fn entry(&mut self, name: &str, mode: u32, (major, minor): (u32, u32), contents: &[u8]) {
-        let len = u32::try_from(contents.len()).expect("a file of an archive is below 4 GiB");
-        self.entries += 1;
-        let name_len = name.len() as u32 + 1;
-        let fields = [self.entries, mode, 0, 0, 1, 0, len, 0, 0, major, minor, name_len, 0];
-        self.bytes.extend(b"070701");
-        for field in fields {
-            self.bytes.extend(format!("{field:08x}").bytes());
-        }
-        self.bytes.extend(name.bytes().chain([0]));
-        self.pad();
-        self.bytes.extend(contents);
-        self.pad();
-    }
-
-    fn pad(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.entry("TRAILER!!!", 0, (0, 0), b"");
-        self.bytes
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
-//! The KVM engine in the nested rig, with `BIRGUS_TEST_FULL=1`: programs of `tests/programs`
-//! behave as on Linux; machines end, share and stand what they should.
+//! The KVM engine in the nested rig: programs of `tests/programs` behave as on Linux; machines
+//! end, share and stand what they should. Always a few programs, with `BIRGUS_TEST_FULL=1` all
+//! of them, and applications.
 
 use std::error::Error;
+use std::fmt::Write;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use birgus_tests::birgus::take_own_lines;
@@ -19,21 +22,59 @@ use birgus_tests::sides::natively;
 /// Time for a run on Linux.
 const NATIVE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Seconds for a run in the rig, where everything is slow.
-const RIG_SECONDS: u32 = 120;
+/// Seconds of the rig's clock for a program.
+const RIG_SECONDS: u32 = 60;
 
 /// Time for the whole rig.
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(1800);
 
-/// Programs that run in one boot of the rig.
-const PER_BOOT: usize = 24;
+/// Programs that run in one boot of the rig: their files are in its memory twice.
+const PER_BOOT: usize = 48;
 
-/// How often a program is tried: what it sees of time, and who comes first, depends on how busy
-/// the host is, and the rig is slow.
-const ATTEMPTS: u32 = 3;
+/// What always runs: a program for each of the areas.
+const ALWAYS: [&str; 14] = [
+    "end_null",
+    "events_epoll::glibc",
+    "files_io",
+    "hello_musl",
+    "language_rust",
+    "machine_interrupts",
+    "memory_map::glibc",
+    "pipe::glibc",
+    "process_fork::glibc",
+    "signals_basic::glibc",
+    "sockets_inet::glibc",
+    "terminal_pty::glibc",
+    "thread_basics::glibc",
+    "time_timers::glibc",
+];
 
-/// Before the parts of what came of a program.
-const MARK: &str = "\u{2}part";
+/// What the rig says before the parts of what came of a program, in [`TRY`].
+const MARK: char = '\u{2}';
+
+/// Runs a program whose files are in `/cases`, and says whether that went as on Linux, or what
+/// came of it: the status, and the lengths of what it wrote, which follows.
+const TRY: &str = r#"
+mkfifo /tmp/nobody
+try() {
+    number=$1 reader=$2; shift 2
+    cd /cases
+    if [ $reader = closed ]; then
+        # Once the only reader has gone, there is nobody to write to.
+        sleep 0 </tmp/nobody & exec 4>/tmp/nobody; wait $!
+        birgus run --engine kvm "$@" <$number.in >&4 2>/tmp/err 4>&-; status=$?
+        exec 4>&-; : >/tmp/out
+    else
+        birgus run --engine kvm "$@" <$number.in >/tmp/out 2>/tmp/err; status=$?
+    fi
+    if [ $status = $(cat $number.status) ] && cmp -s /tmp/out $number.out && cmp -s /tmp/err $number.err
+    then printf '\002%d same\n' $number
+    else
+        printf '\002%d %d %d %d\n' $number $status $(stat -c %s /tmp/out /tmp/err)
+        cat /tmp/out /tmp/err
+    fi
+}
+"#;
 
 /// A program, and what it does on Linux.
 struct Case {
@@ -44,120 +85,142 @@ struct Case {
 }
 
 #[test]
-fn programs_behave_under_kvm_as_on_linux() -> Result<(), Box<dyn Error>> {
-    if !full() {
-        return Ok(());
-    }
-    let cases = Program::all()?.into_iter().map(prepare);
-    let cases: Vec<Case> = cases.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-    assert!(!cases.is_empty(), "no programs were found");
-    let mut failures = Vec::new();
-    for part in cases.chunks(PER_BOOT) {
-        let mut left: Vec<&Case> = part.iter().collect();
-        let mut differences = Vec::new();
-        for _ in 0..ATTEMPTS {
-            (left, differences) = differing(&left)?.into_iter().unzip();
-            if left.is_empty() {
-                break;
-            }
-        }
-        for (case, difference) in left.iter().zip(differences) {
-            failures.push(format!("{}: {difference}", case.program.test_name()));
-            eprintln!("{}", failures[failures.len() - 1]);
-        }
-        eprintln!("up to {}: {} differ", part[part.len() - 1].program.test_name(), failures.len());
-    }
-    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
-    Ok(())
-}
-
-/// Runs programs in the rig, and says which of them behave in another way than on Linux.
-fn differing<'a>(cases: &[&'a Case]) -> Result<Vec<(&'a Case, String)>, Box<dyn Error>> {
-    let scratch = Scratch::new()?;
-    let mut files: Vec<Brought> = Vec::new();
-    let mut script = String::new();
-    for (number, case) in cases.iter().enumerate() {
-        let input = scratch.path().join(number.to_string());
-        fs::write(&input, &case.input)?;
-        files.push((input, format!("/input/{number}")));
-        files.push((case.path.clone(), case.path.to_string_lossy().into_owned()));
-        script.push_str(&commands(number, case));
-    }
-    let ended = rig::run(&files, &script, LIMIT, &mut io::sink())?;
-    let text = String::from_utf8(ended.output)?;
-    let mut parts = text.split(MARK).skip(1);
-    let mut found = Vec::new();
-    for &case in cases {
-        let mut part = || parts.next().map(str::trim).ok_or("the rig said too little");
-        let status = Status::Ended(part()?.parse()?);
-        let (stdout, mut stderr) = (decode(part()?)?, decode(part()?)?);
-        let own = take_own_lines(&mut stderr);
-        if let Err(difference) = compare(&case.linux, &Outcome { status, stdout, stderr }, &own) {
-            found.push((case, difference.to_string()));
-        }
-    }
-    Ok(found)
-}
-
-/// What a machine on KVM does besides running programs: how it ends, what it shares, and what
-/// it lets a hostile guest do. Each line that fails says so.
-const SCRIPT: &str = r#"
-cd /tmp
-expect() { [ "$1" = "$2" ] || echo "FAILED: $3: $1 is not $2"; }
-run() { birgus run --engine kvm --timeout 60 "$@" >out 2>err; echo $?; }
-expect "$(run --verbose /programs/exit_with 200)" 200 'an exit status'
-grep -q lacks err && echo "FAILED: the sandbox is not whole: $(cat err)"
-expect "$(run --no-sandbox /programs/exit_with 7)" 7 'without a sandbox'
-expect "$(run --timeout 3 /programs/never_ends busy)" 124 'a busy guest'
-expect "$(run --timeout 3 --kernel-arg birgus.debug=hang /programs/exit_with 0)" 124 'a stuck kernel'
-expect "$(run --kernel-arg birgus.debug=panic /programs/exit_with 0)" 125 'a panic'
-mkdir share && echo inside >share/file && ln -s /etc share/link && echo outside >secret
-status=$(run -v /tmp/share:/s /bin/busybox sh -c 'cat /s/file; echo new >/s/made; cat /s/../secret; rm /s/file')
-expect "$(cat out share/made; ls share)" "$(printf 'inside\nnew\nlink\nmade')" 'a shared directory'
-status=$(run -v /tmp/share:/s:ro /bin/busybox sh -c 'echo x >/s/made')
-expect "$status $(cat share/made)" '1 new' 'a directory that is only read'
-birgus run --engine kvm --timeout 60 /bin/busybox echo one >one & first=$!
-birgus run --engine kvm --timeout 60 /bin/busybox echo two >two
-wait $first
-expect "$(cat one two)" "$(printf 'one\ntwo')" 'two machines at once'
-tunctl -t t0 >/dev/null; ip addr add 192.0.2.2/24 dev t0; ip link set t0 up
-ip route add default via 192.0.2.1
-birgus run --engine kvm -p 8080:80 -v /tmp/share:/w:ro /bin/busybox httpd -f -p 80 -h /w & first=$!
-served=$(for i in $(seq 30); do sleep 1; wget -q -O - http://127.0.0.1:8080/made 2>/dev/null && break; done)
-expect "$served" new 'a published port'
-kill $first; wait $first
-expect "$(ps -o args | grep -c '[p]asst')" 0 'what is left of the network'
-birgus run --engine kvm /programs/never_ends busy >/dev/null & first=$!
-sleep 4; kill -9 $first; sleep 1
-expect "$(ps -o args | grep -c '[m]onitor')" 0 'what a killed birgus leaves'
-status=$(run --timeout 200 /programs/hostile)
-case $status in 0 | 124 | 125) ;; *) echo "FAILED: a hostile guest: $status" ;; esac
-grep -q 'killed by signal' err && echo "FAILED: a hostile guest: $(cat err)"
-expect "$(head -n 1 out)" ports 'a hostile guest at the ports'
-echo done
-"#;
-
-#[test]
-fn machines_on_kvm_end_share_and_stand_as_they_should() -> Result<(), Box<dyn Error>> {
-    if !full() {
-        return Ok(());
-    }
+fn machines_and_programs_on_kvm_are_as_they_should_be() -> Result<(), Box<dyn Error>> {
     let helper = |name: &str| -> io::Result<Brought> {
         Ok((Program::for_boot(name)?.build()?, format!("/programs/{name}")))
     };
-    let files = ["exit_with", "never_ends", "hostile"].map(helper);
+    let files = ["exit_with", "never_ends", "hostile", "triple_fault"].map(helper);
     let mut files = files.into_iter().collect::<io::Result<Vec<_>>>()?;
     files.push(("/usr/bin/passt".into(), "/bin/passt".into()));
-    let ended = rig::run(&files, SCRIPT, LIMIT, &mut io::sink())?;
-    assert_eq!(String::from_utf8_lossy(&ended.output), "done\n");
+    let cases = prepare(|name| ALWAYS.contains(&name))?;
+    assert_eq!(cases.len(), ALWAYS.len(), "a program has another name");
+    let machines = include_str!("rig/machines.sh");
+    let (said, differences) = differing(&cases, files, machines)?;
+    assert_eq!((said.as_str(), differences.join("\n").as_str()), ("", ""));
     Ok(())
 }
 
-/// The program, built and run on Linux; none where nobody is to read its output.
-fn prepare(program: Program) -> Result<Option<Case>, Box<dyn Error>> {
-    if program.directives.stdout_closed {
-        return Ok(None);
+#[test]
+fn all_programs_behave_under_kvm_as_on_linux() -> Result<(), Box<dyn Error>> {
+    if !full() {
+        return Ok(());
     }
+    let cases = prepare(|_| true)?;
+    let mut all = Vec::new();
+    for part in cases.chunks(PER_BOOT) {
+        let (said, differences) = differing(part, Vec::new(), "")?;
+        assert_eq!(said, "");
+        differences.iter().for_each(|difference| eprintln!("{difference}"));
+        all.extend(differences);
+        eprintln!("up to {}: {} differ", part[part.len() - 1].program.test_name(), all.len());
+    }
+    assert!(all.is_empty(), "{} of {} differ", all.len(), cases.len());
+    Ok(())
+}
+
+#[test]
+fn applications_work_under_kvm() -> Result<(), Box<dyn Error>> {
+    if !full() {
+        return Ok(());
+    }
+    let scratch = Scratch::new()?;
+    let program = scratch.path().join("program.go");
+    fs::write(&program, include_str!("rig/program.go"))?;
+    let static_go = scratch.path().join("program");
+    let built = Command::new("go")
+        .args(["build", "-o"])
+        .args([&static_go, &program])
+        .env("CGO_ENABLED", "0")
+        .env("GOCACHE", scratch.path().join("cache"))
+        .status()?;
+    assert!(built.success(), "the program in Go does not build");
+    let mut files = vec![(static_go, "/programs/go".to_owned())];
+    let paths = ["passt", "python3.11", "redis-server", "redis-cli", "redis-benchmark"];
+    files.extend(paths.map(|name| (Path::new("/usr/bin").join(name), format!("/usr/bin/{name}"))));
+    files.push(("/usr/lib/python3.11".into(), "/usr/lib/python3.11".to_owned()));
+    let (said, _) = differing(&[], files, include_str!("rig/applications.sh"))?;
+    assert_eq!(said, "");
+    Ok(())
+}
+
+/// Runs a script and then programs in the rig; what the script said, and which programs behave
+/// in another way than on Linux.
+fn differing(
+    cases: &[Case],
+    mut files: Vec<Brought>,
+    script: &str,
+) -> Result<(String, Vec<String>), Box<dyn Error>> {
+    let scratch = Scratch::new()?;
+    let mut script = [script, TRY].concat();
+    for (number, case) in cases.iter().enumerate() {
+        let Status::Ended(status) = case.linux.status else {
+            return Err(format!("{} does not end on Linux", case.program.test_name()).into());
+        };
+        let status = status.to_string();
+        let parts: [(&str, &[u8]); 4] = [
+            ("in", &case.input),
+            ("status", status.as_bytes()),
+            ("out", &case.linux.stdout),
+            ("err", &case.linux.stderr),
+        ];
+        for (name, bytes) in parts {
+            let file = scratch.path().join(format!("{number}.{name}"));
+            fs::write(&file, bytes)?;
+            files.push((file, format!("/cases/{number}.{name}")));
+        }
+        files.push((case.path.clone(), case.path.to_string_lossy().into_owned()));
+        writeln!(script, "{}", command(number, case))?;
+    }
+    let output = rig::run(&files, &script, LIMIT, &mut io::sink())?.output;
+    let start = output.iter().position(|&byte| byte == MARK as u8).unwrap_or(output.len());
+    let (said, mut rest) = output.split_at(start);
+    let said = String::from_utf8_lossy(said).into_owned();
+    let mut found = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        if let Some(outcome) = outcome(&mut rest, number)? {
+            let Outcome { status, stdout, mut stderr } = outcome;
+            let own = take_own_lines(&mut stderr);
+            let here = Outcome { status, stdout, stderr };
+            if let Err(difference) = compare(&case.linux, &here, &own) {
+                found.push(format!("{}: {difference}", case.program.test_name()));
+            }
+        }
+    }
+    Ok((said, found))
+}
+
+/// What the rig says of a program, off the beginning of `rest`; none when it is as on Linux.
+fn outcome(rest: &mut &[u8], number: usize) -> Result<Option<Outcome>, String> {
+    let lost = || format!("the rig says of program {number}: {}", rest.escape_ascii());
+    let line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let after = rest.get(line.len() + 1..).ok_or_else(lost)?;
+    let words = str::from_utf8(line).ok().and_then(|line| line.strip_prefix(MARK));
+    let words = words.and_then(|words| words.strip_prefix(&format!("{number} ")));
+    let words: Vec<&str> = words.ok_or_else(lost)?.split(' ').collect();
+    let numbers: Option<Vec<usize>> = words.iter().map(|word| word.parse().ok()).collect();
+    match (&words[..], numbers.as_deref()) {
+        (["same"], _) => {
+            *rest = after;
+            Ok(None)
+        }
+        (_, Some(&[status, out, err])) if out + err <= after.len() => {
+            let (stdout, after) = after.split_at(out);
+            let (stderr, after) = after.split_at(err);
+            *rest = after;
+            let status = Status::Ended(status as i32);
+            Ok(Some(Outcome { status, stdout: stdout.to_vec(), stderr: stderr.to_vec() }))
+        }
+        _ => Err(lost()),
+    }
+}
+
+/// The programs with such names, built and run on Linux.
+fn prepare(wanted: impl Fn(&str) -> bool) -> Result<Vec<Case>, Box<dyn Error>> {
+    let programs = Program::all()?.into_iter();
+    programs.filter(|program| wanted(&program.test_name())).map(on_linux).collect()
+}
+
+fn on_linux(program: Program) -> Result<Case, Box<dyn Error>> {
     let path = program.build()?;
     let given = program.given(NATIVE_LIMIT)?;
     let input = given.stdin.clone();
@@ -170,41 +233,23 @@ fn prepare(program: Program) -> Result<Option<Case>, Box<dyn Error>> {
         command.env(name, value);
     }
     let linux = run(command, given)?;
-    Ok(Some(Case { program, path, input, linux }))
+    Ok(Case { program, path, input, linux })
 }
 
-/// Runs a program in the rig and says what came of it.
-fn commands(number: usize, case: &Case) -> String {
+/// What runs a program in the rig.
+fn command(number: usize, case: &Case) -> String {
     let directives = &case.program.directives;
     let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
-    let variables = directives.environment.iter().map(|word| format!("-e {} ", quoted(word)));
-    let arguments = directives.arguments.iter().map(|word| format!(" {}", quoted(word)));
-    format!(
-        "birgus run --engine kvm --timeout {RIG_SECONDS} -e SCRATCH=/tmp {}{}{} \
-         </input/{number} >/tmp/out 2>/tmp/err\n\
-         printf '\\002part%d\\n' $?; printf '\\002part'; base64 /tmp/out\n\
-         printf '\\002part'; base64 /tmp/err\n",
-        variables.collect::<String>(),
-        quoted(&case.path.to_string_lossy()),
-        arguments.collect::<String>(),
-    )
-}
-
-fn decode(base64: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-    let digit = |byte: u8| match byte {
-        b'A'..=b'Z' => Ok(byte - b'A'),
-        b'a'..=b'z' => Ok(byte - b'a' + 26),
-        b'0'..=b'9' => Ok(byte - b'0' + 52),
-        b'+' => Ok(62),
-        b'/' => Ok(63),
-        _ => Err(format!("the rig said {base64:?}, which is no base64")),
-    };
-    let digits = base64.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=');
-    let digits = digits.map(digit).collect::<Result<Vec<u8>, _>>()?;
-    let bytes = digits.chunks(4).flat_map(|chunk| {
-        let word = chunk.iter().fold(0_u32, |word, digit| word << 6 | u32::from(*digit));
-        let missing = 4 - chunk.len() as u32;
-        (word << (6 * missing)).to_be_bytes().into_iter().skip(1).take(3 - missing as usize)
-    });
-    Ok(bytes.collect())
+    let reader = if directives.stdout_closed { "closed" } else { "there" };
+    let mut words = format!("try {number} {reader} --timeout {RIG_SECONDS} -e SCRATCH=/tmp");
+    for variable in &directives.environment {
+        words.extend([" -e ", &quoted(variable)]);
+    }
+    for word in [&*case.path.to_string_lossy()]
+        .into_iter()
+        .chain(directives.arguments.iter().map(|word| word.as_str()))
+    {
+        words.extend([" ", &quoted(word)]);
+    }
+    words
 }
