@@ -2,6 +2,7 @@
 // build: glibc musl
 #include "children.h"
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -170,6 +171,66 @@ static void others(void)
     TEXT(reap(pid));
 }
 
+static pid_t beside_id;
+
+/* Fields 18, 19, 40 and 41 of proc_pid_stat(5) of a thread: both priorities, nice, policy. */
+static void told(pid_t tid)
+{
+    char path[64], text[1024], state;
+    long priority, nice, real_time, policy;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    int fd = open(path, O_RDONLY);
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = 0;
+    sscanf(strrchr(text, ')') + 2,
+           "%c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %ld %ld %*d %*d %*u %*u"
+           " %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %ld %ld",
+           &state, &priority, &nice, &real_time, &policy);
+    printf("told %ld %ld %ld %ld\n", priority, nice, real_time, policy);
+}
+
+static void *beside(void *nothing)
+{
+    beside_id = gettid();
+    NUMBER(getpriority(PRIO_PROCESS, 0));
+    CALL(setpriority(PRIO_PROCESS, 0, 9));
+    CALL(getpriority(PRIO_PROCESS, getpid()));
+    CALL(setpriority(PRIO_PROCESS, getpid(), 4));
+    NUMBER(getpriority(PRIO_PROCESS, 0));
+    NUMBER(getpriority(PRIO_PGRP, 0));
+    told(getpid());
+    told(gettid());
+    IN_CHILD(NUMBER(getpriority(PRIO_PROCESS, 0)));
+    CALL(set_policy(0, SCHED_FIFO, 3));
+    NUMBER(getpriority(PRIO_PROCESS, 0));
+    told(gettid());
+    CALL(set_policy(0, SCHED_OTHER | SCHED_RESET_ON_FORK, 0));
+    CALL(setpriority(PRIO_PROCESS, 0, -5));
+    IN_CHILD(NUMBER(getpriority(PRIO_PROCESS, 0)));
+    CALL(setpriority(PRIO_PGRP, 0, 2));
+    return nothing;
+}
+
+/* Each thread has a nice value of its own. */
+static void niceness(void)
+{
+    pthread_t thread;
+    setpgid(0, 0);
+    CALL(setpriority(PRIO_PROCESS, 0, 3));
+    pthread_create(&thread, NULL, beside, NULL);
+    pthread_join(thread, NULL);
+    NUMBER(getpriority(PRIO_PROCESS, 0));
+    CALL(getpriority(PRIO_PROCESS, beside_id));
+    IN_CHILD(
+        setuid(1000);
+        CALL(setpriority(PRIO_PROCESS, 0, 1));
+        CALL(setpriority(PRIO_PROCESS, 0, 5));
+        CALL(setpriority(PRIO_PROCESS, getppid(), 5));
+        CALL(setpriority(PRIO_USER, 1001, 5)));
+    CALL(setpriority(PRIO_PROCESS, 0, 0));
+}
+
 /* Process 1 is there, and not the caller's. */
 static void init(void)
 {
@@ -198,6 +259,7 @@ int main(int argc, char **argv)
     personalities();
     slack();
     others();
+    niceness();
     init();
     return 0;
 }

@@ -1,6 +1,7 @@
 //! Limits of resources, their use, and priorities.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -12,7 +13,7 @@ use crate::error::{Because, Result};
 use crate::mm::MemoryLimits;
 use crate::named::ResourceNumber;
 use crate::process::credentials::Ids;
-use crate::process::{Capability, Process, Usage};
+use crate::process::{Capability, Process, Thread, Usage};
 use crate::user::UserPtr;
 
 /// `who` of getrusage(2).
@@ -123,61 +124,69 @@ const PRIO_PROCESS: i32 = 0;
 const PRIO_PGRP: i32 = 1;
 const PRIO_USER: i32 = 2;
 
-/// The processes that are meant: one, a group or a user's, where 0 is the caller's.
-fn processes_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Process>>> {
+/// The threads that are meant: one, those of a group or a user's, where 0 is the caller or its.
+/// A process that has ended and was not waited for has none.
+fn threads_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Thread>>> {
     let id = who.cast_unsigned();
-    let found = match which {
-        PRIO_PROCESS => cx.system.process(cx, who).into_iter().collect(),
+    let processes = match which {
+        PRIO_PROCESS => {
+            let id = if who == 0 { cx.thread.id() } else { id };
+            if let Some(thread) = cx.system.thread(id) {
+                return Ok(vec![thread]);
+            }
+            cx.system.processes.get(id).into_iter().collect()
+        }
         PRIO_PGRP if who == 0 => cx.system.processes.group(cx.process.group()),
         PRIO_PGRP => cx.system.processes.group(id),
-        PRIO_USER => {
-            let user = if who == 0 { cx.credentials().users.real } else { id };
-            let mut all = cx.system.processes.all();
-            all.retain(|process| process.credentials().users.real == user);
-            all
-        }
+        PRIO_USER => cx.system.processes.all(),
         _ => return Err(Errno::EINVAL.because("neither a process nor a group nor a user")),
     };
-    if found.is_empty() { Err(Errno::ESRCH.because("no such process")) } else { Ok(found) }
+    let mut threads: Vec<_> = processes.iter().flat_map(|process| process.threads()).collect();
+    if which == PRIO_USER {
+        let user = if who == 0 { cx.credentials().users.real } else { id };
+        threads.retain(|thread| thread.credentials().users.real == user);
+    }
+    let is_found = if which == PRIO_USER { !threads.is_empty() } else { !processes.is_empty() };
+    if is_found { Ok(threads) } else { Err(Errno::ESRCH.because("no such process")) }
 }
 
-/// getpriority(2): 20 less the nice value, of several processes the highest.
+/// getpriority(2): 20 less the nice value, of several threads the highest.
 ///
 /// # Differences from Linux
-/// None.
+/// What has ended and was not waited for has the nice value 0.
 pub(crate) fn getpriority(cx: &Context<'_>, which: i32, who: i32) -> Result<i32> {
-    let processes = processes_of(cx, which, who)?;
-    Ok(processes.iter().map(|process| 20 - process.nice()).max().unwrap_or(20))
+    let threads = threads_of(cx, which, who)?;
+    Ok(threads.iter().map(|thread| 20 - thread.scheduling().nice).max().unwrap_or(20))
 }
 
-/// setpriority(2): sets the nice value.
+/// setpriority(2): sets the nice value of threads.
 ///
 /// # Differences from Linux
 /// The nice value is kept and told, and does not change how threads are scheduled.
 pub(crate) fn setpriority(cx: &Context<'_>, which: i32, who: i32, nice: i32) -> Result<()> {
     let nice = nice.clamp(-20, 19);
     let mut outcome = Ok(());
-    for process in processes_of(cx, which, who)? {
-        match check_nice(cx, &process, nice) {
-            Ok(()) => process.set_nice(nice),
+    for thread in threads_of(cx, which, who)? {
+        match check_nice(cx, &thread, nice) {
+            Ok(()) => thread.set_nice(nice),
             refused => outcome = refused,
         }
     }
     outcome
 }
 
-/// Whether the caller may give `process` this nice value.
-pub(super) fn check_nice(cx: &Context<'_>, process: &Process, nice: i32) -> Result<()> {
+/// Whether the caller may give `thread` this nice value.
+pub(super) fn check_nice(cx: &Context<'_>, thread: &Thread, nice: i32) -> Result<()> {
     let own = cx.credentials();
     if own.has(Capability::SysNice) {
         return Ok(());
     }
-    let other = process.credentials().users;
+    let other = thread.credentials().users;
     if ![other.real, other.effective].contains(&own.users.effective) {
-        return Err(Errno::EPERM.because("the process belongs to another user"));
+        return Err(Errno::EPERM.because("the thread belongs to another user"));
     }
-    let floor = 20 - process.limits().current(Resource::Nice).min(40) as i32;
-    if nice < process.nice().min(floor) {
+    let floor = 20 - thread.process().limits().current(Resource::Nice).min(40) as i32;
+    if nice < thread.scheduling().nice.min(floor) {
         return Err(Errno::EACCES.because("raising the priority needs CAP_SYS_NICE"));
     }
     Ok(())

@@ -50,7 +50,7 @@ fn scheduling(cx: &Context<'_>, tid: i32) -> Result<Scheduling> {
     }
 }
 
-/// Lets `thread` be scheduled so, if the caller may.
+/// Lets `thread` be scheduled so, if the caller may; its nice value stays.
 fn change(cx: &Context<'_>, thread: &Thread, new: Scheduling) -> Result<()> {
     let (own, other) = (cx.credentials(), thread.credentials());
     let is_own = [other.users.real, other.users.effective].contains(&own.users.effective);
@@ -58,7 +58,7 @@ fn change(cx: &Context<'_>, thread: &Thread, new: Scheduling) -> Result<()> {
         return Err(Errno::EPERM.because("the thread belongs to another user"));
     }
     thread.scheduling().permit(new, &own, thread.process().limits())?;
-    thread.set_scheduling(new);
+    thread.set_scheduling(Scheduling { nice: thread.scheduling().nice, ..new });
     Ok(())
 }
 
@@ -201,7 +201,7 @@ pub(crate) fn sched_getattr(
         size: len as u32,
         policy: scheduling.policy.number().cast_unsigned(),
         flags: if scheduling.resets_on_fork { FLAG_RESET_ON_FORK } else { 0 },
-        nice: if scheduling.policy.is_real_time() { 0 } else { thread.process().nice() },
+        nice: if scheduling.policy.is_real_time() { 0 } else { scheduling.nice },
         priority: scheduling.priority.cast_unsigned(),
         runtime_ns: scheduling.reservation.runtime_ns,
         deadline_ns: scheduling.reservation.deadline_ns,
@@ -214,8 +214,7 @@ pub(crate) fn sched_getattr(
 /// sched_setattr(2): sets the policy of a thread, with all its parameters.
 ///
 /// # Differences from Linux
-/// As sched_setscheduler(2); any reservation is taken; the nice value is that of the process, and utilisation is
-/// `EOPNOTSUPP`.
+/// As sched_setscheduler(2); any reservation is taken, and utilisation is `EOPNOTSUPP`.
 pub(crate) fn sched_setattr(
     cx: &Context<'_>,
     tid: i32,
@@ -246,9 +245,9 @@ pub(crate) fn sched_setattr(
     let has_nice = matches!(new.policy, Policy::Other | Policy::Batch);
     if has_nice && !keeps(FLAG_KEEP_PARAMS) {
         let nice = attributes.nice.clamp(-20, 19);
-        check_nice(cx, thread.process(), nice)?;
+        check_nice(cx, &thread, nice)?;
         change(cx, &thread, new)?;
-        thread.process().set_nice(nice);
+        thread.set_nice(nice);
         return Ok(());
     }
     change(cx, &thread, new)

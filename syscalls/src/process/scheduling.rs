@@ -101,10 +101,12 @@ pub(crate) struct Scheduling {
     pub(crate) resets_on_fork: bool,
     /// Of [`Policy::Deadline`].
     pub(crate) reservation: Reservation,
+    /// The nice value, -20 to 19, which other policies than the usual ones keep and ignore.
+    pub(crate) nice: i32,
 }
 
 impl Scheduling {
-    /// What sched_setscheduler(2) asks for.
+    /// What sched_setscheduler(2) asks for, with a nice value of 0.
     ///
     /// # Errors
     /// `EINVAL` for an unknown policy or a priority that it does not have.
@@ -112,7 +114,7 @@ impl Scheduling {
         Self::with_reservation(policy, priority, Reservation::default())
     }
 
-    /// What sched_setattr(2) asks for.
+    /// What sched_setattr(2) asks for, with a nice value of 0.
     ///
     /// # Errors
     /// As [`Scheduling::new`]; `EINVAL` for a reservation that cannot be.
@@ -131,7 +133,7 @@ impl Scheduling {
             Policy::Deadline => reservation.check()?,
             _ => Reservation::default(),
         };
-        Ok(Self { policy, priority, resets_on_fork, reservation })
+        Ok(Self { policy, priority, resets_on_fork, reservation, nice: 0 })
     }
 
     /// The policy as sched_getscheduler(2) tells it.
@@ -140,12 +142,21 @@ impl Scheduling {
         self.policy.number() | flag
     }
 
+    /// The priority as proc_pid_stat(5) tells it: the lower, the sooner it runs.
+    pub(crate) const fn told_priority(self) -> i32 {
+        match self.policy {
+            Policy::Deadline => -101,
+            policy if policy.is_real_time() => -1 - self.priority,
+            _ => 20 + self.nice,
+        }
+    }
+
     /// What a new thread or process has.
     pub(crate) fn of_child(self) -> Self {
         let is_special = self.policy.is_real_time() || self.policy == Policy::Deadline;
         match (self.resets_on_fork, is_special) {
             (true, true) => Self::default(),
-            (true, false) => Self { resets_on_fork: false, ..self },
+            (true, false) => Self { resets_on_fork: false, nice: self.nice.max(0), ..self },
             (false, _) => self,
         }
     }

@@ -133,8 +133,6 @@ pub struct Process {
     pub(crate) barriers: AtomicU32,
     /// What prctl(2) keeps.
     pub(crate) properties: Mutex<Properties>,
-    /// The nice value, -20 to 19.
-    nice: AtomicI32,
     /// CPU time of threads that have ended.
     pub(super) ended_cpu: Mutex<CpuTime>,
     /// Most pages that were resident in an address space it no longer has.
@@ -183,7 +181,6 @@ impl Process {
             has_executed: AtomicBool::new(false),
             barriers: AtomicU32::new(0),
             properties: Mutex::new(Properties::default()),
-            nice: AtomicI32::new(0),
             ended_cpu: Mutex::default(),
             peak_pages: AtomicU64::new(0),
             counters: Counters::default(),
@@ -230,7 +227,6 @@ impl Process {
             },
             keyrings: Mutex::new(self.keyrings.lock().of_child()),
             properties: Mutex::new(self.properties.lock().of_child()),
-            nice: AtomicI32::new(self.nice()),
             ..Self::new(id, memory, paths)
         }
     }
@@ -303,17 +299,6 @@ impl Process {
     /// Replaces who its first thread is and what it may do.
     pub(super) fn set_credentials(&self, new: Arc<Credentials>) {
         *self.credentials.lock() = new;
-    }
-
-    /// Its nice value, -20 to 19.
-    #[must_use]
-    pub fn nice(&self) -> i32 {
-        self.nice.load(Ordering::Relaxed)
-    }
-
-    /// Sets its nice value, -20 to 19.
-    pub(crate) fn set_nice(&self, nice: i32) {
-        self.nice.store(nice, Ordering::Relaxed);
     }
 
     /// Changes its parent, under the lock of the table.

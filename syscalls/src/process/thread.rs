@@ -280,6 +280,11 @@ impl Thread {
         *self.scheduling.lock() = new;
     }
 
+    /// Sets its nice value, -20 to 19.
+    pub(crate) fn set_nice(&self, nice: i32) {
+        self.scheduling.lock().nice = nice;
+    }
+
     /// Its state as /proc tells it: a letter and a word of proc_pid_status(5).
     #[must_use]
     pub(crate) fn state(&self) -> &'static str {

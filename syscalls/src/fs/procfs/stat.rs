@@ -19,9 +19,6 @@ const STANDARD_SIGNALS: u64 = 0x7fff_ffff;
 /// Signal that the parent gets at the end: `SIGCHLD`.
 const EXIT_SIGNAL: u32 = 17;
 
-/// Highest priority number of a thread that is not real-time, without its nice value.
-const PRIORITY: i32 = 20;
-
 /// /proc/PID/stat: proc_pid_stat(5), in the order of its fields.
 pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let (process, thread) = (&subject.process, &subject.thread);
@@ -37,8 +34,8 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     for cpu in [process.cpu_time(), process.children_usage().cpu] {
         put!(text, " {} {}", cpu.user_ns() / NS_PER_TICK, cpu.system_ns / NS_PER_TICK);
     }
-    let nice = process.nice();
-    put!(text, " {} {nice}", PRIORITY + nice);
+    let scheduling = thread.scheduling();
+    put!(text, " {} {}", scheduling.told_priority(), scheduling.nice);
     put!(text, " {} 0 {}", process.threads().len().max(1), thread.start_ns() / NS_PER_TICK);
     let memory = process.memory();
     let usage = memory.usage();
@@ -52,7 +49,6 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
         put!(text, " {}", set.bits() & STANDARD_SIGNALS);
     }
     // wchan, swapped pages, processor, real-time priority, policy, delays, guest times
-    let scheduling = thread.scheduling();
     let (priority, policy) = (scheduling.priority, scheduling.policy.number());
     put!(text, " 0 0 0 {EXIT_SIGNAL} 0 {priority} {policy} 0 0 0");
     let heap = memory.program_break();

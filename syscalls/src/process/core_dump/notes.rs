@@ -204,7 +204,7 @@ fn process_info(cx: &Context<'_>) -> ProcessInfo {
         state: 0,
         state_letter: b'R',
         is_zombie: 0,
-        nice: process.nice() as i8,
+        nice: cx.thread.scheduling().nice as i8,
         padding: 0,
         flags: 0,
         user: who.users.real,
