@@ -198,7 +198,8 @@ fn tmux_and_script_give_programs_a_terminal_of_their_own() {
     terminal.line("tty");
     terminal.shows("/dev/pts/1");
     terminal.resize(90, 40);
-    terminal.line("clear; stty size");
+    // tmux tells its panes somewhat later.
+    terminal.line("clear; until [ $(stty size | tr -d ' ') = 1990 ]; do sleep .1; done; stty size");
     terminal.shows("19 90");
     terminal.keys(&["C-b", "&"]);
     terminal.shows("(y/n)");
