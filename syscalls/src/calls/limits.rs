@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 use abi::Errno;
 use abi::process::{Resource, Rlimit, Rusage};
 
+use crate::calls::schedule;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::mm::MemoryLimits;
@@ -130,8 +131,7 @@ fn threads_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Thread>>
     let id = who.cast_unsigned();
     let processes = match which {
         PRIO_PROCESS => {
-            let id = if who == 0 { cx.thread.id() } else { id };
-            if let Some(thread) = cx.system.thread(id) {
+            if let Ok(thread) = schedule::thread(cx, who) {
                 return Ok(vec![thread]);
             }
             cx.system.processes.get(id).into_iter().collect()

@@ -28,7 +28,7 @@ const MASK_LEN: usize = size_of::<u64>();
 const SLICE_NS: u64 = 10_000_000;
 
 /// The thread with this number, where 0 is the caller.
-fn thread(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
+pub(super) fn thread(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
     let tid = u32::try_from(tid).map_err(|_| Errno::EINVAL.because("negative thread number"))?;
     let found = match tid {
         0 => cx.thread.downgrade().upgrade(),
