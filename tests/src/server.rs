@@ -44,6 +44,12 @@ impl Server {
         self.ports[0]
     }
 
+    /// The ports of this host for all of the guest's ports, in their order.
+    #[must_use]
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
     /// What the server answers to `request` until `end` is in it, or all of it if that is
     /// empty. Asks again until the server is there: before, connections are refused or reset.
     ///

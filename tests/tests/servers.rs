@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use birgus_tests::birgus::birgus;
 use birgus_tests::full;
@@ -397,25 +397,93 @@ fn postgresql_keeps_the_books_of_pgbench() {
     assert_eq!(books.trim(), "t|100");
 }
 
+/// How long clients are busy while others idle.
+const BUSY: Duration = Duration::from_secs(60);
+
 #[test]
 fn many_connections_are_kept_and_leave_nothing() {
     if !full() {
         return;
     }
-    let options = ["-m", "512M"];
-    let server = Server::start(&["6379"], &options, &["redis-server", "--protected-mode", "no"]);
-    assert_eq!(server.ask(b"PING\r\n", b"\r\n"), b"+PONG\r\n");
-    let port = server.port();
-    let connect = |_| TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let idle: Vec<TcpStream> = (0..500).map(connect).collect();
-    let port = port.to_string();
-    let words = ["-p", &port, "-t", "set,get", "-c", "200", "-n", "50000", "-q"];
-    let text = on_host("redis-benchmark", &words);
-    assert_eq!(text.matches("requests per second").count(), 2, "{text}");
-    for mut stream in idle {
-        let mut answer = [0; 7];
-        stream.write_all(b"PING\r\n").unwrap();
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"+PONG\r\n");
+    // Beside redis, what tells how much memory is free.
+    let script = "socat TCP-LISTEN:7,fork,reuseaddr EXEC:'cat /proc/meminfo' &
+                  exec redis-server --protected-mode no --save ''";
+    let server = Server::start(&["6379", "7"], &["-m", "512M"], &["/bin/sh", "-c", script]);
+    assert_eq!(server.ask(PING, b"\r\n"), PONG);
+    let (port, told) = (server.ports()[0], server.ports()[1]);
+
+    let mut idle: Vec<TcpStream> = (0..2000).map(|_| connect(port)).collect();
+    idle.iter_mut().for_each(answers);
+    let kept_kib = free_kib(told);
+    let until = Instant::now() + BUSY;
+    let busy: Vec<_> =
+        (0..200).map(|number| thread::spawn(move || keeps_busy(port, number, until))).collect();
+    let rounds: u64 = busy.into_iter().map(|client| client.join().unwrap()).sum();
+    idle.iter_mut().for_each(answers);
+    let clients = ask(port, b"INFO clients\r\n", b"\r\n\r\n").unwrap();
+    assert!(String::from_utf8_lossy(&clients).contains("connected_clients:2001\r\n"));
+    drop(idle);
+    eprintln!("2000 idle and 200 busy connections: {rounds} rounds of SET and GET, all answered");
+
+    // What programs and the kernel keep for the next ones is there from now on.
+    short_connections(port, 2000);
+    let before_kib = free_kib(told);
+    short_connections(port, 20_000);
+    let after_kib = free_kib(told);
+    eprintln!(
+        "free memory in KiB: {kept_kib} with 2000 connections, {before_kib} before 20000 short \
+         ones, {after_kib} after"
+    );
+    assert!(after_kib + 1024 >= before_kib, "connections left something behind");
+}
+
+const PING: &[u8] = b"PING\r\n";
+const PONG: &[u8] = b"+PONG\r\n";
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+/// Sends a request of redis, which has to be answered like this.
+fn answers_with(stream: &mut TcpStream, request: &[u8], expected: &[u8]) {
+    let mut answer = vec![0; expected.len()];
+    stream.write_all(request).unwrap();
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(expected));
+}
+
+fn answers(stream: &mut TcpStream) {
+    answers_with(stream, PING, PONG);
+}
+
+/// Sets a key and reads it again, until the moment comes; how often.
+fn keeps_busy(port: u16, number: u32, until: Instant) -> u64 {
+    let (mut stream, mut round) = (connect(port), 0);
+    while Instant::now() < until {
+        round += 1;
+        let value = format!("{number}-{round}");
+        let set = format!("SET busy{number} {value}\r\n");
+        answers_with(&mut stream, set.as_bytes(), b"+OK\r\n");
+        let get = format!("GET busy{number}\r\n");
+        let expected = format!("${}\r\n{value}\r\n", value.len());
+        answers_with(&mut stream, get.as_bytes(), expected.as_bytes());
     }
+    round
+}
+
+/// Connections with one request each, some at a time.
+fn short_connections(port: u16, count: u32) {
+    const AT_ONCE: u32 = 8;
+    let some = move || (0..count / AT_ONCE).for_each(|_| answers(&mut connect(port)));
+    let threads: Vec<_> = (0..AT_ONCE).map(|_| thread::spawn(some)).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// How much memory is free in the guest, as what listens on this port tells.
+fn free_kib(port: u16) -> u64 {
+    let text = String::from_utf8(ask(port, b"", b"").unwrap()).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemFree:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

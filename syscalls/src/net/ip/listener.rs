@@ -11,6 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use super::bindings::{BindingId, Wish};
 use super::flow::{Readiness, Wants};
 use super::frame::Tuple;
+use super::held::Held;
 
 /// How many connections of a listener may be half open.
 const HALF_OPEN_LIMIT: usize = 512;
@@ -40,6 +41,8 @@ pub(super) struct Listener {
     pub(super) half_open: VecDeque<HalfOpen>,
     /// Connections to be accepted.
     pub(super) ready: VecDeque<u64>,
+    /// Requests for which there is no room yet.
+    pub(super) held: Held,
     pub(super) readiness: Arc<Readiness>,
     /// What its connections begin with.
     pub(super) wants: Wants,
@@ -52,17 +55,23 @@ impl Listener {
     /// # Errors
     /// [`Full`].
     pub(super) fn make_room(&mut self, now_ns: u64) -> Result<Option<u64>, Full> {
+        if self.has_room() {
+            return Ok(None);
+        }
         if self.ready.len() > self.backlog {
             return Err(Full);
-        }
-        if self.half_open.len() < HALF_OPEN_LIMIT.min(self.backlog.max(1)) {
-            return Ok(None);
         }
         let is_old = |one: &HalfOpen| now_ns.saturating_sub(one.since_ns) >= HALF_OPEN_NS;
         if !self.half_open.front().is_some_and(is_old) {
             return Err(Full);
         }
         Ok(self.half_open.pop_front().map(|one| one.id))
+    }
+
+    /// Whether there is room for a further connection without that.
+    pub(super) fn has_room(&self) -> bool {
+        self.ready.len() <= self.backlog
+            && self.half_open.len() < HALF_OPEN_LIMIT.min(self.backlog.max(1))
     }
 
     /// How well it fits a connection to `local`: the more exactly it names it, the better.
@@ -149,6 +158,7 @@ mod tests {
             backlog: 2,
             half_open: VecDeque::from([HalfOpen { id: 1, since_ns: 0 }]),
             ready: VecDeque::new(),
+            held: Held::default(),
             readiness: Arc::default(),
             wants,
         };

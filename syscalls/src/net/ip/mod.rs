@@ -16,6 +16,7 @@ mod device;
 mod flow;
 mod frame;
 mod guard;
+mod held;
 mod interface;
 mod listener;
 mod packets;

@@ -260,6 +260,7 @@ impl Stack {
             backlog,
             half_open: Default::default(),
             ready: Default::default(),
+            held: Default::default(),
             readiness,
             wants,
         };

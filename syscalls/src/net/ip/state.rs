@@ -54,6 +54,8 @@ pub(super) struct State {
     deadlines: BTreeSet<(u64, u64)>,
     /// Connections whose frames could not leave.
     stalled: Vec<u64>,
+    /// Listeners that may have room for requests that wait for it.
+    roomy: Vec<u64>,
     /// Who waits for an address.
     pub(super) addressed: Arc<Readiness>,
     /// Who is to be woken, once the lock is free.
@@ -80,6 +82,7 @@ impl State {
             time_wait: TimeWait::default(),
             deadlines: BTreeSet::new(),
             stalled: Vec::new(),
+            roomy: Vec::new(),
             addressed: Arc::default(),
             woken: Vec::new(),
             nobody: SocketSet::new(Vec::new()),
@@ -271,6 +274,9 @@ impl State {
         // One that is reset, or whose request smoltcp did not like, listens (again).
         let is_lost = matches!(state, tcp::State::Closed | tcp::State::Listen);
         let Some(listener) = self.listeners.get_mut(owner) else { return };
+        if !listener.held.is_empty() {
+            self.roomy.push(owner);
+        }
         let was_half_open = listener.half_open.iter().position(|known| known.id == id);
         match was_half_open {
             Some(at) if is_lost => {
@@ -351,7 +357,11 @@ impl State {
 
     /// The next connection of a listener.
     pub(super) fn accept(&mut self, listener: u64) -> Option<u64> {
-        let id = self.listeners.get_mut(listener)?.ready.pop_front()?;
+        let one = self.listeners.get_mut(listener)?;
+        let id = one.ready.pop_front()?;
+        if !one.held.is_empty() {
+            self.roomy.push(listener);
+        }
         self.flows.get_mut(&id)?.owner = Owner::Socket;
         Some(id)
     }
@@ -423,7 +433,9 @@ impl State {
         let now_ns = self.now_ns;
         let Some(listener) = self.listeners.get_mut(owner) else { return };
         let (wants, wish) = (listener.wants, listener.wish);
-        let Ok(surplus) = listener.make_room(now_ns) else { return };
+        let Ok(surplus) = listener.make_room(now_ns) else {
+            return listener.held.keep(now_ns, interface, *tuple, bytes);
+        };
         if let Some(surplus) = surplus {
             self.forget(surplus);
         }
@@ -438,6 +450,18 @@ impl State {
             listener.half_open.push_back(HalfOpen { id, since_ns: self.now_ns });
         }
         self.feed(id, interface, bytes);
+    }
+
+    /// Lets requests in that waited for room at a listener.
+    fn let_in(&mut self, owner: u64) {
+        while let Some(listener) = self.listeners.get_mut(owner).filter(|one| one.has_room())
+            && let Some(request) = listener.held.next(self.now_ns)
+        {
+            // The other end may have asked again meanwhile.
+            if !self.by_tuple.contains_key(&request.tuple) {
+                self.await_connection(request.interface, &request.tuple, owner, &request.frame);
+            }
+        }
     }
 
     fn feed(&mut self, id: u64, interface: usize, bytes: &[u8]) {
@@ -492,11 +516,17 @@ impl State {
         self.packets.retry(&mut self.interfaces, self.now_ns);
     }
 
-    /// Takes in what is under way on the loopback; whether that was all.
+    /// Takes in what is under way on the loopback, and what waited for room; whether that was
+    /// all.
     pub(super) fn settle(&mut self) -> bool {
         for _ in 0..BURST {
-            let Some(packet) = self.interfaces[LOOPBACK].underway() else { return true };
-            self.arrive(LOOPBACK, &packet);
+            if let Some(packet) = self.interfaces[LOOPBACK].underway() {
+                self.arrive(LOOPBACK, &packet);
+            } else if let Some(listener) = self.roomy.pop() {
+                self.let_in(listener);
+            } else {
+                return true;
+            }
         }
         false
     }

@@ -112,8 +112,11 @@ fn no_more_connections_wait_than_the_backlog_says() {
         .collect();
     let open = clients.iter().filter(|one| stack.progress(one.id) == Progress::Open);
     assert_eq!(open.count(), 3);
+    assert_eq!(stack.waiting(listener), 3);
+    // Those that found no room come in when there is some.
     let accepted: Vec<_> = core::iter::from_fn(|| stack.accept(listener)).collect();
-    assert_eq!(accepted.len(), 3);
+    assert_eq!(accepted.len(), 5);
+    assert!(clients.iter().all(|one| stack.progress(one.id) == Progress::Open));
     assert!(accepted.iter().all(|one| one.local.is_ipv4()));
 }
 

@@ -107,6 +107,23 @@ fn a_flood_of_requests_costs_little_and_keeps_nobody_out() {
 }
 
 #[test]
+fn a_burst_of_clients_finds_room_without_asking_again() {
+    const CLIENTS: usize = 200;
+    let (client, server) = (Host::at(1), Host::at(2));
+    let (listener, _) = listen(&server.stack, "0.0.0.0:80", 8);
+    let address = "10.0.0.2:80".parse().unwrap();
+    let near: Vec<_> = (0..CLIENTS).map(|_| connect(&client.stack, address)).collect();
+    let mut accepted = 0;
+    for _ in 0..CLIENTS {
+        carry_all([&client, &server]);
+        accepted += core::iter::from_fn(|| server.stack.accept(listener)).count();
+    }
+    // No time has passed: nothing was repeated.
+    assert_eq!(accepted, CLIENTS);
+    assert!(near.iter().all(|one| client.stack.progress(one.id) == Progress::Open));
+}
+
+#[test]
 fn a_peer_that_vanishes_is_forgotten() {
     let (client, server, near, _far) = connected();
     client.stack.send(near.id, b"anybody?").unwrap();
