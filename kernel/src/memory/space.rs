@@ -12,7 +12,7 @@ use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{PageTable, PageTableFlags as Flags};
 use x86_64::{PhysAddr, VirtAddr};
 
-use super::paging::{kernel_root, table};
+use super::paging::{activate, kernel_root, table};
 use super::{copy, direct_map, frames, heap};
 
 /// Above this many pages a change flushes the whole translation cache at once.
@@ -385,8 +385,13 @@ impl Space for PageTables {
 impl Drop for PageTables {
     fn drop(&mut self) {
         let root = *self.root.lock();
-        // SAFETY: the last handle: no thread uses these tables, and none is current.
+        // The service thread may be running on them: it needs none of its own.
+        let is_active = self.is_active();
+        // SAFETY: the last handle: no other thread uses these tables, and then none does.
         unsafe {
+            if is_active {
+                activate(kernel_root());
+            }
             unmap_in(root, ROOT_LEVEL, &(0..LOWER_HALF as u64 * span(ROOT_LEVEL)));
             frames::free(root);
         }

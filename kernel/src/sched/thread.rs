@@ -202,12 +202,14 @@ impl Thread {
     /// # Safety
     /// Its stack is about to be the current one.
     pub(super) unsafe fn enter(&self) {
-        let root = x86_64::PhysAddr::new_truncate(self.root.load(Ordering::Relaxed));
-        if x86_64::registers::control::Cr3::read().0.start_address() != root {
-            // SAFETY: root tables of address spaces map the kernel's half.
-            unsafe { paging::activate(root) };
-        }
+        // The service thread needs only the kernel's half, which every root table has: the
+        // address space stays, and with it what the processor knows of its translations.
         if self.task.is_some() {
+            let root = x86_64::PhysAddr::new_truncate(self.root.load(Ordering::Relaxed));
+            if x86_64::registers::control::Cr3::read().0.start_address() != root {
+                // SAFETY: root tables of address spaces map the kernel's half.
+                unsafe { paging::activate(root) };
+            }
             registers::set_fs_base(self.fs_base.load(Ordering::Relaxed));
             KernelGsBase::write(VirtAddr::new_truncate(self.gs_base.load(Ordering::Relaxed)));
             super::own_extended_state(self);
