@@ -10,7 +10,7 @@ use smoltcp::time::Duration;
 use smoltcp::wire::IpListenEndpoint;
 
 use crate::buffer;
-use crate::error::Result;
+use crate::error::{Because, Result};
 use crate::fs::PollEvents;
 use crate::wait::WaitQueue;
 
@@ -23,6 +23,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 
 /// How long a connection that was asked for, and answered, may stay half open.
 const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the acknowledgement of what has arrived waits for something to go with it: where
+/// each arrival is answered, as long as on Linux; otherwise the other end may be waiting.
+const ANSWERED_ACK_DELAY: Duration = Duration::from_millis(40);
+const ACK_DELAY: Duration = Duration::from_millis(10);
+
+/// From which length of a receive buffer on, in bytes, a quarter of it is enough for a sender
+/// not to wait for more.
+const LEAST_QUIET_CAPACITY: usize = 16 * 1024;
 
 /// What can be read and written, and who waits for it.
 #[derive(Default)]
@@ -79,6 +88,8 @@ pub(super) struct Flow {
     set: SocketSet<'static>,
     handle: SocketHandle,
     seen: Seen,
+    /// How often input has arrived since something was sent, up to 2.
+    unanswered: u8,
 }
 
 /// What was the case when somebody was last told.
@@ -96,6 +107,7 @@ impl Flow {
         };
         let mut socket = tcp::Socket::new(buffer(wants.receive_len)?, buffer(wants.send_len)?);
         socket.set_congestion_control(tcp::CongestionControl::Reno);
+        socket.set_ack_delay(Some(ACK_DELAY));
         let mut set = SocketSet::new(Vec::from([SocketStorage::EMPTY]));
         let handle = set.add(socket);
         let seen = Seen { state: State::Closed, received: 0, events: PollEvents::empty() };
@@ -113,6 +125,7 @@ impl Flow {
             set,
             handle,
             seen,
+            unanswered: 0,
         };
         flow.set_wants(wants);
         Ok(flow)
@@ -211,6 +224,20 @@ impl Flow {
         if peer.may_send() { peer.send_capacity() - peer.send_queue() } else { 0 }
     }
 
+    /// Takes output; how much of it.
+    ///
+    /// # Errors
+    /// `EPIPE`.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<usize> {
+        let is_answer = core::mem::take(&mut self.unanswered) == 1;
+        let socket = self.socket();
+        if is_answer {
+            socket.set_ack_delay(Some(ANSWERED_ACK_DELAY));
+        }
+        let taken = socket.send_slice(bytes);
+        taken.map_err(|_| Errno::EPIPE.because("the connection takes nothing any more"))
+    }
+
     /// Copies input and leaves it there; how much, at least one byte where there is any.
     pub(super) fn peek(&mut self, to: &mut [u8]) -> usize {
         let input = self.socket().peek(to.len()).unwrap_or_default();
@@ -219,11 +246,16 @@ impl Flow {
         len
     }
 
-    /// Takes input away.
-    pub(super) fn consume(&mut self, len: usize) {
+    /// Takes input away; whether the other end may have to know. It need not while half of
+    /// the room was free anyhow: then it was last told of a quarter of it, and whatever it
+    /// sends is answered with how much there is now.
+    pub(super) fn consume(&mut self, len: usize) -> bool {
+        let socket = self.socket();
+        let (queued, capacity) = (socket.recv_queue(), socket.recv_capacity());
         // It fails only where there is nothing to take.
-        let _ = self.socket().recv(|input| (len.min(input.len()), ()));
+        let _ = socket.recv(|input| (len.min(input.len()), ()));
         self.seen.received = self.received();
+        queued > capacity / 2 || capacity < LEAST_QUIET_CAPACITY
     }
 
     /// Whether no more input comes.
@@ -276,6 +308,10 @@ impl Flow {
         let mut news = events.difference(self.seen.events);
         if received > self.seen.received {
             news |= PollEvents::IN | PollEvents::RDNORM;
+            self.unanswered = (self.unanswered + 1).min(2);
+            if self.unanswered > 1 {
+                self.socket().set_ack_delay(Some(ACK_DELAY));
+            }
         }
         self.seen = Seen { state, received, events };
         news

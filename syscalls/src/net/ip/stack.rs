@@ -335,9 +335,9 @@ impl Stack {
     /// `ENOTCONN`, `EPIPE`.
     pub(crate) fn send(&self, id: u64, bytes: &[u8]) -> Result<usize> {
         self.with(|state| {
-            let taken = state.flow(id)?.socket().send_slice(bytes);
+            let taken = state.flow(id)?.send(bytes);
             state.pursue(id, false);
-            taken.map_err(|_| Errno::EPIPE.because("the connection takes nothing any more"))
+            taken
         })
     }
 
@@ -362,8 +362,7 @@ impl Stack {
     /// Takes away bytes that have arrived and were peeked at.
     pub(crate) fn consume(&self, id: u64, len: usize) {
         self.with(|state| {
-            if let Ok(flow) = state.flow(id) {
-                flow.consume(len);
+            if state.flow(id).is_ok_and(|flow| flow.consume(len)) {
                 state.pursue(id, false);
             }
         });
