@@ -146,19 +146,30 @@ pub mod ip_option {
     pub const RECVTOS: u32 = 13;
     pub const FREEBIND: u32 = 15;
     pub const BIND_ADDRESS_NO_PORT: u32 = 24;
+    pub const MULTICAST_IF: u32 = 32;
     pub const MULTICAST_TTL: u32 = 33;
     pub const MULTICAST_LOOP: u32 = 34;
+    pub const ADD_MEMBERSHIP: u32 = 35;
+    pub const DROP_MEMBERSHIP: u32 = 36;
+    /// Of [`level::IPV6`](super::level::IPV6) as well, as the one below.
+    pub const MCAST_JOIN_GROUP: u32 = 42;
+    pub const MCAST_LEAVE_GROUP: u32 = 45;
+    pub const MULTICAST_ALL: u32 = 49;
 }
 
 /// Options at the level [`level::IPV6`]: `linux/in6.h`.
 #[allow(missing_docs)]
 pub mod ipv6_option {
     pub const UNICAST_HOPS: u32 = 16;
+    pub const MULTICAST_IF: u32 = 17;
     pub const MULTICAST_HOPS: u32 = 18;
     pub const MULTICAST_LOOP: u32 = 19;
+    pub const ADD_MEMBERSHIP: u32 = 20;
+    pub const DROP_MEMBERSHIP: u32 = 21;
     pub const MTU_DISCOVER: u32 = 23;
     pub const RECVERR: u32 = 25;
     pub const V6ONLY: u32 = 26;
+    pub const MULTICAST_ALL: u32 = 29;
     pub const RECVPKTINFO: u32 = 49;
     pub const PKTINFO: u32 = 50;
     pub const RECVHOPLIMIT: u32 = 51;

@@ -19,6 +19,9 @@ use crate::user::UserPtr;
 
 use super::open;
 
+/// The longest option that is set, in bytes: a `struct group_req`.
+const LONG_OPTION_MAX: usize = 136;
+
 /// An open file that is a socket.
 pub(super) struct Opened {
     open: Arc<OpenFile>,
@@ -250,9 +253,9 @@ pub(crate) fn getpeername(
 /// setsockopt(2): sets an option.
 ///
 /// # Differences from Linux
-/// Options of time stamps, filters, devices and multicast groups are not offered. Of those of IP and TCP, the type of service, the discovery of the MTU, the scope of
-/// multicasts, the segment size, corking, and the times and counts of tcp(7) but
-/// `TCP_KEEPIDLE` are kept and have no effect.
+/// Options of time stamps, filters, devices and sources of multicast groups are not offered. Of
+/// those of IP and TCP, the type of service, the discovery of the MTU, the segment size, corking,
+/// and the times and counts of tcp(7) but `TCP_KEEPIDLE` are kept and have no effect.
 pub(crate) fn setsockopt(
     cx: &Context<'_>,
     fd: Fd,
@@ -267,6 +270,10 @@ pub(crate) fn setsockopt(
     let at = value.address();
     let needs = |needed: usize| if len < needed { Err(too_short()) } else { Ok(()) };
     if level != level::SOCKET {
+        let long = || UserPtr::<u8>::new(at).read_array(cx, len.min(LONG_OPTION_MAX));
+        if let Some(set) = opened.socket()?.set_long_option(level, number, &long) {
+            return set;
+        }
         // ip(7): a byte will do.
         let value = match len {
             0 => return Err(too_short()),

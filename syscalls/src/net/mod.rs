@@ -126,6 +126,9 @@ pub struct Status {
     pub receiving: usize,
 }
 
+/// Reads the value of an option from the application, as much of it as any option has.
+pub(crate) type ReadValue<'a> = dyn Fn() -> Result<Vec<u8>> + 'a;
+
 /// A socket. Addresses are as the application gives and gets them, with their family first.
 /// Defaults are those of a socket that cannot do the thing.
 pub trait Socket: Send + Sync {
@@ -159,6 +162,18 @@ pub trait Socket: Send + Sync {
     fn set_option(&self, cx: &Context<'_>, level: u32, number: u32, value: i32) -> Result<()> {
         let _ = (cx, value);
         self.option(level, number).map(drop)
+    }
+
+    /// Sets such an option whose value is no number, which `value` reads; `None` where there
+    /// is no such one.
+    fn set_long_option(
+        &self,
+        level: u32,
+        number: u32,
+        value: &ReadValue<'_>,
+    ) -> Option<Result<()>> {
+        let _ = (level, number, value);
+        None
     }
 
     /// Called when [`Socket::options`] have changed.

@@ -2,22 +2,24 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use abi::Errno;
 use abi::net::{MessageFlags, family, ip_option, ipv6_option, level, option, state};
 use spin::Mutex;
+use zerocopy::FromBytes;
 
 use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::PollEvents;
 use crate::io::{Sink, Source};
-use crate::net::ip::{self, Message, Readiness, Reuse, Stack, Wish};
-use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status};
+use crate::net::ip::{self, Message, OtherGroups, Readiness, Reuse, Route, Stack, Wish};
+use crate::net::{Directions, Incoming, Kind, Options, Outgoing, ReadValue, Socket, Status};
 use crate::wait::WaitQueue;
 
 use super::address::{self, Version};
+use super::groups::{self, Groups};
 use super::{control, options, protocol_of, stream};
 
 /// The longest message, in bytes.
@@ -32,6 +34,7 @@ pub(super) struct MessageSocket {
     readiness: Arc<Readiness>,
     options: Options,
     levels: options::Options,
+    groups: Groups,
     state: Mutex<State>,
 }
 
@@ -41,6 +44,10 @@ struct State {
     remote: Option<SocketAddr>,
     has_receive_ended: bool,
     has_send_ended: bool,
+    /// From where messages go to groups, and the address by which it was named: its number,
+    /// from 1. `IP_MULTICAST_IF`, `IPV6_MULTICAST_IF`.
+    group_interface: Option<u32>,
+    group_address: Option<Ipv4Addr>,
 }
 
 impl MessageSocket {
@@ -49,8 +56,9 @@ impl MessageSocket {
         let options = Options::new();
         let (id, readiness) =
             stack.open_endpoint(kind, version == Version::V6, options.receive_buffer());
+        let groups = Groups::new(stack.clone());
         let (levels, state) = (options::Options::default(), Mutex::default());
-        Arc::new(Self { stack, version, kind, id, readiness, options, levels, state })
+        Arc::new(Self { stack, version, kind, id, readiness, options, levels, groups, state })
     }
 
     /// Gives it an address.
@@ -90,6 +98,57 @@ impl MessageSocket {
         };
         let patience = self.options.receive_timeout().patience(cx, flags);
         cx.block_on(&[&self.readiness.queue], patience, ready)
+    }
+
+    /// Says from where messages go to groups.
+    fn set_group_interface(&self, at: u32, value: &[u8]) -> Result<()> {
+        let (address, index) = match at {
+            level::IP => groups::read_interface4(value)?,
+            _ => match u32::read_from_prefix(value) {
+                Ok((index, _)) => (None, index),
+                Err(_) => return Err(Errno::EINVAL.because("the value is too short")),
+            },
+        };
+        let error = if at == level::IP { Errno::EADDRNOTAVAIL } else { Errno::ENODEV };
+        let missing = || error.because("there is no such interface");
+        let interface = match (index, address) {
+            (0, None) => None,
+            (0, Some(address)) => {
+                let group = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
+                Some(self.stack.interface_of(group, Some(address.into())).map_err(|_| missing())?)
+            }
+            (index, _) if self.stack.has_interface(index) => Some(index),
+            _ => return Err(missing()),
+        };
+        let mut state = self.state.lock();
+        state.group_interface = interface;
+        state.group_address = address;
+        Ok(())
+    }
+
+    /// How a message goes that goes to a group, where it is not said of it.
+    fn group_way(&self, way: &mut Route, group: IpAddr) {
+        let (at, hops, back) = match group {
+            IpAddr::V4(_) => (level::IP, ip_option::MULTICAST_TTL, ip_option::MULTICAST_LOOP),
+            IpAddr::V6(_) => {
+                (level::IPV6, ipv6_option::MULTICAST_HOPS, ipv6_option::MULTICAST_LOOP)
+            }
+        };
+        let hops = self.levels.get(at, hops).ok().and_then(|hops| u8::try_from(hops).ok());
+        way.hop_limit = way.hop_limit.or(hops);
+        way.interface = way.interface.or(self.state.lock().group_interface);
+        way.comes_back = self.levels.is_on(at, back);
+    }
+
+    /// Tells the endpoint which groups were joined.
+    fn apply_groups(&self) -> Result<()> {
+        let (at, all) = match self.version {
+            Version::V4 => (level::IP, ip_option::MULTICAST_ALL),
+            Version::V6 => (level::IPV6, ipv6_option::MULTICAST_ALL),
+        };
+        let others =
+            if self.levels.is_on(at, all) { OtherGroups::Taken } else { OtherGroups::Ignored };
+        self.stack.set_groups(self.id, &self.groups.joined(), others)
     }
 
     /// To whom a message goes.
@@ -153,7 +212,34 @@ impl Socket for MessageSocket {
         self.stack.set_hop_limit(self.id, hops)?;
         let hears = self.levels.is_on(level::IP, ip_option::RECVERR)
             || self.levels.is_on(level::IPV6, ipv6_option::RECVERR);
-        self.stack.set_hears_errors(self.id, hears)
+        self.stack.set_hears_errors(self.id, hears)?;
+        self.apply_groups()
+    }
+
+    fn long_option(&self, at: u32, number: u32) -> Option<Vec<u8>> {
+        let state = *self.state.lock();
+        match (at, number) {
+            (level::IP, ip_option::MULTICAST_IF) => {
+                let address = state.group_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+                Some(address.octets().into())
+            }
+            (level::IPV6, ipv6_option::MULTICAST_IF) => {
+                Some(state.group_interface.unwrap_or(0).to_ne_bytes().into())
+            }
+            _ => None,
+        }
+    }
+
+    fn set_long_option(&self, at: u32, number: u32, value: &ReadValue<'_>) -> Option<Result<()>> {
+        match (at, number) {
+            (level::IP, ip_option::MULTICAST_IF) | (level::IPV6, ipv6_option::MULTICAST_IF) => {
+                Some(value().and_then(|value| self.set_group_interface(at, &value)))
+            }
+            _ => {
+                let set = self.groups.set(at, number, value)?;
+                Some(set.and_then(|()| self.apply_groups()))
+            }
+        }
     }
 
     fn options_changed(&self) {
@@ -219,7 +305,10 @@ impl Socket for MessageSocket {
             return Err(Errno::EPIPE.because("sending has ended"));
         }
         let remote = self.destination(&how)?;
-        let way = control::wanted(self.version, &how.controls)?;
+        let mut way = control::wanted(self.version, &how.controls)?;
+        if remote.ip().is_multicast() {
+            self.group_way(&mut way, remote.ip());
+        }
         self.bind_if_needed(cx)?;
         let len = from.remaining();
         if len > MESSAGE_LIMIT {

@@ -3,6 +3,7 @@
 mod address;
 mod control;
 mod datagram;
+mod groups;
 mod options;
 mod stream;
 

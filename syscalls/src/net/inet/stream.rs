@@ -19,11 +19,14 @@ use crate::io::{Sink, Source};
 use crate::net::ip::{
     BindingId, Connection, Progress, Readiness, Reuse, Stack, Transport, Wants, Wish,
 };
-use crate::net::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status, Timeout};
+use crate::net::{
+    Directions, Incoming, Kind, Options, Outgoing, ReadValue, Socket, Status, Timeout,
+};
 use crate::process::Capability;
 use crate::wait::WaitQueue;
 
 use super::address::{self, Version};
+use super::groups::Groups;
 use super::options;
 
 /// How many bytes are copied at once between a program and a connection.
@@ -43,6 +46,7 @@ pub(super) struct StreamSocket {
     version: Version,
     options: Options,
     levels: options::Options,
+    groups: Groups,
     readiness: Arc<Readiness>,
     phase: Mutex<Phase>,
     /// Taken by whoever sends or receives, so that no lock is held during a copy.
@@ -64,9 +68,11 @@ enum Phase {
 impl StreamSocket {
     /// A new socket.
     pub(super) fn new(stack: Arc<Stack>, version: Version) -> Arc<Self> {
+        let groups = Groups::new(stack.clone());
         Arc::new(Self {
             stack,
             version,
+            groups,
             options: Options::new(),
             levels: options::Options::default(),
             readiness: Arc::default(),
@@ -82,9 +88,12 @@ impl StreamSocket {
         let readiness = connection.readiness.clone();
         let levels = options::Options::default();
         levels.inherit(&self.levels);
+        // Groups are joined anew.
+        let groups = Groups::new(stack.clone());
         Self {
             stack,
             version,
+            groups,
             options: self.options.inherited(),
             levels,
             readiness,
@@ -316,6 +325,18 @@ impl Socket for StreamSocket {
         self.levels.set(level, number, value)?;
         self.apply();
         Ok(())
+    }
+
+    fn set_long_option(&self, at: u32, number: u32, value: &ReadValue<'_>) -> Option<Result<()>> {
+        match (at, number) {
+            (level::IPV6, ipv6_option::ADD_MEMBERSHIP | ipv6_option::DROP_MEMBERSHIP) => {
+                Some(Err(Errno::EPROTO.because("connections have one machine at their end")))
+            }
+            (level::IP, ip_option::MULTICAST_IF) | (level::IPV6, ipv6_option::MULTICAST_IF) => {
+                Some(Err(Errno::EINVAL.because("connections have one machine at their end")))
+            }
+            _ => self.groups.set(at, number, value),
+        }
     }
 
     fn options_changed(&self) {

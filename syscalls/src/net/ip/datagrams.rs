@@ -20,6 +20,7 @@ use crate::fs::PollEvents;
 use super::bindings::BindingId;
 use super::flow::Readiness;
 use super::frame::{self, Parts, Tuple};
+use super::groups::{Membership, OtherGroups};
 use super::interface::LOOPBACK;
 use super::state::{State, is_for_many};
 
@@ -65,6 +66,9 @@ pub(crate) struct Route {
     pub(crate) interface: Option<u32>,
     /// Over how many routers.
     pub(crate) hop_limit: Option<u8>,
+    /// Whether what goes to a group also goes to its members on this machine:
+    /// `IP_MULTICAST_LOOP`.
+    pub(crate) comes_back: bool,
 }
 
 /// A message that has arrived.
@@ -96,6 +100,9 @@ pub(super) struct Endpoint {
     /// `SO_ERROR`.
     pub(super) error: Option<Errno>,
     pub(super) hop_limit: Option<u8>,
+    /// The groups it has joined.
+    pub(super) groups: Vec<Membership>,
+    pub(super) other_groups: OtherGroups,
     pub(super) readiness: Arc<Readiness>,
 }
 
@@ -118,6 +125,8 @@ impl Endpoint {
             limit,
             error: None,
             hop_limit: None,
+            groups: Vec::new(),
+            other_groups: OtherGroups::default(),
             readiness: Arc::default(),
         }
     }
@@ -306,8 +315,18 @@ impl State {
             local: SocketAddr::new(parts.local, udp.dst_port),
             remote: SocketAddr::new(parts.remote, udp.src_port),
         };
+        let to = Membership { interface: arrival.interface, group: arrival.to };
+        let is_for_group = arrival.to.is_multicast();
+        if is_for_group && !self.groups.has(&to) {
+            return;
+        }
         for id in self.endpoints.receivers(&tuple, many) {
-            self.push(id, tuple.remote, arrival, packet.payload());
+            let takes = |one: &mut Endpoint| {
+                one.other_groups == OtherGroups::Taken || one.groups.contains(&to)
+            };
+            if !is_for_group || self.endpoints.get(id).is_ok_and(takes) {
+                self.push(id, tuple.remote, arrival, packet.payload());
+            }
         }
     }
 
@@ -438,7 +457,11 @@ impl State {
                 (IpProtocol::from(protocol), raw(from, remote.ip(), protocol, bytes)?)
             }
         };
-        self.send_packet(number, (from, remote.ip()), protocol, &payload, hop_limit)
+        let packet = self.packet(number, (from, remote.ip()), protocol, &payload, hop_limit)?;
+        if way.comes_back && remote.ip().is_multicast() && number != LOOPBACK {
+            self.deliver(number, &packet);
+        }
+        self.send_whole(number, packet)
     }
 }
 
@@ -449,6 +472,10 @@ impl State {
         let number = (index as usize).wrapping_sub(1);
         let way = self.interfaces.get(number);
         let way = way.ok_or_else(|| Errno::ENODEV.because("there is no such interface"))?;
+        // As on Linux, groups of IPv6 are not reached over the loopback.
+        if number == LOOPBACK && remote.is_multicast() && remote.is_ipv4() {
+            return Ok((LOOPBACK, super::state::loopback_of(remote)));
+        }
         if number == LOOPBACK || self.is_local(remote) {
             return match self.route(remote)? {
                 (LOOPBACK, source) => Ok((LOOPBACK, source)),

@@ -130,6 +130,21 @@ impl Interface {
         self.inner.has_ip_addr(IpAddress::from(address))
     }
 
+    /// Takes part in a group, and says so.
+    ///
+    /// # Errors
+    /// `ENOBUFS` when it takes part in as many as it can.
+    pub(super) fn join(&mut self, group: IpAddr) -> Result<()> {
+        let joined = self.inner.join_multicast_group(group);
+        joined.map_err(|_| Errno::ENOBUFS.because("too many groups"))
+    }
+
+    /// Takes part in a group no longer.
+    pub(super) fn leave(&mut self, group: IpAddr) {
+        // It fails only for an address that is no group's.
+        let _ = self.inner.leave_multicast_group(group);
+    }
+
     /// Gives it an address.
     ///
     /// # Errors

@@ -106,10 +106,26 @@ impl State {
         payload: &[u8],
         hop_limit: Option<u8>,
     ) -> Result<()> {
+        let packet = self.packet(number, (from, to), protocol, payload, hop_limit)?;
+        self.send_whole(number, packet)
+    }
+
+    /// A packet as [`State::send_packet`] sends it.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn packet(
+        &self,
+        number: usize,
+        (from, to): (IpAddr, IpAddr),
+        protocol: IpProtocol,
+        payload: &[u8],
+        hop_limit: Option<u8>,
+    ) -> Result<Vec<u8>> {
         let hop_limit = hop_limit.unwrap_or(HOP_LIMIT);
         let repr = IpRepr::new(from.into(), to.into(), protocol, payload.len(), hop_limit);
         let (head, len) = (repr.header_len(), repr.buffer_len());
-        let interface = &mut self.interfaces[number];
+        let interface = &self.interfaces[number];
         let limit = match number {
             LOOPBACK => interface.mtu(),
             _ if to.is_ipv4() => SPLIT_LIMIT.max(interface.mtu()),
@@ -121,11 +137,20 @@ impl State {
         let mut packet = buffer::zeroed(len)?;
         repr.emit(&mut packet[..head], &ChecksumCapabilities::default());
         packet[head..].copy_from_slice(payload);
+        Ok(packet)
+    }
+
+    /// Sends a packet with its header through an interface, as [`State::send_packet`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn send_whole(&mut self, number: usize, packet: Vec<u8>) -> Result<()> {
+        let interface = &mut self.interfaces[number];
         if number == LOOPBACK {
             interface.put(packet);
             return Ok(());
         }
-        let (mut set, handle) = socket(Vec::new(), buffer::zeroed(len)?);
+        let (mut set, handle) = socket(Vec::new(), buffer::zeroed(packet.len())?);
         // There is room for just this one.
         let _ = set.get_mut::<Socket<'_>>(handle).send_slice(&packet);
         interface.egress(self.now_ns, &mut set);

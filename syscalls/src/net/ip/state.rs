@@ -19,6 +19,7 @@ use super::configure::Lease;
 use super::datagrams::Endpoints;
 use super::flow::{Flow, Owner, Readiness, Wants};
 use super::frame::{self, Purpose, Tuple};
+use super::groups::Groups;
 use super::guard;
 use super::interface::{Interface, LOOPBACK};
 use super::listener::{HalfOpen, Listener, Listeners};
@@ -42,6 +43,7 @@ pub(super) struct State {
     pub(super) interfaces: Vec<Interface>,
     pub(super) bindings: Bindings,
     pub(super) endpoints: Endpoints,
+    pub(super) groups: Groups,
     pub(super) packets: Packets,
     pub(super) leases: Vec<Lease>,
     /// Who knows names: /etc/resolv.conf.
@@ -73,6 +75,7 @@ impl State {
             interfaces,
             bindings: Bindings::new(random),
             endpoints: Endpoints::default(),
+            groups: Groups::default(),
             packets: Packets::new(),
             leases: Vec::new(),
             name_servers: Vec::new(),
@@ -138,6 +141,13 @@ impl State {
     ) -> Result<(SocketAddr, BindingId)> {
         self.own(wish.address)?;
         self.bindings.bind(transport, wish)
+    }
+
+    /// Lets an interface send what it has to say for itself.
+    pub(super) fn announce(&mut self, number: usize) {
+        if let Some(interface) = self.interfaces.get_mut(number).filter(|one| !one.is_loopback()) {
+            interface.egress(self.now_ns, &mut self.nobody);
+        }
     }
 
     /// Makes sure that the loopback takes packets for this address of the machine.
@@ -376,7 +386,10 @@ impl State {
         match purpose {
             Purpose::Segment(tuple, asks) => self.arrive_segment(interface, &tuple, asks, bytes),
             Purpose::Datagram(tuple) => {
-                if !self.take_lease(interface, &tuple, bytes) {
+                // smoltcp takes datagrams of IPv6 for its own groups only.
+                if is_group_of_v6(tuple.local.ip()) {
+                    self.arrive_for_group(interface, bytes);
+                } else if !self.take_lease(interface, &tuple, bytes) {
                     let is_wanted = self.endpoints.wants_datagram(&tuple);
                     self.arrive_packet(interface, bytes, is_wanted);
                 }
@@ -394,6 +407,16 @@ impl State {
                 // A neighbour may have told its address.
                 self.resume();
             }
+        }
+    }
+
+    fn arrive_for_group(&mut self, interface: usize, bytes: &[u8]) {
+        let packet = match self.interfaces[interface].is_loopback() {
+            true => Some(bytes),
+            false => frame::packet(bytes),
+        };
+        if let Some(packet) = packet {
+            self.deliver(interface, packet);
         }
     }
 
@@ -592,6 +615,10 @@ pub(super) fn loopback_of(address: IpAddr) -> IpAddr {
         IpAddr::V4(_) => core::net::Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => core::net::Ipv6Addr::LOCALHOST.into(),
     }
+}
+
+fn is_group_of_v6(address: IpAddr) -> bool {
+    address.is_ipv6() && address.is_multicast()
 }
 
 /// Whether what is sent to an address is for more than one machine.

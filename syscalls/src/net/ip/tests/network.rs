@@ -124,6 +124,42 @@ fn a_burst_of_clients_finds_room_without_asking_again() {
 }
 
 #[test]
+fn an_answer_carries_the_acknowledgement_and_input_alone_is_soon_acknowledged() {
+    let (client, server, near, far) = connected();
+    let pass = |ms| server.pass(ms * SECOND / 1000);
+    for _ in 0..2 {
+        client.stack.send(near.id, b"question").unwrap();
+        carry_all([&client, &server]);
+        assert_eq!(receive(&server.stack, far.id), Ok(Some(b"question".to_vec())));
+        server.stack.send(far.id, b"answer").unwrap();
+        carry_all([&client, &server]);
+        pass(100);
+        carry_all([&client, &server]);
+    }
+    client.stack.send(near.id, b"question").unwrap();
+    carry_all([&client, &server]);
+    assert_eq!(receive(&server.stack, far.id), Ok(Some(b"question".to_vec())));
+    pass(39);
+    assert!(server.link.sent().is_none());
+    server.stack.send(far.id, b"answer").unwrap();
+    assert!(server.link.sent().is_some());
+    pass(100);
+    assert!(server.link.sent().is_none());
+    // Two parts without an answer between them.
+    for _ in 0..3 {
+        client.stack.send(near.id, b"part").unwrap();
+        carry_all([&client, &server]);
+        pass(11);
+        carry_all([&client, &server]);
+    }
+    client.stack.send(near.id, b"part").unwrap();
+    carry_all([&client, &server]);
+    assert!(server.link.sent().is_none());
+    pass(11);
+    assert!(server.link.sent().is_some());
+}
+
+#[test]
 fn a_peer_that_vanishes_is_forgotten() {
     let (client, server, near, _far) = connected();
     client.stack.send(near.id, b"anybody?").unwrap();
@@ -146,7 +182,7 @@ fn a_datagram_tells_where_it_went_and_goes_from_where_it_is_told_to() {
     let (sender, receiver) = (open(&client, "0.0.0.0:1000"), open(&server, "0.0.0.0:2000"));
     let to = "10.0.0.2:2000".parse().unwrap();
     let send = |way: &Route| client.stack.send_message(sender, to, way, b"hello");
-    send(&Route { hop_limit: Some(3), interface: Some(2), source: None }).unwrap();
+    send(&Route { hop_limit: Some(3), interface: Some(2), ..Route::default() }).unwrap();
     carry_all([&client, &server]);
     let message = server.stack.receive(receiver, false).unwrap().unwrap();
     assert_eq!(message.from, "10.0.0.1:1000".parse().unwrap());
@@ -157,4 +193,50 @@ fn a_datagram_tells_where_it_went_and_goes_from_where_it_is_told_to() {
     assert_eq!(wrong(Route { source, ..Route::default() }), Errno::EINVAL);
     assert_eq!(wrong(Route { interface: Some(9), ..Route::default() }), Errno::ENODEV);
     assert_eq!(wrong(Route { interface: Some(1), ..Route::default() }), Errno::ENETUNREACH);
+}
+
+#[test]
+fn members_of_a_group_hear_what_is_sent_to_it_and_say_that_they_are() {
+    let (client, server) = (Host::at(1), Host::at(2));
+    let open = |host: &Host| {
+        let (id, _) = host.stack.open_endpoint(Kind::Udp, false, 4096);
+        host.stack.bind_endpoint(id, wish("0.0.0.0:2000")).unwrap();
+        id
+    };
+    let (sender, receiver) = (open(&client), open(&server));
+    for group in ["239.1.2.3", "239.1.2.4"] {
+        let group: IpAddr = group.parse().unwrap();
+        let heard = |host: &Host, id| host.stack.receive(id, false).unwrap().is_some();
+        let send = |comes_back| {
+            let (to, way) =
+                (SocketAddr::new(group, 2000), Route { comes_back, ..Route::default() });
+            client.stack.send_message(sender, to, &way, b"hello").unwrap();
+            carry_all([&client, &server]);
+        };
+        send(true);
+        assert!(!heard(&client, sender) && !heard(&server, receiver));
+        let membership = Membership { interface: 2, group };
+        for host in [&client, &server] {
+            host.stack.join_group(membership).unwrap();
+            // The protocol of a packet of IPv4 is IGMP.
+            let mut sent = core::iter::from_fn(|| host.link.sent());
+            assert!(sent.any(|frame| frame[12..14] == [8, 0] && frame[23] == 2));
+            host.stack.join_group(membership).unwrap();
+        }
+        send(false);
+        assert!(!heard(&client, sender) && heard(&server, receiver));
+        send(true);
+        assert!(heard(&client, sender) && heard(&server, receiver));
+        server.stack.leave_group(&membership);
+        send(true);
+        assert!(heard(&client, sender) && heard(&server, receiver));
+        server.stack.set_groups(receiver, &[], OtherGroups::Ignored).unwrap();
+        send(true);
+        assert!(heard(&client, sender) && !heard(&server, receiver));
+        server.stack.set_groups(receiver, &[membership], OtherGroups::Ignored).unwrap();
+        server.stack.leave_group(&membership);
+        send(true);
+        assert!(heard(&client, sender) && !heard(&server, receiver));
+        server.stack.set_groups(receiver, &[], OtherGroups::Taken).unwrap();
+    }
 }
