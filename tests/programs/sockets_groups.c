@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-static const char GROUP[] = "239.1.2.3";
-static const char OTHER[] = "239.1.2.4";
+// Groups of this process alone: members of other ones would be heard as well.
+static char GROUP[16], OTHER[16];
 
 static struct in_addr v4(const char *text)
 {
@@ -177,6 +177,9 @@ static void of_v6(void)
 
 int main(void)
 {
+    int own = getpid();
+    snprintf(GROUP, sizeof GROUP, "239.%d.%d.3", own >> 8 & 255, own & 255);
+    snprintf(OTHER, sizeof OTHER, "239.%d.%d.4", own >> 8 & 255, own & 255);
     hearing();
     refused();
     by_request();
