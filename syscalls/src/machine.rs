@@ -357,6 +357,10 @@ pub trait Thread: Send + Sync {
     /// before its next application instruction; replaces the earlier request.
     fn set_cpu_deadline(&self, total_ns: Option<u64>);
 
+    /// Gives the thread `weight` parts of the processor where others that want it have their
+    /// own weights; it begins with [`USUAL_WEIGHT`].
+    fn set_weight(&self, weight: u32);
+
     /// The FS base: the thread pointer.
     fn fs_base(&self) -> u64;
 
@@ -391,6 +395,9 @@ pub trait Thread: Send + Sync {
     /// empty slice takes all answers back.
     fn publish_answers(&self, answers: &[(u16, u64)]);
 }
+
+/// What [`Thread::set_weight`] measures by.
+pub const USUAL_WEIGHT: u32 = 1024;
 
 /// For how long a thread has had a processor, in nanoseconds. Neither part ever shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include <sys/wait.h>
+#include <time.h>
 
 /* Runs statements in a forked child, which then exits with 0; the child's process id. */
 #define CHILD(...) ({ \

@@ -212,6 +212,45 @@ static void *beside(void *nothing)
     return nothing;
 }
 
+static struct { int nice, policy; long used_us; } workers[3] = {
+    { 0, SCHED_OTHER, 0 }, { 10, SCHED_OTHER, 0 }, { 0, SCHED_IDLE, 0 }
+};
+static volatile int stops;
+
+static void *compute(void *at)
+{
+    int i = (long)at;
+    setpriority(PRIO_PROCESS, 0, workers[i].nice);
+    set_policy(0, workers[i].policy, 0);
+    while (!stops)
+        ;
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    workers[i].used_us = usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec;
+    return NULL;
+}
+
+/* Who is nicer has less of a processor. */
+static void shares(void)
+{
+    pthread_t threads[3];
+    cpu_set_t all, one;
+    sched_getaffinity(0, sizeof all, &all);
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (long i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, compute, (void *)i);
+    for (clock_t begin = clock(); clock() - begin < CLOCKS_PER_SEC;)
+        sleep_ms(20);
+    stops = 1;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    sched_setaffinity(0, sizeof all, &all);
+    TRUTH(workers[0].used_us > 3 * workers[1].used_us);
+    TRUTH(workers[1].used_us > 3 * workers[2].used_us);
+}
+
 /* Each thread has a nice value of its own. */
 static void niceness(void)
 {
@@ -260,6 +299,7 @@ int main(int argc, char **argv)
     slack();
     others();
     niceness();
+    shares();
     init();
     return 0;
 }

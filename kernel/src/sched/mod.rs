@@ -13,6 +13,7 @@ mod cpu_clock;
 mod queue;
 mod switch;
 mod thread;
+mod turn;
 
 pub(crate) use thread::Thread;
 

@@ -17,6 +17,7 @@ use x86_64::registers::model_specific::KernelGsBase;
 
 use super::cpu_clock::CpuClock;
 use super::switch::Switched;
+use super::turn::Turn;
 use crate::cpu::entry::{ANSWERS, Frame, NO_ANSWER};
 use crate::cpu::extended_state::ExtendedState;
 use crate::cpu::{local, registers};
@@ -61,8 +62,8 @@ pub(crate) struct Thread {
     pub(super) attention: AtomicBool,
     /// For how long it has run.
     pub(super) clock: CpuClock,
-    /// What it counts as having run beyond that: time that it waited and does not get back.
-    forgone_ns: AtomicU64,
+    /// Its place among those that take turns.
+    turn: Turn,
 }
 
 // SAFETY: cells are touched only by the processor that runs or switches the thread.
@@ -87,7 +88,7 @@ impl Thread {
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
             clock: CpuClock::new(),
-            forgone_ns: AtomicU64::new(0),
+            turn: Turn::new(),
         })
     }
 
@@ -127,7 +128,7 @@ impl Thread {
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
             clock: CpuClock::new(),
-            forgone_ns: AtomicU64::new(0),
+            turn: Turn::new(),
         }))
     }
 
@@ -141,13 +142,12 @@ impl Thread {
         if self.is_service() {
             return 0;
         }
-        self.clock.total_ns(now_ns) + self.forgone_ns.load(Ordering::Relaxed)
+        self.turn.at(self.clock.total_ns(now_ns))
     }
 
     /// Lets it count as having had at least `least_ns` of the processor.
     pub(super) fn advance_turn(&self, least_ns: u64, now_ns: u64) {
-        let missing_ns = least_ns.saturating_sub(self.turn_ns(now_ns));
-        self.forgone_ns.fetch_add(missing_ns, Ordering::Relaxed);
+        self.turn.advance(least_ns, self.clock.total_ns(now_ns));
     }
 
     pub(super) fn task(&self) -> Option<&dyn Task> {
@@ -317,6 +317,10 @@ impl machine::Thread for Thread {
             // The timer is set on the way back.
             super::ask_to_attend();
         }
+    }
+
+    fn set_weight(&self, weight: u32) {
+        self.turn.set_weight(weight, self.clock.total_ns(time::now_ns()));
     }
 
     fn fs_base(&self) -> u64 {

@@ -162,7 +162,7 @@ pub(crate) fn getpriority(cx: &Context<'_>, which: i32, who: i32) -> Result<i32>
 /// setpriority(2): sets the nice value of threads.
 ///
 /// # Differences from Linux
-/// The nice value is kept and told, and does not change how threads are scheduled.
+/// None.
 pub(crate) fn setpriority(cx: &Context<'_>, which: i32, who: i32, nice: i32) -> Result<()> {
     let nice = nice.clamp(-20, 19);
     let mut outcome = Ok(());

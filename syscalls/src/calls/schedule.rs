@@ -140,7 +140,8 @@ pub(crate) fn sched_getscheduler(cx: &Context<'_>, tid: i32) -> Result<i32> {
 /// sched_setscheduler(2): sets the policy of a thread.
 ///
 /// # Differences from Linux
-/// The policy is kept and told; all threads take turns alike.
+/// The policy is kept and told; but for their nice values and `SCHED_IDLE`, threads take turns
+/// alike.
 pub(crate) fn sched_setscheduler(
     cx: &Context<'_>,
     tid: i32,

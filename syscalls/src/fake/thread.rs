@@ -128,6 +128,9 @@ impl Thread for FakeThread {
         self.cpu_deadline_ns.store(total_ns.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// One thread runs until it waits, whatever the others weigh.
+    fn set_weight(&self, _weight: u32) {}
+
     fn fs_base(&self) -> u64 {
         self.fs_base.load(Ordering::Relaxed)
     }

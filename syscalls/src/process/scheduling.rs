@@ -1,4 +1,4 @@
-//! How threads ask to be scheduled: sched(7). It is kept and told; all threads take turns alike.
+//! How threads ask to be scheduled: sched(7). The nice value weighs; all else is kept and told.
 
 use abi::Errno;
 use abi::process::{Resource, SCHED_RESET_ON_FORK};
@@ -6,6 +6,7 @@ use abi::process::{Resource, SCHED_RESET_ON_FORK};
 use crate::error::{Because, Result};
 
 use super::{Capability, Credentials, Limits};
+use crate::machine::USUAL_WEIGHT;
 
 /// A scheduling policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +143,20 @@ impl Scheduling {
         self.policy.number() | flag
     }
 
+    /// How much of a processor it gets beside others: nice values are steps of a quarter, and
+    /// who is idle runs hardly at all (sched(7)).
+    pub(crate) fn weight(self) -> u32 {
+        /// Parts of which each step is rounded.
+        const FINE: u64 = 1 << 16;
+        const IDLE: u32 = 3;
+        if self.policy == Policy::Idle {
+            return IDLE;
+        }
+        let step = |weight, _| if self.nice > 0 { weight * 4 / 5 } else { weight * 5 / 4 };
+        let fine = (0..self.nice.unsigned_abs()).fold(u64::from(USUAL_WEIGHT) * FINE, step);
+        (fine / FINE) as u32
+    }
+
     /// The priority as proc_pid_stat(5) tells it: the lower, the sooner it runs.
     pub(crate) const fn told_priority(self) -> i32 {
         match self.policy {
@@ -197,6 +212,15 @@ mod tests {
         assert!(Scheduling::new(1, 1).is_ok() && Scheduling::new(1, 0).is_err());
         assert!(Scheduling::new(2, 99).is_ok() && Scheduling::new(2, 100).is_err());
         assert!(Scheduling::new(4, 0).is_err() && Scheduling::new(7, 0).is_err());
+    }
+
+    #[test]
+    fn a_step_of_the_nice_value_is_a_quarter() {
+        let weight = |nice| Scheduling { nice, ..Scheduling::default() }.weight();
+        assert_eq!([-1, 0, 1].map(weight), [1280, 1024, 819]);
+        assert!((88_000..90_000).contains(&weight(-20)) && (14..16).contains(&weight(19)));
+        let idle = Scheduling { nice: -20, ..Scheduling::new(5, 0).unwrap() };
+        assert_eq!(idle.weight(), 3);
     }
 
     #[test]

@@ -235,6 +235,10 @@ impl Thread {
 
     /// Connects the thread to the machine's side of it, before it first waits.
     pub fn attach(&self, machine: Arc<dyn machine::Thread>) {
+        let scheduling = self.scheduling();
+        if scheduling != Scheduling::default() {
+            machine.set_weight(scheduling.weight());
+        }
         *self.machine.lock() = Some(machine);
     }
 
@@ -278,11 +282,14 @@ impl Thread {
     /// Replaces how it has asked to be scheduled.
     pub(crate) fn set_scheduling(&self, new: Scheduling) {
         *self.scheduling.lock() = new;
+        if let Some(machine) = self.machine_if_known() {
+            machine.set_weight(new.weight());
+        }
     }
 
     /// Sets its nice value, -20 to 19.
     pub(crate) fn set_nice(&self, nice: i32) {
-        self.scheduling.lock().nice = nice;
+        self.set_scheduling(Scheduling { nice, ..self.scheduling() });
     }
 
     /// Its state as /proc tells it: a letter and a word of proc_pid_status(5).
