@@ -72,7 +72,10 @@ unsafe extern "sysv64" fn kernel_main(start_info: u64) -> ! {
     info!("birgus {} on {} pages", env!("CARGO_PKG_VERSION"), memory::frames::count().0);
     fail_if_asked_to(command_line);
     let machine: Arc<dyn syscalls::machine::Machine> = Arc::new(machine::Hardware);
-    serve(&*syscalls::boot(machine, archive(&info), command_line.0))
+    let personality = syscalls::boot(machine, archive(&info), command_line.0);
+    // Its thread is next, once this one waits.
+    host::entered();
+    serve(&*personality)
 }
 
 /// The boot archive, where the loader put it.

@@ -53,7 +53,7 @@ const END: &[u8] = b"\x01rig ends ";
 const NO_KVM: i32 = 97;
 
 const INIT: &str = r#"#!/bin/busybox sh
-export PATH=/bin HOME=/root
+export PATH=/bin:/usr/bin HOME=/root
 if [ ! -e /moved ]; then
     # The root of an initial RAM file system cannot be exchanged, which sandboxes do.
     /bin/busybox mkdir /new && /bin/busybox mount -t tmpfs new /new

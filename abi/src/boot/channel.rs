@@ -52,6 +52,8 @@ pub enum Kind {
     Trace = 9,
     /// Guest to host, last: how the run ended. Payload: [`ExitStatus::to_bytes`].
     Exit = 10,
+    /// Guest to host: the program is in memory, and its first instruction is the next one.
+    Entered = 11,
 }
 
 impl Kind {
@@ -69,6 +71,7 @@ impl Kind {
             8 => Self::Log,
             9 => Self::Trace,
             10 => Self::Exit,
+            11 => Self::Entered,
             _ => return None,
         })
     }

@@ -235,7 +235,7 @@ impl Channel {
                 time::learn_wall_clock_again(u64::from_le_bytes(fixed(payload)?));
                 news.push_back(News::WallClock);
             }
-            Kind::Log | Kind::Trace | Kind::Exit => {
+            Kind::Log | Kind::Trace | Kind::Exit | Kind::Entered => {
                 return Err(Violation("it sent a frame that only the guest sends"));
             }
         }

@@ -183,6 +183,13 @@ pub(crate) fn log(level: LogLevel, text: &[u8]) {
     serial::write(b"\r\n");
 }
 
+/// Tells the host that the program is about to run.
+pub(crate) fn entered() {
+    if let Host::Channel(channel) = &mut *HOST.lock() {
+        channel.send_frame(Kind::Entered, Stream::Stdin, &[]);
+    }
+}
+
 /// Tells the host how the run ended and waits until it knows.
 pub(crate) fn exit(status: ExitStatus) {
     if let Host::Channel(channel) = &mut *HOST.lock() {

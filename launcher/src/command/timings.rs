@@ -33,6 +33,7 @@ impl Timings {
             ("kernel_entered", phases.entered),
             ("engine_started", self.started),
             ("kernel_booted", moment(&moments.booted)),
+            ("program_entered", moment(&moments.entered)),
             ("first_output", moment(&moments.first_output)),
             ("exit", moment(&moments.exited)),
         ];

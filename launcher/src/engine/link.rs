@@ -100,6 +100,14 @@ impl Helper {
     }
 }
 
+/// A random address of those that QEMU uses, because several machines may be at one bridge.
+pub(crate) fn hardware_address() -> [u8; 6] {
+    let mut address = [0x52, 0x54, 0, 0, 0, 0];
+    // Only very early after the start of a host is there none.
+    let _ = rustix::rand::getrandom(&mut address[3..], rustix::rand::GetRandomFlags::empty());
+    address
+}
+
 /// Takes the TAP device `name` (Linux, Documentation/networking/tuntap.rst).
 fn open_tap(name: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC;

@@ -115,24 +115,16 @@ fn network(machine: &Machine, bus: &str) -> Vec<String> {
             let rules: String = machine.published.iter().map(rule).collect();
             (format!("user,id=net{rules}"), String::new())
         }
-        // Several machines may be at one bridge: each has an address of its own.
         Network::Tap(name) => {
-            let [a, b, c] = random_bytes();
+            let address = super::link::hardware_address().map(|byte| format!("{byte:02x}"));
             (
                 format!("tap,id=net,ifname={name},script=no,downscript=no"),
-                format!(",mac=52:54:00:{a:02x}:{b:02x}:{c:02x}"),
+                format!(",mac={}", address.join(":")),
             )
         }
     };
     let device = format!("virtio-net-{bus},netdev=net{address}");
     ["-netdev".to_owned(), netdev, "-device".to_owned(), device].into()
-}
-
-fn random_bytes() -> [u8; 3] {
-    let mut bytes = [0; 3];
-    // Only very early after the start of a host are there none.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    bytes
 }
 
 /// The words that make QEMU serve a directory of the host. It does so as the user who started

@@ -216,6 +216,7 @@ impl<'a> Attendant<'a> {
                         self.vm.has_booted();
                         self.tell_time();
                     }
+                    Event::Entered => note(&self.moments.entered),
                     Event::Data(stream, bytes) => {
                         note(&self.moments.first_output);
                         let bytes = bytes.to_vec();

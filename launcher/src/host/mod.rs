@@ -103,6 +103,8 @@ pub trait Limit: fmt::Debug + Send + Sync {
 pub struct Moments {
     /// The kernel said hello: its devices work.
     pub booted: AtomicU64,
+    /// The program's first instruction was the next one.
+    pub entered: AtomicU64,
     /// The program's first output arrived.
     pub first_output: AtomicU64,
     /// The program ended.

@@ -34,6 +34,8 @@ pub type Terminals = [bool; 3];
 pub enum Event<'a> {
     /// The guest is there, and speaks this version of the contract.
     Hello,
+    /// The program's first instruction is the next one.
+    Entered,
     /// Bytes of an output stream. They count against the guest's credit until
     /// [`Session::consumed`] says that they are written.
     Data(Stream, &'a [u8]),
@@ -227,6 +229,7 @@ impl Session {
                 None => Err(ProtocolError::Payload(kind)),
             },
             Kind::Trace => Ok(Event::Trace(self.decoder.payload())),
+            Kind::Entered => Ok(Event::Entered),
             Kind::Exit => {
                 let status = ExitStatus::from_bytes(self.decoder.payload())
                     .ok_or(ProtocolError::Payload(kind))?;

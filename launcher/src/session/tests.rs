@@ -73,12 +73,13 @@ fn every_frame_of_a_run_becomes_an_event_wherever_it_is_cut() {
     bytes.extend(frame(Kind::Credit, Stream::Stdin, &100u32.to_le_bytes()));
     bytes.extend(frame(Kind::Log, Stream::Stdin, b"\x02oh"));
     bytes.extend(frame(Kind::Trace, Stream::Stdin, b"getpid() = 2"));
+    bytes.extend(frame(Kind::Entered, Stream::Stdin, b""));
     bytes.extend(frame(Kind::Data, Stream::Stdout, b"out"));
     bytes.extend(frame(Kind::Close, Stream::Stdout, b""));
     bytes.extend(frame(Kind::Exit, Stream::Stdin, &ExitStatus::Exited(7).to_bytes()));
     let whole = feed(&mut Session::new(PIPES), &bytes).unwrap();
-    assert_eq!(whole.len(), 7);
-    assert_eq!(whole[6], "Exit(Exited(7))");
+    assert_eq!(whole.len(), 8);
+    assert_eq!(whole[7], "Exit(Exited(7))");
     for cut in 0..bytes.len() {
         let mut session = Session::new(PIPES);
         let mut events = feed(&mut session, &bytes[..cut]).unwrap();

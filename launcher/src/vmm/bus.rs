@@ -80,10 +80,11 @@ impl Bus {
         }
     }
 
-    fn device(&mut self, address: u64) -> Option<(&mut Registers, u64)> {
+    fn device(&mut self, address: u64) -> Option<(&mut Registers, u32)> {
         let offset = address.checked_sub(DEVICES)?;
         let index = usize::try_from(offset / DEVICE_LEN).ok()?;
-        Some((self.devices.get_mut(index)?, offset % DEVICE_LEN))
+        // It is below the length.
+        Some((self.devices.get_mut(index)?, (offset % DEVICE_LEN) as u32))
     }
 }
 

@@ -5,7 +5,7 @@ use super::bus::Bus;
 use super::layout::DEVICES;
 use super::memory::Memory;
 use super::ninep::Server;
-use super::virtio::mmio::{Placed, place, register};
+use super::virtio::mmio::{Placed, place};
 use super::virtio::queue::Worker;
 use super::virtio::{Device, Role, Work};
 use crate::session::Session;
@@ -14,6 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use virtio_bindings::virtio_mmio as register;
 use vm_memory::{Bytes, GuestAddress};
 
 /// Memory of the guest, in bytes.
@@ -61,21 +62,21 @@ pub fn bus(input: &[u8]) {
 /// What a driver does that keeps to the rules, up to the use of its first queue.
 fn start(bus: &mut Bus) {
     let steps = [
-        (register::STATUS, 0),
-        (register::STATUS, 1 | 2),
-        (register::DRIVER_FEATURES_SELECT, 1),
-        (register::DRIVER_FEATURES, 1),
-        (register::STATUS, 1 | 2 | 8),
-        (register::QUEUE_SELECT, 0),
-        (register::QUEUE_SIZE, 16),
-        (register::QUEUE_DESC_LOW, TABLE as u32),
-        (register::QUEUE_DRIVER_LOW, DRIVER_RING as u32),
-        (register::QUEUE_DEVICE_LOW, DEVICE_RING as u32),
-        (register::QUEUE_READY, 1),
-        (register::STATUS, 1 | 2 | 8 | 4),
+        (register::VIRTIO_MMIO_STATUS, 0),
+        (register::VIRTIO_MMIO_STATUS, 1 | 2),
+        (register::VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1),
+        (register::VIRTIO_MMIO_DRIVER_FEATURES, 1),
+        (register::VIRTIO_MMIO_STATUS, 1 | 2 | 8),
+        (register::VIRTIO_MMIO_QUEUE_SEL, 0),
+        (register::VIRTIO_MMIO_QUEUE_NUM, 16),
+        (register::VIRTIO_MMIO_QUEUE_DESC_LOW, TABLE as u32),
+        (register::VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRIVER_RING as u32),
+        (register::VIRTIO_MMIO_QUEUE_USED_LOW, DEVICE_RING as u32),
+        (register::VIRTIO_MMIO_QUEUE_READY, 1),
+        (register::VIRTIO_MMIO_STATUS, 1 | 2 | 8 | 4),
     ];
     for (offset, value) in steps {
-        bus.write(DEVICES + offset, &value.to_le_bytes());
+        bus.write(DEVICES + u64::from(offset), &value.to_le_bytes());
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
             // Most are frames whose beginning makes sense.
             if seed % 8 != 0 {
                 for frame in bytes.chunks_mut(20) {
-                    frame[0] %= 11;
+                    frame[0] %= 12;
                     frame[1] %= 5;
                     frame[2..4].fill(0);
                     frame.get_mut(4..8).unwrap_or_default().copy_from_slice(&[12, 0, 0, 0][..]);

@@ -42,8 +42,9 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use vcpu::{Stop, Vcpu};
 use verdict::{Phases, Verdict, now_ns};
-use virtio::mmio::{Placed, place, register};
+use virtio::mmio::{Placed, place};
 use virtio::{Device, Role, console, net, rng};
+use virtio_bindings::virtio_mmio as register;
 
 /// Memory for the probe alone, in bytes.
 const PROBE_MEMORY: u64 = 2 << 20;
@@ -155,13 +156,10 @@ fn run(options: &Options, machine: Machine, mut tell: File) -> Result<u8, Error>
 /// Puts the kernel, the archive and the command line into memory; the kernel's entry.
 fn load(options: &Options, memory: &Memory, command_line: &str) -> Result<u32, Error> {
     let refused = |error: boot::Error| Error::Failed(error.to_string());
-    let unread = |error: io::Error| Error::io("cannot read the kernel", &error);
-    let kernel = File::from(inherited(options.kernel)?);
-    let mut image = vec![0; kernel.metadata().map_err(unread)?.len() as usize];
-    std::os::unix::fs::FileExt::read_exact_at(&kernel, &mut image, 0).map_err(unread)?;
-    let (entry, end) = boot::load_kernel(memory, &image).map_err(refused)?;
+    let mut kernel = File::from(inherited(options.kernel)?);
+    let (entry, end) = boot::load_kernel(memory, &mut kernel).map_err(refused)?;
     let archive = File::from(inherited(options.archive)?);
-    let len = archive.metadata().map_err(unread)?.len();
+    let len = archive.metadata().map_err(|error| Error::io("cannot read the files", &error))?.len();
     let archive = (archive.as_fd(), len);
     boot::describe(memory, options.memory, end, archive, command_line).map_err(refused)?;
     Ok(entry)
@@ -207,7 +205,9 @@ fn devices(options: &Options, shares: &[OwnedFd]) -> Result<Vec<Device>, Error> 
     let mut devices = vec![console::device(control).map_err(failed)?, rng::device()];
     if let Some((kind, link)) = options.link {
         let link = File::from(inherited(link)?);
-        devices.push(net::device(kind, link, hardware_address()).map_err(failed)?);
+        devices.push(
+            net::device(kind, link, crate::engine::link::hardware_address()).map_err(failed)?,
+        );
     }
     for (directory, share) in shares.iter().zip(&options.shares) {
         let server = directory
@@ -220,14 +220,6 @@ fn devices(options: &Options, shares: &[OwnedFd]) -> Result<Vec<Device>, Error> 
         return Err(Error::Failed(format!("there is room for {MAX_DEVICES} devices")));
     }
     Ok(devices)
-}
-
-/// A random address of those that QEMU uses, because several machines may be at one bridge.
-fn hardware_address() -> [u8; 6] {
-    let mut address = [0x52, 0x54, 0, 0, 0, 0];
-    // Only very early after the start of a host is there none.
-    let _ = rustix::rand::getrandom(&mut address[3..], rustix::rand::GetRandomFlags::empty());
-    address
 }
 
 /// Where the kernel finds a device.
@@ -257,7 +249,7 @@ fn start(
         let Placed { registers, workers } = place(&device, memory)?;
         let (address, line) = device_place(index);
         vm.register_irqfd(registers.line(), line)?;
-        let notify = IoEventAddress::Mmio(address + register::QUEUE_NOTIFY);
+        let notify = IoEventAddress::Mmio(address + u64::from(register::VIRTIO_MMIO_QUEUE_NOTIFY));
         for (queue, kick) in (0_u32..).zip(registers.kicks()) {
             vm.register_ioevent(kick, &notify, queue)?;
         }

@@ -3,14 +3,13 @@
 
 use crate::Error;
 use lexopt::prelude::*;
-use std::ffi::OsString;
 use std::os::fd::RawFd;
 
 /// The hidden command of `birgus`.
 pub const COMMAND: &str = "monitor";
 
 /// A machine in the monitor's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Memory in bytes; whole MiB.
     pub memory: u64,
@@ -67,36 +66,31 @@ impl Options {
     /// The words for an examination.
     #[must_use]
     pub fn examination(verdict: RawFd) -> Vec<String> {
-        vec!["--verdict".to_owned(), verdict.to_string(), "--examine".to_owned()]
+        vec![format!("--verdict={verdict}"), "--examine".to_owned()]
     }
 
     /// The words for this machine.
     #[must_use]
     pub fn to_arguments(&self) -> Vec<String> {
-        let numbers = [
-            ("--kernel", self.kernel),
-            ("--archive", self.archive),
-            ("--control", self.control),
-            ("--verdict", self.verdict),
+        let Self { memory, kernel, archive, control, verdict, .. } = self;
+        let mut words = vec![
+            format!("--memory={memory}"),
+            format!("--kernel={kernel}"),
+            format!("--archive={archive}"),
+            format!("--control={control}"),
+            format!("--verdict={verdict}"),
+            format!("--append={}", self.command_line),
         ];
-        let mut words = vec!["--memory".to_owned(), self.memory.to_string()];
-        words.extend(numbers.iter().flat_map(|(name, fd)| [(*name).to_owned(), fd.to_string()]));
-        for Share { tag, read_only, directory } in &self.shares {
+        words.extend(self.shares.iter().map(|Share { tag, read_only, directory }| {
             let mode = if *read_only { "ro" } else { "rw" };
-            words.extend(["--share".to_owned(), format!("{directory}:{mode}:{tag}")]);
-        }
-        match self.link {
-            Some((LinkKind::Stream, fd)) => words.extend(["--stream".to_owned(), fd.to_string()]),
-            Some((LinkKind::Tap, fd)) => words.extend(["--tap".to_owned(), fd.to_string()]),
-            None => {}
-        }
-        if !self.sandbox {
-            words.push("--no-sandbox".to_owned());
-        }
-        if self.patient {
-            words.push("--patient".to_owned());
-        }
-        words.extend(["--append".to_owned(), self.command_line.clone()]);
+            format!("--share={directory}:{mode}:{tag}")
+        }));
+        words.extend(self.link.map(|(kind, fd)| match kind {
+            LinkKind::Stream => format!("--stream={fd}"),
+            LinkKind::Tap => format!("--tap={fd}"),
+        }));
+        words.extend(self.sandbox.then(|| "--sandbox".to_owned()));
+        words.extend(self.patient.then(|| "--patient".to_owned()));
         words
     }
 }
@@ -106,64 +100,48 @@ impl Options {
 /// # Errors
 /// [`Error::Usage`] says what is wrong with them.
 pub fn parse(parser: &mut lexopt::Parser) -> Result<Task, Error> {
-    let mut examine = false;
-    let mut options = Options {
-        memory: 0,
-        kernel: -1,
-        archive: -1,
-        control: -1,
-        verdict: -1,
-        shares: Vec::new(),
-        link: None,
-        sandbox: true,
-        patient: false,
-        command_line: String::new(),
-    };
-    let wrong = |error: lexopt::Error| Error::Usage(error.to_string());
-    while let Some(argument) = parser.next().map_err(wrong)? {
-        let number = |parser: &mut lexopt::Parser| parser.value()?.parse();
-        match argument {
-            Long("memory") => {
-                options.memory = parser.value().and_then(|word| word.parse()).map_err(wrong)?;
-            }
-            Long("kernel") => options.kernel = number(parser).map_err(wrong)?,
-            Long("archive") => options.archive = number(parser).map_err(wrong)?,
-            Long("control") => options.control = number(parser).map_err(wrong)?,
-            Long("verdict") => options.verdict = number(parser).map_err(wrong)?,
-            Long("stream") => {
-                options.link = Some((LinkKind::Stream, number(parser).map_err(wrong)?));
-            }
-            Long("tap") => options.link = Some((LinkKind::Tap, number(parser).map_err(wrong)?)),
-            Long("share") => options.shares.push(share(&parser.value().map_err(wrong)?)?),
-            Long("append") => {
-                options.command_line = parser.value().and_then(ValueExt::string).map_err(wrong)?;
-            }
-            Long("no-sandbox") => options.sandbox = false,
-            Long("patient") => options.patient = true,
-            Long("examine") => examine = true,
-            other => return Err(wrong(other.unexpected())),
-        }
-    }
+    let (options, examine) =
+        read(parser).map_err(|error: lexopt::Error| Error::Usage(error.to_string()))?;
     let needed = [options.kernel, options.archive, options.control, options.verdict];
+    // The streams are none of these.
     match examine {
-        true if options.verdict >= 0 => Ok(Task::Examine(options.verdict)),
-        false if needed.iter().all(|&fd| fd >= 0) => Ok(Task::Run(options)),
+        true if options.verdict > 2 => Ok(Task::Examine(options.verdict)),
+        false if needed.iter().all(|&fd| fd > 2) => Ok(Task::Run(options)),
         _ => Err(Error::Usage(format!("{COMMAND} is for birgus itself"))),
     }
 }
 
-fn share(word: &OsString) -> Result<Share, Error> {
-    let parsed = word.to_str().and_then(|word| {
-        let (fd, rest) = word.split_once(':')?;
-        let (mode, tag) = rest.split_once(':')?;
-        let read_only = match mode {
-            "ro" => true,
-            "rw" => false,
-            _ => return None,
-        };
-        Some(Share { tag: tag.to_owned(), read_only, directory: fd.parse().ok()? })
-    });
-    parsed.ok_or_else(|| Error::Usage("--share is FD:MODE:TAG".into()))
+/// The machine, and whether to examine KVM instead.
+fn read(parser: &mut lexopt::Parser) -> Result<(Options, bool), lexopt::Error> {
+    let (mut options, mut examine) = (Options::default(), false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("memory") => options.memory = parser.value()?.parse()?,
+            Long("kernel") => options.kernel = parser.value()?.parse()?,
+            Long("archive") => options.archive = parser.value()?.parse()?,
+            Long("control") => options.control = parser.value()?.parse()?,
+            Long("verdict") => options.verdict = parser.value()?.parse()?,
+            Long("append") => options.command_line = parser.value()?.string()?,
+            Long("share") => options.shares.push(parser.value()?.parse_with(share)?),
+            Long("stream") => options.link = Some((LinkKind::Stream, parser.value()?.parse()?)),
+            Long("tap") => options.link = Some((LinkKind::Tap, parser.value()?.parse()?)),
+            Long("sandbox") => options.sandbox = true,
+            Long("patient") => options.patient = true,
+            Long("examine") => examine = true,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok((options, examine))
+}
+
+fn share(word: &str) -> Result<Share, &'static str> {
+    let parts: Vec<&str> = word.splitn(3, ':').collect();
+    match (&parts[..], parts[0].parse()) {
+        ([_, mode @ ("ro" | "rw"), tag], Ok(directory)) => {
+            Ok(Share { tag: (*tag).to_owned(), read_only: *mode == "ro", directory })
+        }
+        _ => Err("it is not FD:MODE:TAG"),
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +163,7 @@ mod tests {
             verdict: 6,
             shares: vec![share.clone(), Share { read_only: false, ..share }],
             link: Some((LinkKind::Tap, 7)),
-            sandbox: false,
+            sandbox: true,
             patient: true,
             command_line: "--a=b -- c".into(),
         };

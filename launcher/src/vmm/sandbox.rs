@@ -28,42 +28,30 @@ use std::collections::BTreeMap;
 const PROCESSOR_IOCTLS: [u64; 3] = [0xae80, 0x8090_ae81, 0x8138_ae83];
 
 /// What every thread does: it waits, wakes others, asks for memory, and ends.
-const COMMON: [i64; 22] = [
+const COMMON: [i64; 12] = [
     libc::SYS_read,
     libc::SYS_write,
+    libc::SYS_close,
     libc::SYS_futex,
+    libc::SYS_brk,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
-    libc::SYS_brk,
-    libc::SYS_close,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_rt_sigreturn,
     libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigaction,
     libc::SYS_sigaltstack,
-    libc::SYS_restart_syscall,
-    libc::SYS_sched_yield,
-    libc::SYS_clock_gettime,
-    libc::SYS_getrandom,
-    libc::SYS_gettid,
-    libc::SYS_getpid,
-    libc::SYS_tgkill,
-    libc::SYS_poll,
 ];
 
 /// What moving bytes takes besides.
-const STREAM: [i64; 4] = [libc::SYS_recvfrom, libc::SYS_sendto, libc::SYS_readv, libc::SYS_writev];
+const STREAM: [i64; 3] = [libc::SYS_recvfrom, libc::SYS_sendto, libc::SYS_getrandom];
 
 /// What serving files takes besides.
-const FILES: [i64; 23] = [
+const FILES: [i64; 21] = [
     libc::SYS_openat,
     libc::SYS_openat2,
-    libc::SYS_newfstatat,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
-    libc::SYS_statx,
     libc::SYS_pread64,
     libc::SYS_pwrite64,
     libc::SYS_fsync,

@@ -5,50 +5,19 @@ use super::queue::{Interrupt, QUEUE_MAX, Slot, Worker};
 use crate::vmm::memory::Memory;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use virtio_bindings::virtio_config::{
+    VIRTIO_CONFIG_S_DRIVER_OK as DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK as FEATURES_OK,
+    VIRTIO_CONFIG_S_NEEDS_RESET as NEEDS_RESET, VIRTIO_F_VERSION_1,
+};
+use virtio_bindings::virtio_mmio as register;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::eventfd::EventFd;
-
-/// Offsets of registers.
-pub mod register {
-    #![allow(missing_docs, reason = "the names are those of virtio 1.2, 4.2.2")]
-
-    pub const MAGIC: u64 = 0x00;
-    pub const VERSION: u64 = 0x04;
-    pub const DEVICE_ID: u64 = 0x08;
-    pub const VENDOR_ID: u64 = 0x0c;
-    pub const DEVICE_FEATURES: u64 = 0x10;
-    pub const DEVICE_FEATURES_SELECT: u64 = 0x14;
-    pub const DRIVER_FEATURES: u64 = 0x20;
-    pub const DRIVER_FEATURES_SELECT: u64 = 0x24;
-    pub const QUEUE_SELECT: u64 = 0x30;
-    pub const QUEUE_SIZE_MAX: u64 = 0x34;
-    pub const QUEUE_SIZE: u64 = 0x38;
-    pub const QUEUE_READY: u64 = 0x44;
-    pub const QUEUE_NOTIFY: u64 = 0x50;
-    pub const INTERRUPT_STATUS: u64 = 0x60;
-    pub const INTERRUPT_ACK: u64 = 0x64;
-    pub const STATUS: u64 = 0x70;
-    pub const QUEUE_DESC_LOW: u64 = 0x80;
-    pub const QUEUE_DESC_HIGH: u64 = 0x84;
-    pub const QUEUE_DRIVER_LOW: u64 = 0x90;
-    pub const QUEUE_DRIVER_HIGH: u64 = 0x94;
-    pub const QUEUE_DEVICE_LOW: u64 = 0xa0;
-    pub const QUEUE_DEVICE_HIGH: u64 = 0xa4;
-    pub const CONFIG_GENERATION: u64 = 0xfc;
-    pub const CONFIG: u64 = 0x100;
-}
-
-/// Bits of the status (2.1).
-const FEATURES_OK: u32 = 8;
-const DRIVER_OK: u32 = 4;
-const NEEDS_RESET: u32 = 64;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"virt");
 const VERSION: u32 = 2;
 const VENDOR: u32 = u32::from_le_bytes(*b"birg");
 
-/// `VIRTIO_F_VERSION_1`
-const VERSION_1: u64 = 1 << 32;
+const VERSION_1: u64 = 1 << VIRTIO_F_VERSION_1;
 
 /// A device's registers.
 pub struct Registers {
@@ -58,12 +27,18 @@ pub struct Registers {
     memory: Arc<Memory>,
     interrupt: Arc<Interrupt>,
     queues: Vec<QueueState>,
+    driver: Driver,
+    generation: u64,
+}
+
+/// What the driver chose since the last reset.
+#[derive(Default)]
+struct Driver {
     accepted: u64,
     features_select: u32,
     driver_features_select: u32,
     queue_select: u32,
     status: u32,
-    generation: u64,
 }
 
 struct QueueState {
@@ -107,11 +82,7 @@ pub fn place(device: &Device, memory: &Arc<Memory>) -> std::io::Result<Placed> {
         memory: memory.clone(),
         interrupt,
         queues,
-        accepted: 0,
-        features_select: 0,
-        driver_features_select: 0,
-        queue_select: 0,
-        status: 0,
+        driver: Driver::default(),
         generation: 0,
     };
     Ok(Placed { registers, workers })
@@ -125,15 +96,15 @@ impl Registers {
     }
 
     /// What the guest wakes the workers by: a write of the queue's number to
-    /// [`register::QUEUE_NOTIFY`].
+    /// `QueueNotify`.
     pub fn kicks(&self) -> impl Iterator<Item = &EventFd> {
         self.queues.iter().map(|queue| &queue.kick)
     }
 
     /// A read; where nothing is, all ones.
-    pub fn read(&self, offset: u64, data: &mut [u8]) {
+    pub fn read(&self, offset: u32, data: &mut [u8]) {
         data.fill(0xff);
-        if let Some(at) = offset.checked_sub(register::CONFIG) {
+        if let Some(at) = offset.checked_sub(register::VIRTIO_MMIO_CONFIG) {
             let start = usize::try_from(at).unwrap_or(usize::MAX);
             let config = self.config.get(start..).unwrap_or_default();
             data.iter_mut().zip(config).for_each(|(slot, byte)| *slot = *byte);
@@ -144,56 +115,60 @@ impl Registers {
         }
     }
 
-    fn register(&self, offset: u64) -> Option<u32> {
-        let queue = || self.queues.get(self.queue_select as usize).map(|state| &state.queue);
+    fn register(&self, offset: u32) -> Option<u32> {
+        let queue = || self.queues.get(self.driver.queue_select as usize).map(|state| &state.queue);
         Some(match offset {
-            register::MAGIC => MAGIC,
-            register::VERSION => VERSION,
-            register::DEVICE_ID => self.kind,
-            register::VENDOR_ID => VENDOR,
-            register::DEVICE_FEATURES => half(self.features, self.features_select),
-            register::QUEUE_SIZE_MAX => queue().map_or(0, |queue| queue.max_size().into()),
-            register::QUEUE_READY => queue().map_or(0, |queue| queue.ready().into()),
-            register::INTERRUPT_STATUS => self.interrupt.status.load(Ordering::SeqCst),
-            register::STATUS => self.status,
-            register::CONFIG_GENERATION => 0,
+            register::VIRTIO_MMIO_MAGIC_VALUE => MAGIC,
+            register::VIRTIO_MMIO_VERSION => VERSION,
+            register::VIRTIO_MMIO_DEVICE_ID => self.kind,
+            register::VIRTIO_MMIO_VENDOR_ID => VENDOR,
+            register::VIRTIO_MMIO_DEVICE_FEATURES => {
+                half(self.features, self.driver.features_select)
+            }
+            register::VIRTIO_MMIO_QUEUE_NUM_MAX => {
+                queue().map_or(0, |queue| queue.max_size().into())
+            }
+            register::VIRTIO_MMIO_QUEUE_READY => queue().map_or(0, |queue| queue.ready().into()),
+            register::VIRTIO_MMIO_INTERRUPT_STATUS => self.interrupt.status.load(Ordering::SeqCst),
+            register::VIRTIO_MMIO_STATUS => self.driver.status,
+            register::VIRTIO_MMIO_CONFIG_GENERATION => 0,
             _ => return None,
         })
     }
 
     /// A write; where nothing is, and at the wrong time, it does nothing.
-    pub fn write(&mut self, offset: u64, data: &[u8]) {
+    pub fn write(&mut self, offset: u32, data: &[u8]) {
         let Ok(bytes) = data.try_into() else { return };
         let value = u32::from_le_bytes(bytes);
         match offset {
-            register::DEVICE_FEATURES_SELECT => self.features_select = value,
-            register::DRIVER_FEATURES_SELECT => self.driver_features_select = value,
-            register::DRIVER_FEATURES => self.accept(value),
-            register::QUEUE_SELECT => self.queue_select = value,
-            register::INTERRUPT_ACK => {
+            register::VIRTIO_MMIO_DEVICE_FEATURES_SEL => self.driver.features_select = value,
+            register::VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver.driver_features_select = value,
+            register::VIRTIO_MMIO_DRIVER_FEATURES => self.accept(value),
+            register::VIRTIO_MMIO_QUEUE_SEL => self.driver.queue_select = value,
+            register::VIRTIO_MMIO_INTERRUPT_ACK => {
                 self.interrupt.status.fetch_and(!value, Ordering::SeqCst);
             }
-            register::STATUS => self.set_status(value),
+            register::VIRTIO_MMIO_STATUS => self.set_status(value),
             _ => self.set_queue(offset, value),
         }
     }
 
     fn accept(&mut self, value: u32) {
-        if self.status & FEATURES_OK == 0 {
-            self.accepted = match self.driver_features_select {
-                0 => self.accepted & !u64::from(u32::MAX) | u64::from(value),
-                1 => self.accepted & u64::from(u32::MAX) | u64::from(value) << 32,
-                _ => self.accepted,
+        if self.driver.status & FEATURES_OK == 0 {
+            self.driver.accepted = match self.driver.driver_features_select {
+                0 => self.driver.accepted & !u64::from(u32::MAX) | u64::from(value),
+                1 => self.driver.accepted & u64::from(u32::MAX) | u64::from(value) << 32,
+                _ => self.driver.accepted,
             };
         }
     }
 
     /// While the device is in use, a queue changes only by being given up.
-    fn set_queue(&mut self, offset: u64, value: u32) {
-        let Some(state) = self.queues.get_mut(self.queue_select as usize) else { return };
+    fn set_queue(&mut self, offset: u32, value: u32) {
+        let Some(state) = self.queues.get_mut(self.driver.queue_select as usize) else { return };
         let queue = &mut state.queue;
-        if self.status & DRIVER_OK != 0 {
-            if (offset, value) == (register::QUEUE_READY, 0) {
+        if self.driver.status & DRIVER_OK != 0 {
+            if (offset, value) == (register::VIRTIO_MMIO_QUEUE_READY, 0) {
                 state.slot.reset();
                 queue.set_ready(false);
             }
@@ -201,14 +176,20 @@ impl Registers {
         }
         match offset {
             // What is no size of a queue leaves it as it is.
-            register::QUEUE_SIZE => queue.set_size(u16::try_from(value).unwrap_or(0)),
-            register::QUEUE_READY => queue.set_ready(value == 1),
-            register::QUEUE_DESC_LOW => queue.set_desc_table_address(Some(value), None),
-            register::QUEUE_DESC_HIGH => queue.set_desc_table_address(None, Some(value)),
-            register::QUEUE_DRIVER_LOW => queue.set_avail_ring_address(Some(value), None),
-            register::QUEUE_DRIVER_HIGH => queue.set_avail_ring_address(None, Some(value)),
-            register::QUEUE_DEVICE_LOW => queue.set_used_ring_address(Some(value), None),
-            register::QUEUE_DEVICE_HIGH => queue.set_used_ring_address(None, Some(value)),
+            register::VIRTIO_MMIO_QUEUE_NUM => queue.set_size(u16::try_from(value).unwrap_or(0)),
+            register::VIRTIO_MMIO_QUEUE_READY => queue.set_ready(value == 1),
+            register::VIRTIO_MMIO_QUEUE_DESC_LOW => queue.set_desc_table_address(Some(value), None),
+            register::VIRTIO_MMIO_QUEUE_DESC_HIGH => {
+                queue.set_desc_table_address(None, Some(value))
+            }
+            register::VIRTIO_MMIO_QUEUE_AVAIL_LOW => {
+                queue.set_avail_ring_address(Some(value), None)
+            }
+            register::VIRTIO_MMIO_QUEUE_AVAIL_HIGH => {
+                queue.set_avail_ring_address(None, Some(value))
+            }
+            register::VIRTIO_MMIO_QUEUE_USED_LOW => queue.set_used_ring_address(Some(value), None),
+            register::VIRTIO_MMIO_QUEUE_USED_HIGH => queue.set_used_ring_address(None, Some(value)),
             _ => {}
         }
     }
@@ -218,16 +199,17 @@ impl Registers {
             return self.reset();
         }
         // Only a reset takes bits away (2.1.1).
-        value |= self.status;
-        let acceptable = self.accepted & !self.features == 0 && self.accepted & VERSION_1 != 0;
+        value |= self.driver.status;
+        let acceptable =
+            self.driver.accepted & !self.features == 0 && self.driver.accepted & VERSION_1 != 0;
         if !acceptable {
             value &= !FEATURES_OK;
         }
-        let starts = value & !self.status & DRIVER_OK != 0;
+        let starts = value & !self.driver.status & DRIVER_OK != 0;
         if starts && (value & FEATURES_OK == 0 || !self.start()) {
             value = value & !DRIVER_OK | NEEDS_RESET;
         }
-        self.status = value;
+        self.driver.status = value;
     }
 
     /// Puts the queues to use that are ready, if they are sound.
@@ -254,11 +236,7 @@ impl Registers {
             state.queue.reset();
         }
         self.interrupt.status.store(0, Ordering::SeqCst);
-        self.accepted = 0;
-        self.features_select = 0;
-        self.driver_features_select = 0;
-        self.queue_select = 0;
-        self.status = 0;
+        self.driver = Driver::default();
     }
 }
 
