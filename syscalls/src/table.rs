@@ -386,9 +386,9 @@ pub static TABLE: &[Row] = rows! {
     getsockname = calls::socket::getsockname, full;
     getpeername = calls::socket::getpeername, full;
     setsockopt = calls::socket::setsockopt,
-        partial("no time stamps, filters or devices, no sources of groups; some are only kept");
+        partial("no time stamps, filters or sources of groups; some are only kept");
     getsockopt = calls::socket::getsockopt,
-        partial("no time stamps, filters or devices, no sources of groups; some are only kept");
+        partial("no time stamps, filters or sources of groups; some are only kept");
     sendto = calls::message::sendto,
         partial("no out-of-band data or control messages over IP");
     sendmsg = calls::message::sendmsg,

@@ -111,6 +111,9 @@ fn checked_how(how: &OpenHow) -> Result<How> {
 /// None.
 pub(crate) fn close(cx: &Context<'_>, fd: Fd) -> Result<()> {
     let open = cx.files().remove(fd)?;
+    if let Some(socket) = open.file.socket().filter(|_| Arc::strong_count(&open) == 1) {
+        socket.linger(cx);
+    }
     fs::close(cx.system, cx.process, cx.files(), &open)
 }
 

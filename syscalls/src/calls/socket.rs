@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fs::OpenFlags;
+use abi::net::interface::NAME_LEN;
 use abi::net::{
     ADDRESS_MAX, Linger, MessageFlags, SOMAXCONN, SocketFlags, Ucred, kind, level, option,
 };
@@ -15,6 +16,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::{Fd, OnExec, OpenFile};
 use crate::net::{self, Directions, Socket, Value};
+use crate::process::Capability;
 use crate::user::UserPtr;
 
 use super::open;
@@ -253,9 +255,10 @@ pub(crate) fn getpeername(
 /// setsockopt(2): sets an option.
 ///
 /// # Differences from Linux
-/// Options of time stamps, filters, devices and sources of multicast groups are not offered. Of
-/// those of IP and TCP, the type of service, the discovery of the MTU, the segment size, corking,
-/// and the times and counts of tcp(7) but `TCP_KEEPIDLE` are kept and have no effect.
+/// Options of time stamps, filters and sources of multicast groups are not offered. `SO_MARK`
+/// and, of those of IP and TCP, the type of service, the discovery of the MTU, the segment size,
+/// and the times and counts of tcp(7) but `TCP_KEEPIDLE` are kept and have no effect. What is
+/// corked leaves earlier when a segment arrives.
 pub(crate) fn setsockopt(
     cx: &Context<'_>,
     fd: Fd,
@@ -282,6 +285,11 @@ pub(crate) fn setsockopt(
         };
         return opened.socket()?.set_option(cx, level, number, value);
     }
+    if number == option::SO_BINDTODEVICE {
+        bind_to_device(cx, opened.socket()?, UserPtr::new(at), len)?;
+        opened.socket()?.options_changed();
+        return Ok(());
+    }
     needs(size_of::<i32>())?;
     match number {
         option::SO_LINGER => {
@@ -299,6 +307,40 @@ pub(crate) fn setsockopt(
     }
     opened.socket()?.options_changed();
     Ok(())
+}
+
+/// `SO_BINDTODEVICE`: the name of an interface, or none.
+fn bind_to_device(
+    cx: &Context<'_>,
+    socket: &dyn Socket,
+    name: UserPtr<u8>,
+    len: usize,
+) -> Result<()> {
+    let options = socket.options();
+    if options.device().is_some() && !cx.credentials().has(Capability::NetRaw) {
+        return Err(Errno::EPERM.because("needs CAP_NET_RAW"));
+    }
+    let name = name.read_array(cx, len.min(NAME_LEN - 1))?;
+    let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+    if name.is_empty() {
+        options.set_device(None);
+        return Ok(());
+    }
+    let all = cx.system.net.interfaces();
+    let found = all.iter().find(|interface| interface.name.as_bytes() == name);
+    let found = found.ok_or_else(|| Errno::ENODEV.because("there is no such interface"))?;
+    options.set_device(Some(found.index));
+    Ok(())
+}
+
+/// The name of the interface that a socket is bound to, with a NUL; nothing where it is to none.
+fn device_name(cx: &Context<'_>, socket: &dyn Socket) -> Vec<u8> {
+    let Some(device) = socket.options().device() else { return Vec::new() };
+    let all = cx.system.net.interfaces();
+    let found = all.into_iter().find(|interface| interface.index == device);
+    let mut name = found.map(|interface| interface.name.into_bytes()).unwrap_or_default();
+    name.push(0);
+    name
 }
 
 fn too_short() -> crate::error::Error {
@@ -334,6 +376,13 @@ pub(crate) fn getsockopt(
         None => {}
     }
     match number {
+        option::SO_BINDTODEVICE => {
+            let name = device_name(cx, socket);
+            if !name.is_empty() && room < NAME_LEN {
+                return Err(too_short());
+            }
+            out.put(&name[..])
+        }
         option::SO_TYPE => out.put(&socket.kind().number()),
         option::SO_DOMAIN => out.put(&u32::from(socket.family())),
         option::SO_PROTOCOL => out.put(&socket.protocol()),

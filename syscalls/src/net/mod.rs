@@ -214,6 +214,12 @@ pub trait Socket: Send + Sync {
         self.kind() == Kind::Stream
     }
 
+    /// Called when close(2) takes the last descriptor: waits for what was sent to arrive, where
+    /// `SO_LINGER` asks for that.
+    fn linger(&self, cx: &Context<'_>) {
+        let _ = cx;
+    }
+
     /// Receives: recvmsg(2).
     fn receive(&self, cx: &Context<'_>, to: &mut dyn Sink, flags: MessageFlags)
     -> Result<Incoming>;

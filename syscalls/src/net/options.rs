@@ -83,6 +83,9 @@ struct Values {
     linger: Linger,
     priority: u32,
     low_water: u32,
+    mark: u32,
+    /// The number of an interface; 0 for none.
+    device: u32,
 }
 
 /// The value of an option, as the application gives and gets it.
@@ -108,6 +111,8 @@ impl Options {
                 linger: Linger::default(),
                 priority: 0,
                 low_water: 1,
+                mark: 0,
+                device: 0,
             }),
         }
     }
@@ -126,6 +131,16 @@ impl Options {
     pub(crate) fn linger_seconds(&self) -> Option<u32> {
         let linger = self.values.lock().linger;
         (linger.is_on != 0).then_some(linger.seconds)
+    }
+
+    /// The number of the only interface that is used: `SO_BINDTODEVICE`.
+    pub(crate) fn device(&self) -> Option<u32> {
+        Some(self.values.lock().device).filter(|&device| device != 0)
+    }
+
+    /// Sets that, or takes it back.
+    pub(crate) fn set_device(&self, device: Option<u32>) {
+        self.values.lock().device = device.unwrap_or(0);
     }
 
     /// `SO_SNDBUF`, where it was set.
@@ -178,6 +193,7 @@ impl Options {
             option::SO_SNDBUF => Value::Number(values.send_buffer),
             option::SO_RCVBUF => Value::Number(values.receive_buffer),
             option::SO_PRIORITY => Value::Number(values.priority),
+            option::SO_MARK => Value::Number(values.mark),
             option::SO_RCVLOWAT => Value::Number(values.low_water),
             option::SO_SNDLOWAT => Value::Number(1),
             option::SO_SNDTIMEO_OLD | option::SO_SNDTIMEO_NEW => {
@@ -211,7 +227,13 @@ impl Options {
                 values.receive_buffer = receive_size(value);
             }
             option::SO_PRIORITY if value <= 6 || is_privileged() => values.priority = value,
-            option::SO_SNDBUFFORCE | option::SO_RCVBUFFORCE | option::SO_PRIORITY => {
+            option::SO_MARK if is_privileged() || cx.credentials().has(Capability::NetRaw) => {
+                values.mark = value;
+            }
+            option::SO_SNDBUFFORCE
+            | option::SO_RCVBUFFORCE
+            | option::SO_PRIORITY
+            | option::SO_MARK => {
                 return Err(Errno::EPERM.because("needs CAP_NET_ADMIN"));
             }
             option::SO_RCVLOWAT => values.low_water = value.clamp(1, i32::MAX as u32),

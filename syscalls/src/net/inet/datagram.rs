@@ -245,6 +245,7 @@ impl Socket for MessageSocket {
     fn options_changed(&self) {
         // The endpoint is there as long as the socket.
         let _ = self.stack.set_limit(self.id, self.options.receive_buffer());
+        let _ = self.stack.set_device(self.id, self.options.device());
     }
 
     fn bind(&self, cx: &Context<'_>, address: &[u8]) -> Result<()> {

@@ -23,11 +23,14 @@ use crate::net::{
     Directions, Incoming, Kind, Options, Outgoing, ReadValue, Socket, Status, Timeout,
 };
 use crate::process::Capability;
-use crate::wait::WaitQueue;
+use crate::wait::{Patience, WaitQueue};
 
 use super::address::{self, Version};
 use super::groups::Groups;
 use super::options;
+
+/// Nanoseconds of a second.
+const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// How many bytes are copied at once between a program and a connection.
 const CHUNK: usize = 64 * 1024;
@@ -143,6 +146,7 @@ impl StreamSocket {
             no_delay: tcp(tcp_option::NODELAY) != 0,
             keep_alive_s: keep_alive.then(|| tcp(tcp_option::KEEPIDLE).unsigned_abs()),
             hop_limit: hops.ok().and_then(|hops| u8::try_from(hops).ok()).filter(|&hops| hops > 0),
+            device: self.options.device(),
         }
     }
 
@@ -236,7 +240,12 @@ impl StreamSocket {
     }
 
     /// Sends part of `from`; how much. `None` when it has to wait.
-    fn send_some(&self, id: u64, from: &mut dyn Source) -> Result<Option<usize>> {
+    fn send_some(
+        &self,
+        id: u64,
+        from: &mut dyn Source,
+        flags: MessageFlags,
+    ) -> Result<Option<usize>> {
         let Some(room) = self.stack.room(id)? else { return Err(broken()) };
         let len = room.min(from.remaining()).min(CHUNK);
         if len == 0 {
@@ -244,6 +253,10 @@ impl StreamSocket {
         }
         let mut bytes = buffer::zeroed(len)?;
         let taken = from.take(&mut bytes)?;
+        let is_corked = self.levels.is_on(level::TCP, tcp_option::CORK);
+        if is_corked || flags.contains(MessageFlags::MORE) {
+            return self.stack.send_before_more(id, &bytes[..taken]).map(Some);
+        }
         self.stack.send(id, &bytes[..taken]).map(Some)
     }
 
@@ -444,13 +457,30 @@ impl Socket for StreamSocket {
         let _turn = self.sending.take(cx)?;
         let (timeout, mut done) = (self.options.send_timeout(), 0);
         while from.remaining() > 0 {
-            match self.wait(cx, how.flags, timeout, || self.send_some(id, from)) {
+            match self.wait(cx, how.flags, timeout, || self.send_some(id, from, how.flags)) {
                 Ok(sent) => done += sent,
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error),
             }
         }
         Ok(done)
+    }
+
+    /// As on Linux, also a socket that does not wait lingers; input that nobody has read ends
+    /// the connection at once.
+    fn linger(&self, cx: &Context<'_>) {
+        let seconds = self.options.linger_seconds().unwrap_or(0);
+        let Ok(Connection { id, .. }) = self.connection() else { return };
+        if seconds == 0 || self.stack.queued(id).0 > 0 {
+            return;
+        }
+        if self.stack.shut_down(id, false, true).is_ok() {
+            let now_ns = cx.system.machine.monotonic_ns();
+            let until = now_ns.saturating_add(u64::from(seconds) * NS_PER_SECOND);
+            let ready = || Ok((!self.stack.awaits_end(id)).then_some(()));
+            // However the wait ends, the descriptor is closed.
+            let _ = cx.block_on(&[&self.readiness.queue], Patience::Until(until), ready);
+        }
     }
 
     fn receive(

@@ -100,6 +100,8 @@ pub(super) struct Endpoint {
     /// `SO_ERROR`.
     pub(super) error: Option<Errno>,
     pub(super) hop_limit: Option<u8>,
+    /// The number of the only interface that it uses, from 1.
+    pub(super) device: Option<u32>,
     /// The groups it has joined.
     pub(super) groups: Vec<Membership>,
     pub(super) other_groups: OtherGroups,
@@ -125,6 +127,7 @@ impl Endpoint {
             limit,
             error: None,
             hop_limit: None,
+            device: None,
             groups: Vec::new(),
             other_groups: OtherGroups::default(),
             readiness: Arc::default(),
@@ -252,9 +255,11 @@ impl Endpoints {
         self.without_ports.iter().filter(takes).copied().collect()
     }
 
-    /// For whom a datagram is: the best fitting one, or all that fit where it is for many.
-    fn receivers(&self, tuple: &Tuple, is_for_many: bool) -> Vec<u64> {
-        let fit = |id: &u64| self.all.get(id).and_then(|one| one.fit(tuple));
+    /// For whom a datagram is that came through an interface, where that is known: the best fitting one, or all that fit where it is for many.
+    fn receivers(&self, tuple: &Tuple, through: Option<u32>, is_for_many: bool) -> Vec<u64> {
+        let hears =
+            |one: &&Endpoint| through.is_none() || one.device.is_none() || one.device == through;
+        let fit = |id: &u64| self.all.get(id).filter(hears)?.fit(tuple);
         let ids = self.by_port.get(&tuple.local.port()).map(Vec::as_slice).unwrap_or_default();
         if is_for_many {
             return ids.iter().copied().filter(|id| fit(id).is_some()).collect();
@@ -320,11 +325,11 @@ impl State {
         if is_for_group && !self.groups.has(&to) {
             return;
         }
-        for id in self.endpoints.receivers(&tuple, many) {
+        for id in self.endpoints.receivers(&tuple, Some(arrival.interface), many) {
             let takes = |one: &mut Endpoint| {
-                one.other_groups == OtherGroups::Taken || one.groups.contains(&to)
+                !is_for_group || one.other_groups == OtherGroups::Taken || one.groups.contains(&to)
             };
-            if !is_for_group || self.endpoints.get(id).is_ok_and(takes) {
+            if self.endpoints.get(id).is_ok_and(takes) {
                 self.push(id, tuple.remote, arrival, packet.payload());
             }
         }
@@ -406,7 +411,7 @@ impl State {
         match protocol {
             IpProtocol::Tcp => self.fail_connecting(&tuple, error),
             IpProtocol::Udp => {
-                for id in self.endpoints.receivers(&tuple, false) {
+                for id in self.endpoints.receivers(&tuple, None, false) {
                     let Ok(endpoint) = self.endpoints.get(id) else { continue };
                     if endpoint.remote.is_some() || endpoint.hears_errors {
                         endpoint.error = Some(error);
@@ -435,7 +440,8 @@ impl State {
         if remote.ip().is_unspecified() {
             remote.set_ip(super::state::loopback_of(remote.ip()));
         }
-        let (number, source) = self.route_by(remote.ip(), way.interface)?;
+        let device = way.interface.or(self.endpoints.get(id)?.device);
+        let (number, source) = self.route_by(remote.ip(), device)?;
         if way.source.is_some_and(|source| !self.is_local(source)) {
             return Err(Errno::EINVAL.because("the source is not this machine's address"));
         }
@@ -467,7 +473,11 @@ impl State {
 
 impl State {
     /// As [`State::route`], through the interface with a number, where that is not `None`.
-    fn route_by(&mut self, remote: IpAddr, interface: Option<u32>) -> Result<(usize, IpAddr)> {
+    pub(super) fn route_by(
+        &mut self,
+        remote: IpAddr,
+        interface: Option<u32>,
+    ) -> Result<(usize, IpAddr)> {
         let Some(index) = interface else { return self.route(remote) };
         let number = (index as usize).wrapping_sub(1);
         let way = self.interfaces.get(number);

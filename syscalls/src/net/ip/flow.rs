@@ -29,6 +29,9 @@ const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWERED_ACK_DELAY: Duration = Duration::from_millis(40);
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
+/// The headers of a segment of TCP over IPv6, without options, in bytes.
+const HEADERS_LEN: usize = 60;
+
 /// From which length of a receive buffer on, in bytes, a quarter of it is enough for a sender
 /// not to wait for more.
 const LEAST_QUIET_CAPACITY: usize = 16 * 1024;
@@ -53,6 +56,8 @@ pub(crate) struct Wants {
     pub(crate) keep_alive_s: Option<u32>,
     /// `IP_TTL`.
     pub(crate) hop_limit: Option<u8>,
+    /// The number of the only interface that is used, from 1: `SO_BINDTODEVICE`.
+    pub(crate) device: Option<u32>,
 }
 
 /// To whom a connection belongs.
@@ -238,6 +243,18 @@ impl Flow {
         taken.map_err(|_| Errno::EPIPE.because("the connection takes nothing any more"))
     }
 
+    /// Whether output that more follows can wait for it: while it fills no packet of `mtu`
+    /// bytes, and there is room.
+    pub(super) fn can_wait(&self, mtu: usize) -> bool {
+        let peer = self.peer();
+        peer.send_queue() < (peer.send_capacity() / 2).min(mtu.saturating_sub(HEADERS_LEN))
+    }
+
+    /// Whether its end was sent and may not have arrived.
+    pub(super) fn awaits_end(&self) -> bool {
+        matches!(self.state(), State::FinWait1 | State::Closing | State::LastAck)
+    }
+
     /// Copies input and leaves it there; how much, at least one byte where there is any.
     pub(super) fn peek(&mut self, to: &mut [u8]) -> usize {
         let input = self.socket().peek(to.len()).unwrap_or_default();
@@ -312,6 +329,12 @@ impl Flow {
             if self.unanswered > 1 {
                 self.socket().set_ack_delay(Some(ACK_DELAY));
             }
+        }
+        // Who lingers waits for this.
+        let has_waited =
+            matches!(self.seen.state, State::FinWait1 | State::Closing | State::LastAck);
+        if has_waited && !self.awaits_end() {
+            news |= PollEvents::OUT | PollEvents::WRNORM;
         }
         self.seen = Seen { state, received, events };
         news

@@ -124,11 +124,12 @@ impl Listeners {
         self.all.get_mut(&id)
     }
 
-    /// The one for a connection; among several that fit as well, the tuple decides
+    /// The one for a connection through the interface with a number, from 1; among several that fit as well, the tuple decides
     /// (`SO_REUSEPORT`).
-    pub(super) fn find(&self, tuple: &Tuple) -> Option<u64> {
+    pub(super) fn find(&self, tuple: &Tuple, device: u32) -> Option<u64> {
         let ids = self.by_port.get(&tuple.local.port())?;
-        let fit = |id: &u64| self.all.get(id).and_then(|listener| listener.fit(tuple.local));
+        let hears = |one: &&Listener| one.wants.device.is_none_or(|wanted| wanted == device);
+        let fit = |id: &u64| self.all.get(id).filter(hears)?.fit(tuple.local);
         let best = ids.iter().filter_map(fit).max()?;
         let mut fitting = ids.iter().filter(|id| fit(id) == Some(best));
         let count = fitting.clone().count();
@@ -151,6 +152,7 @@ mod tests {
             no_delay: false,
             keep_alive_s: None,
             hop_limit: None,
+            device: None,
         };
         let mut listener = Listener {
             wish,

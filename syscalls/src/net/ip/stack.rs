@@ -341,6 +341,23 @@ impl Stack {
         })
     }
 
+    /// As [`Stack::send`], for bytes that more follow: they may wait for those.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn send_before_more(&self, id: u64, bytes: &[u8]) -> Result<usize> {
+        self.with(|state| {
+            let taken = state.flow(id)?.send(bytes);
+            state.hold_back(id);
+            taken
+        })
+    }
+
+    /// Whether the end of a connection was sent and may not have arrived.
+    pub(crate) fn awaits_end(&self, id: u64) -> bool {
+        self.with(|state| state.flow(id).is_ok_and(|flow| flow.awaits_end()))
+    }
+
     /// Copies bytes that have arrived, at least one where there is any, and leaves them there.
     /// `None` while there may still come some; 0 at the end.
     ///
@@ -464,6 +481,14 @@ impl Stack {
     /// `EBADF`.
     pub(crate) fn set_limit(&self, id: u64, limit: usize) -> Result<()> {
         self.with_endpoint(id, |endpoint| endpoint.limit = limit)
+    }
+
+    /// Says which interface is the only one that an endpoint uses.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub(crate) fn set_device(&self, id: u64, device: Option<u32>) -> Result<()> {
+        self.with_endpoint(id, |endpoint| endpoint.device = device)
     }
 
     /// Says over how many routers the messages of an endpoint may go.

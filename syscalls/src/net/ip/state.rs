@@ -29,6 +29,9 @@ use super::time_wait::{self, TimeWait};
 /// How long a connection that nobody owns any more may take to end, in nanoseconds.
 const ORPHAN_NS: u64 = 60_000_000_000;
 
+/// How long output waits that more of it follows, in nanoseconds: Linux's.
+const HELD_BACK_NS: u64 = 200_000_000;
+
 /// The least time between two looks at a connection that has nothing new, in nanoseconds.
 const PAUSE_NS: u64 = 1_000_000;
 
@@ -179,7 +182,7 @@ impl State {
         if is_for_many(remote.ip()) {
             return Err(Errno::ENETUNREACH.because("a connection has one machine at its end"));
         }
-        let (number, source) = self.route(remote.ip())?;
+        let (number, source) = self.route_by(remote.ip(), wants.device)?;
         let mut local = wish.address;
         if local.ip().is_unspecified() {
             local.set_ip(source);
@@ -272,6 +275,20 @@ impl State {
             flow.deadline_ns = Some(next);
             self.deadlines.insert((next, id));
         }
+    }
+
+    /// Lets output of a connection wait for more of it, where it can, but not for ever.
+    pub(super) fn hold_back(&mut self, id: u64) {
+        let at = self.now_ns.saturating_add(HELD_BACK_NS);
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        if !flow.can_wait(self.interfaces[flow.interface].mtu()) {
+            return self.pursue(id, false);
+        }
+        let before = flow.deadline_ns.replace(at.min(flow.deadline_ns.unwrap_or(at)));
+        if let Some(before) = before {
+            self.deadlines.remove(&(before, id));
+        }
+        self.deadlines.extend(flow.deadline_ns.map(|at| (at, id)));
     }
 
     /// Hands a connection that is no longer half open to its listener, or forgets it.
@@ -432,7 +449,8 @@ impl State {
                 self.bindings.release(binding);
             }
         }
-        match self.listeners.find(tuple).filter(|_| asks) {
+        let device = interface as u32 + 1;
+        match self.listeners.find(tuple, device).filter(|_| asks) {
             Some(listener) => self.await_connection(interface, tuple, listener, bytes),
             None => self.reject(interface, bytes),
         }

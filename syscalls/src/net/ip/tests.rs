@@ -22,6 +22,7 @@ const WANTS: Wants = Wants {
     no_delay: true,
     keep_alive_s: None,
     hop_limit: None,
+    device: None,
 };
 
 fn stack() -> Arc<Stack> {
