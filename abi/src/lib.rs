@@ -19,6 +19,7 @@
 //! - [`fanotify`]: events of files, fanotify(7)
 //! - [`time_page`]: where applications read the time
 //! - [`timex`]: how the clock is kept right
+//! - [`namespaces`]: namespaces(7) and their ioctls
 //! - [`net`]: sockets and their options
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
@@ -35,6 +36,7 @@ pub mod futex;
 pub mod ipc;
 pub mod keys;
 pub mod memory;
+pub mod namespaces;
 pub mod net;
 pub mod number;
 pub mod poll;

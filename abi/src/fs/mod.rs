@@ -87,6 +87,9 @@ pub mod magic {
     /// Message queues of POSIX (`ipc/mqueue.c`).
     pub const MQUEUE_MAGIC: u32 = 0x1980_0202;
 
+    /// Namespaces (`linux/magic.h`).
+    pub const NSFS_MAGIC: u32 = 0x6e73_6673;
+
     /// Anonymous inodes (`linux/magic.h`).
     pub const ANON_INODE_FS_MAGIC: u32 = 0x0904_1934;
 }
