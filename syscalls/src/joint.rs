@@ -35,6 +35,14 @@ impl<T> Joint<T> {
             || self.identity().is_some_and(|own| other.identity() == Some(own))
     }
 
+    /// Whether it has several owners.
+    pub(crate) fn is_shared(&self) -> bool {
+        match &*self.owned.lock() {
+            Owned::Alone(_) => false,
+            Owned::Together(value) => Arc::strong_count(value) > 1,
+        }
+    }
+
     /// What tells a value with several owners from all others.
     pub(crate) fn identity(&self) -> Option<usize> {
         match &*self.owned.lock() {

@@ -60,6 +60,7 @@ mod keys;
 pub mod machine;
 pub mod mm;
 mod named;
+pub(crate) mod namespaces;
 pub(crate) mod net;
 pub mod process;
 mod report;

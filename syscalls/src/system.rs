@@ -18,10 +18,10 @@ use crate::fs::procfs::ProcFs;
 use crate::fs::stream::{self, Streams};
 use crate::fs::sysfs::SysFs;
 use crate::fs::{FsContext, Vfs};
-use crate::ipc::Ipc;
 use crate::keys::Keys;
 use crate::machine::{Machine, News, Service};
 use crate::mm::{AddressSpace, MemoryLimits};
+use crate::namespaces::{NamespaceNumbers, Namespaces, Tally};
 use crate::net::Sockets;
 use crate::net::ip::Stack;
 use crate::process::accounting::Accounting;
@@ -62,8 +62,12 @@ pub struct System {
     pub(crate) notifier: Notifier,
     /// What there is of sockets.
     pub(crate) sockets: Sockets,
-    /// Shared memory, semaphores and messages of System V.
-    pub(crate) ipc: Ipc,
+    /// The namespaces of the first process.
+    pub(crate) first_namespaces: Arc<Namespaces>,
+    /// Numbers of new namespaces.
+    pub(crate) namespace_numbers: NamespaceNumbers,
+    /// How many namespaces there may be.
+    pub(crate) namespace_tally: Arc<Tally>,
     /// Keys that the kernel keeps.
     pub(crate) keys: Keys,
     /// The memory of processes that have ended.
@@ -83,10 +87,6 @@ pub struct System {
     /// The program whose end is the machine's end; 0 before it is known.
     program: AtomicU32,
     traced: AtomicBool,
-    /// `nodename` of uname(2).
-    host_name: Mutex<Vec<u8>>,
-    /// `domainname` of uname(2).
-    domain_name: Mutex<Vec<u8>>,
     /// Where records of processes go.
     pub(crate) accounting: Accounting,
     /// How large who is not privileged may make a pipe: /proc/sys/fs/pipe-max-size.
@@ -109,6 +109,7 @@ impl System {
         let empty = AddressSpace::new(&machine, MemoryLimits::default());
         let timers = Arc::<Timers>::default();
         let net = Stack::new(machine.clone(), timers.clone());
+        let most = u32::try_from(max_threads(&*machine)).unwrap_or(u32::MAX);
         Arc::new(Self {
             empty_memory: empty.unwrap_or_else(|_| panic!("no memory for an address space")),
             terminal: terminal::console::new(&machine),
@@ -120,7 +121,9 @@ impl System {
             processes: ProcessTable::new(),
             notifier: Notifier::default(),
             sockets: Sockets::default(),
-            ipc: Ipc::default(),
+            first_namespaces: Namespaces::first(),
+            namespace_numbers: NamespaceNumbers::default(),
+            namespace_tally: Arc::new(Tally::new(most / 2)),
             keys: Keys::default(),
             discipline: Discipline::default(),
             core_dumps: CoreDumpSettings::default(),
@@ -130,8 +133,6 @@ impl System {
             reaper: Once::new(),
             program: AtomicU32::new(0),
             traced: AtomicBool::new(false),
-            host_name: Mutex::new(b"birgus".to_vec()),
-            domain_name: Mutex::new(b"(none)".to_vec()),
             accounting: Accounting::default(),
             max_pipe_size: AtomicU64::new(pipe::MAX_SIZE),
             max_open_files: AtomicU64::new(MAX_OPEN_FILES),
@@ -172,10 +173,7 @@ impl System {
     /// their kernel stacks.
     #[must_use]
     pub(crate) fn max_threads(&self) -> usize {
-        const PAGES_PER_THREAD: u64 = 4 * 8;
-        const FEWEST: usize = 20;
-        let pages = self.machine.memory().total_pages;
-        usize::try_from(pages / PAGES_PER_THREAD).unwrap_or(usize::MAX).max(FEWEST)
+        max_threads(&*self.machine)
     }
 
     /// The process with this number, or the one whose thread has it, where 0 is the caller's.
@@ -186,7 +184,7 @@ impl System {
         if id == 0 {
             return Ok(cx.process.clone());
         }
-        let process = u32::try_from(id).ok().and_then(|id| self.processes.of_task(id));
+        let process = self.processes.of_task(cx.known_id(id)?);
         process.ok_or_else(|| Errno::ESRCH.because("no such process"))
     }
 
@@ -255,26 +253,15 @@ impl System {
         self.command_line.call_once(|| line.as_bytes().to_vec());
     }
 
-    /// The host name, without a NUL.
+    /// The host name of the first process, without a NUL.
     #[must_use]
     pub fn host_name(&self) -> Vec<u8> {
-        self.host_name.lock().clone()
+        self.first_namespaces.uts.host_name()
     }
 
-    /// Sets the host name.
+    /// Sets the host name of the first process.
     pub fn set_host_name(&self, name: Vec<u8>) {
-        *self.host_name.lock() = name;
-    }
-
-    /// The NIS domain name, without a NUL.
-    #[must_use]
-    pub fn domain_name(&self) -> Vec<u8> {
-        self.domain_name.lock().clone()
-    }
-
-    /// Sets the NIS domain name.
-    pub fn set_domain_name(&self, name: Vec<u8>) {
-        *self.domain_name.lock() = name;
+        self.first_namespaces.uts.set_host_name(name);
     }
 
     /// The error of a call that is not implemented; warns the first time.
@@ -289,6 +276,13 @@ impl System {
         }
         Errno::ENOSYS.because("the system call is not implemented")
     }
+}
+
+fn max_threads(machine: &dyn Machine) -> usize {
+    const PAGES_PER_THREAD: u64 = 4 * 8;
+    const FEWEST: usize = 20;
+    let pages = machine.memory().total_pages;
+    usize::try_from(pages / PAGES_PER_THREAD).unwrap_or(usize::MAX).max(FEWEST)
 }
 
 impl Service for System {

@@ -277,10 +277,10 @@ pub static TABLE: &[Row] = rows! {
     rseq = calls::process::rseq, partial("only on a single processor");
     fork = calls::fork::fork, full;
     vfork = calls::fork::vfork, full;
-    clone = calls::fork::clone, partial("no namespaces beside mounts");
-    clone3 = calls::fork::clone3,
-        partial("no namespaces beside mounts, no chosen numbers");
-    unshare = calls::fork::unshare, partial("only files, directories, semaphores and mounts");
+    clone = calls::fork::clone, full;
+    clone3 = calls::fork::clone3, partial("no control groups");
+    unshare = calls::namespace::unshare, partial("memory and signal actions stay shared");
+    setns = calls::namespace::setns, full;
     execve = calls::execute::execve, partial("capabilities of files do not count");
     execveat = calls::execute::execveat, partial("capabilities of files do not count");
     wait4 = calls::wait::wait4, partial("of the usage, only CPU time and peak memory");
@@ -316,14 +316,12 @@ pub static TABLE: &[Row] = rows! {
     pause = calls::signal::pause, full;
 
     // Time
-    clock_gettime = calls::time::clock_gettime,
-        partial("no time namespaces");
+    clock_gettime = calls::time::clock_gettime, full;
     clock_settime = calls::time::clock_settime, full;
     clock_getres = calls::time::clock_getres, full;
     adjtimex = calls::time::adjtimex, partial("the rate of the clock does not change");
     clock_adjtime = calls::time::clock_adjtime, partial("the rate of the clock does not change");
-    clock_nanosleep = calls::time::clock_nanosleep,
-        partial("no time namespaces");
+    clock_nanosleep = calls::time::clock_nanosleep, full;
     nanosleep = calls::time::nanosleep, full;
     gettimeofday = calls::time::gettimeofday, full;
     settimeofday = calls::time::settimeofday, partial("the time zone is UTC");

@@ -149,6 +149,20 @@ pub enum Interruption {
     Never,
 }
 
+impl Thread {
+    /// Waits at the end of the thread until `is_done`, which is asked whenever `queue` is woken:
+    /// nothing else ends the wait.
+    pub(crate) fn wait_at_end(&self, queue: &WaitQueue, is_done: impl Fn() -> bool) {
+        // Whoever wakes the queue must find the machine's side of the thread.
+        self.machine();
+        queue.add(self);
+        while !is_done() {
+            self.park(None);
+        }
+        queue.remove(self);
+    }
+}
+
 /// How long a call waits for what it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {

@@ -80,7 +80,8 @@ pub(crate) fn lchown(cx: &Context<'_>, path: UserPath, owner: u32, group: u32) -
 /// # Differences from Linux
 /// None.
 pub(crate) fn fchown(cx: &Context<'_>, fd: Fd, owner: u32, group: u32) -> Result<()> {
-    change::owner(cx, &usable(cx, fd)?, given(owner), given(group))
+    let (owner, group) = given(cx, owner, group)?;
+    change::owner(cx, &usable(cx, fd)?, owner, group)
 }
 
 /// fchownat(2).
@@ -95,12 +96,20 @@ pub(crate) fn fchownat(
     group: u32,
     flags: AtFlags,
 ) -> Result<()> {
-    change::owner(cx, &at(cx, directory, path, flags)?, given(owner), given(group))
+    let found = at(cx, directory, path, flags)?;
+    let (owner, group) = given(cx, owner, group)?;
+    change::owner(cx, &found, owner, group)
 }
 
-/// An ID of -1 leaves what there is.
-fn given(id: u32) -> Option<u32> {
-    (id != u32::MAX).then_some(id)
+/// Owner and group as the first user namespace knows them; -1 leaves what there is.
+///
+/// # Errors
+/// `EINVAL` for who is not in the caller's.
+fn given(cx: &Context<'_>, owner: u32, group: u32) -> Result<(Option<u32>, Option<u32>)> {
+    let here = cx.user_namespace();
+    let owner = (owner != u32::MAX).then(|| here.user(owner)).transpose()?;
+    let group = (group != u32::MAX).then(|| here.group(group)).transpose()?;
+    Ok((owner, group))
 }
 
 fn at(cx: &Context<'_>, directory: Fd, path: UserPath, flags: AtFlags) -> Result<Location> {

@@ -58,7 +58,7 @@ pub(crate) fn capget(cx: &Context<'_>, header: UserPtr<Header>, to: UserPtr<Data
     }
     let credentials = match header.pid {
         0 => cx.credentials(),
-        id => match cx.system.thread(id.cast_unsigned()) {
+        id => match cx.system.thread(cx.known_id(id)?) {
             Some(thread) => thread.credentials(),
             None => cx.system.process(cx, id)?.credentials(),
         },
@@ -84,7 +84,7 @@ pub(crate) fn capget(cx: &Context<'_>, header: UserPtr<Header>, to: UserPtr<Data
 /// None.
 pub(crate) fn capset(cx: &Context<'_>, header: UserPtr<Header>, from: UserPtr<Data>) -> Result<()> {
     let (header, words) = read_header(cx, header)?;
-    if header.pid != 0 && header.pid != cx.thread.id().cast_signed() {
+    if header.pid != 0 && header.pid != cx.shown_id(cx.thread.id()).cast_signed() {
         return Err(Errno::EPERM.because("the capabilities of another thread"));
     }
     let mut sets = [CapabilitySet::EMPTY; 3];
@@ -99,7 +99,7 @@ pub(crate) fn capset(cx: &Context<'_>, header: UserPtr<Header>, from: UserPtr<Da
         let may_inherit = CapabilitySet(one.inheritable.0 | one.permitted.0);
         let bounded = CapabilitySet(one.inheritable.0 | one.bounding.0);
         let is_inheritance_allowed = inheritable.is_subset_of(bounded)
-            && (one.has(Capability::SetPcap) || inheritable.is_subset_of(may_inherit));
+            && (one.has_within(Capability::SetPcap) || inheritable.is_subset_of(may_inherit));
         if !permitted.is_subset_of(one.permitted)
             || !effective.is_subset_of(permitted)
             || !is_inheritance_allowed

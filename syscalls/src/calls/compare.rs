@@ -34,7 +34,7 @@ pub(crate) fn kcmp(
     other_index: u64,
 ) -> Result<u32> {
     let find = |id: i32| {
-        let found = u32::try_from(id).ok().and_then(|id| cx.system.processes.of_task(id));
+        let found = cx.system.processes.of_task(cx.known_id(id)?);
         found.ok_or_else(|| Errno::ESRCH.because("no such process"))
     };
     let processes = [find(one)?, find(other)?];

@@ -71,30 +71,37 @@ fn read_one(cx: &Context<'_>, kind: u32, data: &[u8], how: &mut Outgoing) -> Res
         }
         control::CREDENTIALS => {
             let claimed = Ucred::read_from_bytes(data).map_err(|_| malformed())?;
-            check(cx, &claimed)?;
-            how.credentials = Some(claimed);
+            how.credentials = Some(check(cx, &claimed)?);
             Ok(())
         }
         _ => Err(Errno::EINVAL.because("no such control message")),
     }
 }
 
-/// Whether the caller may say that it is this: unix(7), `SCM_CREDENTIALS`.
-fn check(cx: &Context<'_>, claimed: &Ucred) -> Result<()> {
+/// What the caller says that it is, if it may: unix(7), `SCM_CREDENTIALS`.
+fn check(cx: &Context<'_>, claimed: &Ucred) -> Result<Ucred> {
     let who = cx.credentials();
     let (user, group) = (&who.users, &who.groups);
-    let is_process = claimed.process == cx.process.id() || who.has(Capability::SysAdmin);
+    let own = cx.shown_id(cx.process.id());
+    let owner = cx.pid_namespace().owner();
+    let is_process = claimed.process == own || who.has_in(Capability::SysAdmin, &owner);
+    let claimed = Ucred {
+        process: claimed.process,
+        user: who.namespace.user(claimed.user)?,
+        group: who.namespace.group(claimed.group)?,
+    };
     let is_user = [user.real, user.effective, user.saved].contains(&claimed.user)
-        || who.has(Capability::SetUid);
+        || who.has_within(Capability::SetUid);
     let is_group = [group.real, group.effective, group.saved].contains(&claimed.group)
-        || who.has(Capability::SetGid);
+        || who.has_within(Capability::SetGid);
     if !(is_process && is_user && is_group) {
         return Err(Errno::EPERM.because("somebody else's credentials"));
     }
-    if claimed.process != cx.process.id() && cx.system.processes.get(claimed.process).is_none() {
+    let process = cx.outside_id(claimed.process).unwrap_or(0);
+    if process != cx.process.id() && cx.system.processes.get(process).is_none() {
         return Err(Errno::ESRCH.because("no such process"));
     }
-    Ok(())
+    Ok(Ucred { process, ..claimed })
 }
 
 /// Stores what came with a message as control messages; returns their length, and whether
@@ -117,7 +124,7 @@ pub(super) fn write(
     };
     let start = out.room;
     if let Some(credentials) = received.credentials {
-        out.put((level::SOCKET, control::CREDENTIALS), credentials.as_bytes())?;
+        out.put((level::SOCKET, control::CREDENTIALS), shown(cx, credentials).as_bytes())?;
     }
     for Control { level, kind, data } in &received.controls {
         out.put((*level, *kind), data)?;
@@ -128,6 +135,16 @@ pub(super) fn write(
         out.put_files(received.files, on_exec)?;
     }
     Ok(((start - out.room) as u64, out.is_cut))
+}
+
+/// Somebody as the caller sees them.
+pub(super) fn shown(cx: &Context<'_>, one: Ucred) -> Ucred {
+    let here = cx.user_namespace();
+    Ucred {
+        process: cx.shown_id(one.process),
+        user: here.shown_user(one.user),
+        group: here.shown_group(one.group),
+    }
 }
 
 /// Where control messages go.

@@ -86,7 +86,7 @@ pub(crate) fn fchdir(cx: &Context<'_>, fd: Fd) -> Result<()> {
 /// None.
 pub(crate) fn chroot(cx: &Context<'_>, path: UserPath) -> Result<()> {
     let found = directory(cx, path)?;
-    if !cx.credentials().has(Capability::SysChroot) {
+    if !cx.credentials().has_within(Capability::SysChroot) {
         return Err(Errno::EPERM.because("changing the root needs CAP_SYS_CHROOT"));
     }
     cx.paths().set_root(found);

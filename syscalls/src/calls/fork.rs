@@ -1,7 +1,8 @@
 //! New processes and threads.
 
-use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use abi::namespaces::DEPTH_MAX;
 use abi::process::{CLONE_ARGS_SIZE_VER0, CloneArgs, CloneFlags};
 use abi::signal::Signal;
 use abi::{Errno, PAGE_SIZE, TASK_SIZE};
@@ -9,7 +10,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::process::fork::{NewTask, check_namespaces};
+use crate::process::fork::NewTask;
 use crate::user::UserPtr;
 
 /// The part of the flags of clone(2) that is the signal for the parent (`CSIGNAL`).
@@ -35,8 +36,7 @@ pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
 /// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// Namespaces beside that of mounts are `EINVAL`. There is no tracer and no I/O context for
-/// `CLONE_PTRACE` and `CLONE_IO` to matter to.
+/// There is no tracer and no I/O context for `CLONE_PTRACE` and `CLONE_IO` to matter to.
 pub(crate) fn clone(
     cx: &Context<'_>,
     flags: u64,
@@ -59,20 +59,19 @@ pub(crate) fn clone(
         child_id_at: child_id.address(),
         thread_pointer: check_thread_pointer(CloneFlags::from_bits_retain(flags), thread_pointer)?,
         descriptor_at: parent_id.address(),
+        wanted_ids: Vec::new(),
     })
 }
 
 /// clone3(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// As clone(2); numbers and control groups cannot be chosen.
+/// As clone(2); control groups cannot be chosen, and numbers only in namespaces within the first.
 pub(crate) fn clone3(cx: &Context<'_>, arguments: UserPtr<u8>, size: usize) -> Result<u32> {
     let arguments = read_arguments(cx, arguments, size)?;
     let flags = check_flags(&arguments)?;
     let stack_pointer = check_stack(&arguments)?;
-    if arguments.set_tid != 0 || arguments.set_tid_size != 0 {
-        return Err(Errno::EINVAL.because("the numbers of processes cannot be chosen"));
-    }
+    let wanted_ids = read_ids(cx, &arguments)?;
     cx.fork(&NewTask {
         flags,
         exit_signal: Signal::new(arguments.exit_signal as u8),
@@ -81,7 +80,17 @@ pub(crate) fn clone3(cx: &Context<'_>, arguments: UserPtr<u8>, size: usize) -> R
         child_id_at: arguments.child_tid,
         thread_pointer: check_thread_pointer(flags, arguments.tls)?,
         descriptor_at: arguments.pidfd,
+        wanted_ids,
     })
+}
+
+/// The numbers that the child shall have.
+fn read_ids(cx: &Context<'_>, arguments: &CloneArgs) -> Result<Vec<u32>> {
+    let count = arguments.set_tid_size;
+    if count > u64::from(DEPTH_MAX) || (count == 0) != (arguments.set_tid == 0) {
+        return Err(Errno::EINVAL.because("numbers without a place, or too many"));
+    }
+    UserPtr::new(arguments.set_tid).read_array(cx, count as usize)
 }
 
 /// Loads the structure, of which later versions of Linux may have more: what is unknown must
@@ -143,40 +152,4 @@ fn check_thread_pointer(flags: CloneFlags, thread_pointer: u64) -> Result<u64> {
         return Err(Errno::EPERM.because("not an address of the application"));
     }
     Ok(thread_pointer)
-}
-
-/// unshare(2): makes what the caller shares with other processes its own.
-///
-/// # Differences from Linux
-/// Namespaces beside that of mounts are `EINVAL`. Memory and signal actions can only be unshared where they are not
-/// shared.
-pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
-    let flags = CloneFlags::from_bits_retain(flags);
-    let shared = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM | CloneFlags::NEWNS;
-    let alone = CloneFlags::THREAD | CloneFlags::SIGHAND | CloneFlags::VM;
-    if !(shared | alone | CloneFlags::NAMESPACES).contains(flags) {
-        return Err(Errno::EINVAL.because("unknown flags"));
-    }
-    check_namespaces(flags, &cx.credentials())?;
-    // The process and this call hold its memory.
-    let has_own_memory = Arc::strong_count(cx.memory()) <= 2;
-    if flags.intersects(alone) && !(has_own_memory && cx.process.threads().len() == 1) {
-        return Err(Errno::EINVAL.because("memory that is shared cannot be unshared"));
-    }
-    if flags.contains(CloneFlags::FILES) {
-        cx.check_copy_of_files()?;
-        cx.thread.part_from_files();
-    }
-    if flags.contains(CloneFlags::FS) {
-        cx.thread.part_from_paths();
-    }
-    if flags.contains(CloneFlags::SYSVSEM) {
-        cx.system.ipc.semaphores.leave(cx.process, cx.system.wall_clock_seconds());
-    }
-    if flags.contains(CloneFlags::NEWNS) {
-        super::mount::check_privilege(cx)?;
-        cx.thread.part_from_paths();
-        cx.paths().separate_mounts()?;
-    }
-    Ok(())
 }

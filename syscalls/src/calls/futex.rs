@@ -185,7 +185,9 @@ impl Clock {
     fn deadline_ns(self, cx: &Context<'_>, timeout: UserPtr<Timespec>) -> Result<Option<u64>> {
         let at_ns = time(cx, timeout)?;
         match self {
-            Self::Monotonic => Ok(at_ns),
+            Self::Monotonic => {
+                Ok(at_ns.map(|at_ns| cx.to_machine_ns(abi::time::clock::MONOTONIC, at_ns)))
+            }
             Self::Realtime => {
                 let machine = &cx.system.machine;
                 let (wall_ns, now_ns) = (machine.wall_clock_ns(), machine.monotonic_ns());

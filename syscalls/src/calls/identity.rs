@@ -1,5 +1,7 @@
 //! Who the caller is.
 
+use alloc::vec::Vec;
+
 use abi::Errno;
 
 use crate::context::Context;
@@ -13,7 +15,7 @@ use crate::user::UserPtr;
 /// # Differences from Linux
 /// None.
 pub(crate) fn getpid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.id())
+    Ok(cx.shown_id(cx.process.id()))
 }
 
 /// gettid(2): the number of the thread.
@@ -21,7 +23,7 @@ pub(crate) fn getpid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn gettid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.thread.id())
+    Ok(cx.shown_id(cx.thread.id()))
 }
 
 /// getppid(2): the number of the parent.
@@ -29,7 +31,7 @@ pub(crate) fn gettid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getppid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.parent())
+    Ok(cx.shown_id(cx.process.parent()))
 }
 
 /// getuid(2): the real user ID.
@@ -37,7 +39,8 @@ pub(crate) fn getppid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getuid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.credentials().users.real)
+    let who = cx.credentials();
+    Ok(who.namespace.shown_user(who.users.real))
 }
 
 /// geteuid(2): the effective user ID.
@@ -45,7 +48,8 @@ pub(crate) fn getuid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn geteuid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.credentials().users.effective)
+    let who = cx.credentials();
+    Ok(who.namespace.shown_user(who.users.effective))
 }
 
 /// getgid(2): the real group ID.
@@ -53,7 +57,8 @@ pub(crate) fn geteuid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getgid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.credentials().groups.real)
+    let who = cx.credentials();
+    Ok(who.namespace.shown_group(who.groups.real))
 }
 
 /// getegid(2): the effective group ID.
@@ -61,7 +66,8 @@ pub(crate) fn getgid(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getegid(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.credentials().groups.effective)
+    let who = cx.credentials();
+    Ok(who.namespace.shown_group(who.groups.effective))
 }
 
 /// getresuid(2): the real, effective and saved user IDs.
@@ -74,7 +80,9 @@ pub(crate) fn getresuid(
     effective: UserPtr<u32>,
     saved: UserPtr<u32>,
 ) -> Result<()> {
-    write_ids(cx, cx.credentials().users, [real, effective, saved])
+    let here = cx.user_namespace();
+    let users = cx.credentials().users.map(|id| here.shown_user(id));
+    write_ids(cx, users, [real, effective, saved])
 }
 
 /// getresgid(2): the real, effective and saved group IDs.
@@ -87,13 +95,36 @@ pub(crate) fn getresgid(
     effective: UserPtr<u32>,
     saved: UserPtr<u32>,
 ) -> Result<()> {
-    write_ids(cx, cx.credentials().groups, [real, effective, saved])
+    let here = cx.user_namespace();
+    let groups = cx.credentials().groups.map(|id| here.shown_group(id));
+    write_ids(cx, groups, [real, effective, saved])
 }
 
 fn write_ids(cx: &Context<'_>, ids: Ids, to: [UserPtr<u32>; 3]) -> Result<()> {
     to[0].write(cx, &ids.real)?;
     to[1].write(cx, &ids.effective)?;
     to[2].write(cx, &ids.saved)
+}
+
+/// These users as the first user namespace knows them; -1 stays.
+///
+/// # Errors
+/// `EINVAL` for who is not in the caller's.
+fn users<const N: usize>(cx: &Context<'_>, mut ids: [u32; N]) -> Result<[u32; N]> {
+    let here = cx.user_namespace();
+    for id in ids.iter_mut().filter(|id| **id != u32::MAX) {
+        *id = here.user(*id)?;
+    }
+    Ok(ids)
+}
+
+/// As [`users`], for groups.
+fn groups<const N: usize>(cx: &Context<'_>, mut ids: [u32; N]) -> Result<[u32; N]> {
+    let here = cx.user_namespace();
+    for id in ids.iter_mut().filter(|id| **id != u32::MAX) {
+        *id = here.group(*id)?;
+    }
+    Ok(ids)
 }
 
 /// Changes the user IDs by `change`, which gets the old ones and whether any may be taken.
@@ -132,6 +163,7 @@ fn change_groups(
 /// # Differences from Linux
 /// None.
 pub(crate) fn setuid(cx: &Context<'_>, id: u32) -> Result<()> {
+    let [id] = users(cx, [id])?;
     change_users(cx, |old, capability, has| old.set(id, has(capability).into()))
 }
 
@@ -140,6 +172,7 @@ pub(crate) fn setuid(cx: &Context<'_>, id: u32) -> Result<()> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn setgid(cx: &Context<'_>, id: u32) -> Result<()> {
+    let [id] = groups(cx, [id])?;
     change_groups(cx, |old, capability, has| old.set(id, has(capability).into()))
 }
 
@@ -148,6 +181,7 @@ pub(crate) fn setgid(cx: &Context<'_>, id: u32) -> Result<()> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn setreuid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()> {
+    let [real, effective] = users(cx, [real, effective])?;
     change_users(cx, |old, capability, has| old.set_two(real, effective, has(capability).into()))
 }
 
@@ -156,6 +190,7 @@ pub(crate) fn setreuid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()
 /// # Differences from Linux
 /// None.
 pub(crate) fn setregid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()> {
+    let [real, effective] = groups(cx, [real, effective])?;
     change_groups(cx, |old, capability, has| old.set_two(real, effective, has(capability).into()))
 }
 
@@ -164,7 +199,7 @@ pub(crate) fn setregid(cx: &Context<'_>, real: u32, effective: u32) -> Result<()
 /// # Differences from Linux
 /// None.
 pub(crate) fn setresuid(cx: &Context<'_>, real: u32, effective: u32, saved: u32) -> Result<()> {
-    let ids = [real, effective, saved];
+    let ids = users(cx, [real, effective, saved])?;
     change_users(cx, |old, capability, has| old.set_three(ids, has(capability).into()))
 }
 
@@ -173,7 +208,7 @@ pub(crate) fn setresuid(cx: &Context<'_>, real: u32, effective: u32, saved: u32)
 /// # Differences from Linux
 /// None.
 pub(crate) fn setresgid(cx: &Context<'_>, real: u32, effective: u32, saved: u32) -> Result<()> {
-    let ids = [real, effective, saved];
+    let ids = groups(cx, [real, effective, saved])?;
     change_groups(cx, |old, capability, has| old.set_three(ids, has(capability).into()))
 }
 
@@ -182,14 +217,17 @@ pub(crate) fn setresgid(cx: &Context<'_>, real: u32, effective: u32, saved: u32)
 /// # Differences from Linux
 /// None.
 pub(crate) fn setfsuid(cx: &Context<'_>, id: u32) -> Result<u32> {
-    cx.change_credentials(|credentials| {
-        let old = credentials.users;
-        let may = old.include(id) || old.file_system == id || credentials.has(Capability::SetUid);
-        if may && id != u32::MAX {
+    let here = cx.user_namespace();
+    let new = here.user(id).ok();
+    let old = cx.change_credentials(|credentials| {
+        let (old, has) = (credentials.users, credentials.has_within(Capability::SetUid));
+        let may = |id: &u32| has || old.include(*id) || old.file_system == *id;
+        if let Some(id) = new.filter(may) {
             credentials.set_file_system_user(id);
         }
         Ok(old.file_system)
-    })
+    })?;
+    Ok(here.shown_user(old))
 }
 
 /// setfsgid(2): sets the group ID for files; returns the old one, also when nothing changed.
@@ -197,14 +235,17 @@ pub(crate) fn setfsuid(cx: &Context<'_>, id: u32) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn setfsgid(cx: &Context<'_>, id: u32) -> Result<u32> {
-    cx.change_credentials(|credentials| {
-        let old = credentials.groups;
-        let may = old.include(id) || old.file_system == id || credentials.has(Capability::SetGid);
-        if may && id != u32::MAX {
+    let here = cx.user_namespace();
+    let new = here.group(id).ok();
+    let old = cx.change_credentials(|credentials| {
+        let (old, has) = (credentials.groups, credentials.has_within(Capability::SetGid));
+        let may = |id: &u32| has || old.include(*id) || old.file_system == *id;
+        if let Some(id) = new.filter(may) {
             credentials.groups.file_system = id;
         }
         Ok(old.file_system)
-    })
+    })?;
+    Ok(here.shown_group(old))
 }
 
 /// getgroups(2): the supplementary group IDs.
@@ -222,7 +263,7 @@ pub(crate) fn getgroups(cx: &Context<'_>, size: i32, to: UserPtr<u32>) -> Result
         return Err(Errno::EINVAL.because("there are more groups than that"));
     }
     for (index, group) in groups.iter().enumerate() {
-        to.element(index).write(cx, group)?;
+        to.element(index).write(cx, &credentials.namespace.shown_group(*group))?;
     }
     Ok(groups.len())
 }
@@ -232,7 +273,8 @@ pub(crate) fn getgroups(cx: &Context<'_>, size: i32, to: UserPtr<u32>) -> Result
 /// # Differences from Linux
 /// None.
 pub(crate) fn setgroups(cx: &Context<'_>, size: usize, from: UserPtr<u32>) -> Result<()> {
-    if !cx.credentials().has(Capability::SetGid) {
+    let here = cx.user_namespace();
+    if !cx.credentials().has_within(Capability::SetGid) || !here.allows_setgroups() {
         return Err(Errno::EPERM.because("setting groups needs CAP_SETGID"));
     }
     // The register's upper half does not count: the parameter is an int.
@@ -240,7 +282,8 @@ pub(crate) fn setgroups(cx: &Context<'_>, size: usize, from: UserPtr<u32>) -> Re
     if size > NGROUPS_MAX {
         return Err(Errno::EINVAL.because("too many groups"));
     }
-    let groups = from.read_array(cx, size)?;
+    let groups: Vec<u32> = from.read_array(cx, size)?;
+    let groups = groups.into_iter().map(|id| here.group(id)).collect::<Result<Vec<u32>>>()?;
     cx.change_credentials(|credentials| {
         credentials.supplementary = groups;
         Ok(())
@@ -252,7 +295,7 @@ pub(crate) fn setgroups(cx: &Context<'_>, size: usize, from: UserPtr<u32>) -> Re
 /// # Differences from Linux
 /// None.
 pub(crate) fn getpgrp(cx: &Context<'_>) -> Result<u32> {
-    Ok(cx.process.group())
+    Ok(cx.shown_id(cx.process.group()))
 }
 
 /// getpgid(2): the process group of a process.
@@ -260,7 +303,7 @@ pub(crate) fn getpgrp(cx: &Context<'_>) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getpgid(cx: &Context<'_>, pid: i32) -> Result<u32> {
-    Ok(cx.system.process(cx, pid)?.group())
+    Ok(cx.shown_id(cx.system.process(cx, pid)?.group()))
 }
 
 /// getsid(2): the session of a process.
@@ -268,7 +311,7 @@ pub(crate) fn getpgid(cx: &Context<'_>, pid: i32) -> Result<u32> {
 /// # Differences from Linux
 /// None.
 pub(crate) fn getsid(cx: &Context<'_>, pid: i32) -> Result<u32> {
-    Ok(cx.system.process(cx, pid)?.session())
+    Ok(cx.shown_id(cx.system.process(cx, pid)?.session()))
 }
 
 /// setsid(2): makes the process the leader of a new session without a terminal.
@@ -278,7 +321,7 @@ pub(crate) fn getsid(cx: &Context<'_>, pid: i32) -> Result<u32> {
 pub(crate) fn setsid(cx: &Context<'_>) -> Result<u32> {
     cx.system.processes.lead_session(cx.process)?;
     cx.process.publish_answers();
-    Ok(cx.process.id())
+    Ok(cx.shown_id(cx.process.id()))
 }
 
 /// setpgid(2): puts a process into a group.
@@ -289,7 +332,7 @@ pub(crate) fn setpgid(cx: &Context<'_>, pid: i32, group: i32) -> Result<()> {
     let group = if group == 0 { pid } else { group };
     let group = u32::try_from(group).map_err(|_| Errno::EINVAL.because("negative group"))?;
     let process = cx.system.process(cx, pid)?;
-    if pid != 0 && process.id() != pid.unsigned_abs() {
+    if pid != 0 && process.id() != cx.known_id(pid)? {
         return Err(Errno::EINVAL.because("the number of a thread"));
     }
     if process.id() != cx.process.id() {
@@ -303,7 +346,8 @@ pub(crate) fn setpgid(cx: &Context<'_>, pid: i32, group: i32) -> Result<()> {
             return Err(Errno::EACCES.because("the child runs a program of its own already"));
         }
     }
-    let group = if group == 0 { process.id() } else { group };
+    // No group has the number 0, which is EPERM.
+    let group = if group == 0 { process.id() } else { cx.outside_id(group).unwrap_or(0) };
     cx.system.processes.join_group(&process, group)?;
     process.publish_answers();
     Ok(())

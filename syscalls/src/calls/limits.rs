@@ -96,7 +96,10 @@ fn check_access(cx: &Context<'_>, process: &Process) -> Result<()> {
     let (own, other) = (cx.credentials(), process.credentials());
     let are_all = |ids: &Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
     let is_same = are_all(&other.users, own.users.real) && are_all(&other.groups, own.groups.real);
-    if process.id() == cx.process.id() || is_same || own.has(Capability::SysResource) {
+    if process.id() == cx.process.id()
+        || is_same
+        || own.has_in(Capability::SysResource, &other.namespace)
+    {
         return Ok(());
     }
     Err(Errno::EPERM.because("the process belongs to another user"))
@@ -134,16 +137,17 @@ fn threads_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Thread>>
             if let Ok(thread) = schedule::thread(cx, who) {
                 return Ok(vec![thread]);
             }
-            cx.system.processes.get(id).into_iter().collect()
+            cx.outside_id(id).and_then(|id| cx.system.processes.get(id)).into_iter().collect()
         }
         PRIO_PGRP if who == 0 => cx.system.processes.group(cx.process.group()),
-        PRIO_PGRP => cx.system.processes.group(id),
+        PRIO_PGRP => cx.outside_id(id).map_or_else(Vec::new, |id| cx.system.processes.group(id)),
         PRIO_USER => cx.system.processes.all(),
         _ => return Err(Errno::EINVAL.because("neither a process nor a group nor a user")),
     };
     let mut threads: Vec<_> = processes.iter().flat_map(|process| process.threads()).collect();
     if which == PRIO_USER {
-        let user = if who == 0 { cx.credentials().users.real } else { id };
+        let own = cx.credentials();
+        let user = if who == 0 { own.users.real } else { own.namespace.user(id)? };
         threads.retain(|thread| thread.credentials().users.real == user);
     }
     let is_found = if which == PRIO_USER { !threads.is_empty() } else { !processes.is_empty() };

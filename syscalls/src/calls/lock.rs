@@ -69,7 +69,7 @@ pub(super) fn get(
             let len = other.range.end - other.range.start;
             record.len = if to_end { 0 } else { len as i64 };
             record.pid = match other.owner {
-                Owner::Files(_) => other.process as i32,
+                Owner::Files(_) => cx.shown_id(other.process).cast_signed(),
                 Owner::Open(_) | Owner::Flock(_) => -1,
             };
         }

@@ -31,7 +31,7 @@ pub(crate) fn mq_open(
     let makes = flags.contains(OpenFlags::CREAT);
     let size = size.non_null().filter(|_| makes).map(|size| size.read(cx)).transpose()?;
     let name = name.read(cx)?;
-    let opened = cx.system.ipc.posix.open(cx, &name, flags, mode, size)?;
+    let opened = cx.ipc().posix.open(cx, &name, flags, mode, size)?;
     open::add(cx, opened, 0, OnExec::Close)
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn mq_open(
 /// # Differences from Linux
 /// None.
 pub(crate) fn mq_unlink(cx: &Context<'_>, name: UserPath) -> Result<()> {
-    cx.system.ipc.posix.unlink(cx, &name.read(cx)?)
+    cx.ipc().posix.unlink(cx, &name.read(cx)?)
 }
 
 /// mq_timedsend(2): sends a message.

@@ -23,7 +23,7 @@ const HERE: Fd = Fd(AT_FDCWD);
 /// None.
 pub(crate) fn stat(cx: &Context<'_>, file: UserPath, to: UserPtr<Stat>) -> Result<()> {
     let found = path::resolve(cx, HERE, file.read(cx)?, Follow::Last)?;
-    to.write(cx, &stat_of(&found)?)
+    to.write(cx, &stat_of(cx, &found)?)
 }
 
 /// lstat(2).
@@ -32,7 +32,7 @@ pub(crate) fn stat(cx: &Context<'_>, file: UserPath, to: UserPtr<Stat>) -> Resul
 /// None.
 pub(crate) fn lstat(cx: &Context<'_>, file: UserPath, to: UserPtr<Stat>) -> Result<()> {
     let found = path::resolve(cx, HERE, file.read(cx)?, Follow::NotLast)?;
-    to.write(cx, &stat_of(&found)?)
+    to.write(cx, &stat_of(cx, &found)?)
 }
 
 /// fstat(2).
@@ -41,7 +41,7 @@ pub(crate) fn lstat(cx: &Context<'_>, file: UserPath, to: UserPtr<Stat>) -> Resu
 /// None.
 pub(crate) fn fstat(cx: &Context<'_>, fd: Fd, to: UserPtr<Stat>) -> Result<()> {
     let open = cx.files().get(fd)?;
-    to.write(cx, &stat_of(open.location())?)
+    to.write(cx, &stat_of(cx, open.location())?)
 }
 
 /// fstatat(2).
@@ -57,7 +57,7 @@ pub(crate) fn newfstatat(
 ) -> Result<()> {
     check_flags(flags, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH)?;
     let found = path::resolve_at(cx, directory, read_path(cx, file, flags)?, flags)?;
-    to.write(cx, &stat_of(&found)?)
+    to.write(cx, &stat_of(cx, &found)?)
 }
 
 /// statx(2).
@@ -81,7 +81,7 @@ pub(crate) fn statx(
         return Err(Errno::EINVAL.because("a reserved bit of the mask, or both kinds of sync"));
     }
     let found = path::resolve_at(cx, directory, read_path(cx, file, flags)?, flags)?;
-    to.write(cx, &statx_of(&found, mask)?)
+    to.write(cx, &statx_of(cx, &found, mask)?)
 }
 
 /// The path; null is as good as empty where an empty one is allowed.
@@ -103,16 +103,17 @@ pub(super) fn check_flags(flags: AtFlags, known: AtFlags) -> Result<()> {
     Ok(())
 }
 
-fn stat_of(found: &Location) -> Result<Stat> {
+fn stat_of(cx: &Context<'_>, found: &Location) -> Result<Stat> {
     let inode = found.inode();
     let metadata = inode.metadata()?;
+    let (owner, group) = cx.shown_owner(metadata.owner, metadata.group);
     Ok(Stat {
         dev: inode.file_system().device().encode(),
         ino: metadata.number,
         nlink: metadata.links,
         mode: metadata.mode_bits(),
-        uid: metadata.owner,
-        gid: metadata.group,
+        uid: owner,
+        gid: group,
         rdev: metadata.device.encode(),
         size: metadata.size as i64,
         blksize: i64::from(metadata.block_size),
@@ -127,7 +128,7 @@ fn stat_of(found: &Location) -> Result<Stat> {
     })
 }
 
-fn statx_of(found: &Location, mask: StatxMask) -> Result<Statx> {
+fn statx_of(cx: &Context<'_>, found: &Location, mask: StatxMask) -> Result<Statx> {
     let inode = found.inode();
     let metadata = inode.metadata()?;
     let device = inode.file_system().device();
@@ -136,6 +137,7 @@ fn statx_of(found: &Location, mask: StatxMask) -> Result<Statx> {
         given = given.difference(StatxMask::MNT_ID) | StatxMask::MNT_ID_UNIQUE;
     }
     let known = metadata.flags.map_or(0, |_| STATX_ATTR_FLAGS);
+    let (owner, group) = cx.shown_owner(metadata.owner, metadata.group);
     let attributes = metadata.flags.map_or(0, |flags| u64::from(flags.bits())) & known;
     Ok(Statx {
         mask: given.bits(),
@@ -143,8 +145,8 @@ fn statx_of(found: &Location, mask: StatxMask) -> Result<Statx> {
         attributes: attributes | if found.is_mount_root() { STATX_ATTR_MOUNT_ROOT } else { 0 },
         attributes_mask: known | STATX_ATTR_MOUNT_ROOT,
         nlink: u32::try_from(metadata.links).unwrap_or(u32::MAX),
-        uid: metadata.owner,
-        gid: metadata.group,
+        uid: owner,
+        gid: group,
         mode: metadata.mode_bits() as u16,
         ino: metadata.number,
         size: metadata.size,
@@ -212,7 +214,7 @@ pub(crate) fn faccessat2(
         let real = alloc::sync::Arc::make_mut(&mut who);
         real.users.file_system = real.users.real;
         real.groups.file_system = real.groups.real;
-        let is_root = real.users.real == 0;
+        let is_root = Some(real.users.real) == real.root_user();
         real.effective = if is_root { real.permitted } else { CapabilitySet::EMPTY };
     }
     if request.contains(AccessRequest::EXECUTE)

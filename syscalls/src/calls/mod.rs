@@ -39,6 +39,7 @@ pub(crate) mod mount_api;
 #[cfg(test)]
 mod mount_api_tests;
 pub(crate) mod name;
+pub(crate) mod namespace;
 pub(crate) mod open;
 mod owner;
 pub(crate) mod pidfd;

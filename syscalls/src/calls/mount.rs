@@ -69,7 +69,7 @@ pub(crate) fn mount(
 }
 
 pub(super) fn check_privilege(cx: &Context<'_>) -> Result<()> {
-    if cx.credentials().has(Capability::SysAdmin) {
+    if cx.credentials().has_in(Capability::SysAdmin, &cx.mounts().owner()) {
         return Ok(());
     }
     Err(Errno::EPERM.because("mounting needs CAP_SYS_ADMIN"))

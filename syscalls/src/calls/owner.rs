@@ -30,9 +30,9 @@ pub(super) fn fcntl(
             let id = id.cast_unsigned();
             let owner = match kind.cast_unsigned() {
                 _ if id == 0 => Owner::Nobody,
-                command::F_OWNER_TID => Owner::Thread(id),
-                command::F_OWNER_PID => Owner::Process(id),
-                command::F_OWNER_PGRP => Owner::Group(id),
+                command::F_OWNER_TID => Owner::Thread(cx.known_id(id.cast_signed())?),
+                command::F_OWNER_PID => Owner::Process(cx.known_id(id.cast_signed())?),
+                command::F_OWNER_PGRP => Owner::Group(cx.known_id(id.cast_signed())?),
                 _ => return Err(Errno::EINVAL.because("an owner is none of these kinds")),
             };
             set(cx, open, owner)?;
@@ -101,8 +101,15 @@ fn can_signal(open: &OpenFile) -> bool {
     may && open.file.wait_queue().is_some()
 }
 
+/// The owner, with the number that the caller knows.
 fn owner(cx: &Context<'_>, open: &OpenFile) -> Owner {
-    open.ready_signal().map_or(Owner::Nobody, |one| one.owner().if_alive(cx.system))
+    let owner = open.ready_signal().map_or(Owner::Nobody, |one| one.owner());
+    match owner.if_alive(cx.system) {
+        Owner::Nobody => Owner::Nobody,
+        Owner::Thread(id) => Owner::Thread(cx.shown_id(id)),
+        Owner::Process(id) => Owner::Process(cx.shown_id(id)),
+        Owner::Group(id) => Owner::Group(cx.shown_id(id)),
+    }
 }
 
 /// The number for `F_GETOWN`: that of a group is negative.
@@ -119,8 +126,8 @@ fn set_owner(cx: &Context<'_>, open: &OpenFile, number: i32) -> Result<()> {
     let owner = match number {
         0 => Owner::Nobody,
         i32::MIN => return Err(Errno::EINVAL.because("no group has this number")),
-        number if number < 0 => Owner::Group(number.unsigned_abs()),
-        _ => Owner::Process(number.unsigned_abs()),
+        number if number < 0 => Owner::Group(cx.known_id(-number)?),
+        _ => Owner::Process(cx.known_id(number)?),
     };
     set(cx, open, owner)
 }

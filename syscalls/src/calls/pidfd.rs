@@ -27,6 +27,7 @@ pub(crate) fn pidfd_open(cx: &Context<'_>, pid: i32, flags: OpenFlags) -> Result
     }
     let id = u32::try_from(pid).ok().filter(|&id| id > 0);
     let id = id.ok_or_else(|| Errno::EINVAL.because("not the number of a process"))?;
+    let id = cx.outside_id(id).ok_or_else(|| Errno::ESRCH.because("no such process"))?;
     match cx.system.processes.get(id) {
         Some(process) => open::add(cx, ProcessFile::open(process, flags), 0, OnExec::Close),
         None if cx.system.thread(id).is_some() => {
@@ -53,15 +54,16 @@ pub(crate) fn pidfd_send_signal(
     let process = target_of(cx, fd)?;
     let signal = number.signal_if_any()?;
     let user = cx.credentials().users.real;
+    let target = Target::Process(&process);
     let sent = match from.non_null() {
-        Some(from) => Some(checked(cx, from.read(cx)?, number, &process)?),
-        None => signal.map(|signal| info::user(signal, si::USER, cx.process.id(), user)),
+        Some(from) => Some(target.claimed(cx, checked(cx, from.read(cx)?, number, &process)?)),
+        None => signal
+            .map(|signal| target.translated(info::user(signal, si::USER, cx.process.id(), user))),
     };
     let known = cx.system.processes.get(process.id());
     if !known.is_some_and(|known| Arc::ptr_eq(&known, &process)) {
         return Err(Errno::ESRCH.because("the process has ended"));
     }
-    let target = Target::Process(&process);
     target.permit(cx, signal)?;
     match (signal, sent) {
         (Some(signal), Some(sent)) => Ok(target.send(signal, sent)?),

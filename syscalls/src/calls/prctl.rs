@@ -138,7 +138,7 @@ fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<O
         }
         pr::CAPBSET_DROP => {
             let bit = capability_bit(a)?;
-            if !credentials.has(Capability::SetPcap) {
+            if !credentials.has_within(Capability::SetPcap) {
                 return Err(Errno::EPERM.because("dropping a capability needs CAP_SETPCAP"));
             }
             cx.change_credentials(|one| {

@@ -88,7 +88,7 @@ pub(crate) fn arch_prctl(
 /// None.
 pub(crate) fn set_tid_address(cx: &Context<'_>, address: UserPtr<u32>) -> Result<u32> {
     cx.thread.set_clear_id_at(address.address());
-    Ok(cx.thread.id())
+    Ok(cx.shown_id(cx.thread.id()))
 }
 
 /// rseq(2): registers the thread's structure of restartable sequences.
@@ -130,10 +130,11 @@ pub(crate) fn get_robust_list(
     head: UserPtr<u64>,
     len: UserPtr<u64>,
 ) -> Result<()> {
-    let address = if tid == 0 || tid == cx.thread.id().cast_signed() {
+    let id = if tid == 0 { cx.thread.id() } else { cx.known_id(tid)? };
+    let address = if id == cx.thread.id() {
         cx.thread.robust_list()
     } else {
-        let thread = u32::try_from(tid).ok().and_then(|tid| cx.system.thread(tid));
+        let thread = cx.system.thread(id);
         let thread = thread.ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
         cx.check_access(thread.process())?;
         thread.robust_list()

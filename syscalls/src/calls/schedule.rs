@@ -32,8 +32,8 @@ pub(super) fn thread(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
     let tid = u32::try_from(tid).map_err(|_| Errno::EINVAL.because("negative thread number"))?;
     let found = match tid {
         0 => cx.thread.downgrade().upgrade(),
-        _ if tid == cx.thread.id() => cx.thread.downgrade().upgrade(),
-        _ => cx.system.thread(tid),
+        _ if tid == cx.shown_id(cx.thread.id()) => cx.thread.downgrade().upgrade(),
+        _ => cx.outside_id(tid).and_then(|id| cx.system.thread(id)),
     };
     found.ok_or_else(|| Errno::ESRCH.because("no such thread"))
 }
@@ -43,10 +43,10 @@ pub(super) fn thread(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
 fn scheduling(cx: &Context<'_>, tid: i32) -> Result<Scheduling> {
     match thread(cx, tid) {
         Ok(thread) => Ok(thread.scheduling()),
-        Err(_) if cx.system.processes.get(tid.unsigned_abs()).is_some() && tid > 0 => {
-            Ok(Scheduling::default())
-        }
-        Err(error) => Err(error),
+        Err(error) => match cx.known_id(tid).ok().and_then(|id| cx.system.processes.get(id)) {
+            Some(_) => Ok(Scheduling::default()),
+            None => Err(error),
+        },
     }
 }
 

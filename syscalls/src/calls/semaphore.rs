@@ -16,10 +16,10 @@ use crate::user::UserPtr;
 /// # Differences from Linux
 /// None.
 pub(crate) fn semget(cx: &Context<'_>, key: i32, count: i32, flags: u32) -> Result<i32> {
-    let limit = cx.system.ipc.limits().set_len;
+    let limit = cx.ipc().limits().set_len;
     let count = usize::try_from(count).ok().filter(|&count| count as u64 <= limit);
     let count = count.ok_or_else(|| Errno::EINVAL.because("the number is not possible"))?;
-    cx.system.ipc.semaphores.get(cx, key, count, GetFlags::from_bits_retain(flags))
+    cx.ipc().semaphores.get(cx, key, count, GetFlags::from_bits_retain(flags))
 }
 
 /// semop(2): does operations on semaphores of a set, all at once.
@@ -47,7 +47,7 @@ pub(crate) fn semtimedop(
     timeout: UserPtr<Timespec>,
 ) -> Result<()> {
     let timeout = timeout.non_null().map(|timeout| timeout.read(cx)).transpose()?;
-    if count as u64 > cx.system.ipc.limits().operations {
+    if count as u64 > cx.ipc().limits().operations {
         return Err(Errno::E2BIG.because("too many operations"));
     }
     if count == 0 || number < 0 {
@@ -59,7 +59,7 @@ pub(crate) fn semtimedop(
         .transpose()?;
     let now_ns = cx.system.machine.monotonic_ns();
     let deadline_ns = timeout_ns.map(|timeout_ns| now_ns.saturating_add(timeout_ns));
-    cx.system.ipc.semaphores.operate(cx, number, list, deadline_ns)
+    cx.ipc().semaphores.operate(cx, number, list, deadline_ns)
 }
 
 /// semctl(2): tells of semaphores and changes them.
@@ -73,13 +73,13 @@ pub(crate) fn semctl(
     command: SemaphoreCommand,
     argument: u64,
 ) -> Result<i32> {
-    let semaphores = &cx.system.ipc.semaphores;
+    let semaphores = &cx.ipc().semaphores;
     if number < 0 {
         return Err(Errno::EINVAL.because("a negative number"));
     }
     match command.0 {
         ipc::IPC_INFO | command::SEM_INFO => {
-            let limits = cx.system.ipc.limits();
+            let limits = cx.ipc().limits();
             let (info, highest) = match command.0 {
                 ipc::IPC_INFO => semaphores.limits(&limits),
                 _ => semaphores.usage(&limits),

@@ -20,7 +20,7 @@ use super::memory::lock_limit;
 /// # Differences from Linux
 /// There are no huge pages to reserve, so `SHM_HUGETLB` is `ENOMEM`.
 pub(crate) fn shmget(cx: &Context<'_>, key: i32, len: u64, flags: u32) -> Result<i32> {
-    cx.system.ipc.segments.get(cx, key, len, GetFlags::from_bits_retain(flags))
+    cx.ipc().segments.get(cx, key, len, GetFlags::from_bits_retain(flags))
 }
 
 /// shmat(2): attaches a segment; returns its address.
@@ -38,7 +38,7 @@ pub(crate) fn shmat(cx: &Context<'_>, number: i32, address: Address, flags: u32)
         asked.0 |= 0o111;
         protection |= Protection::EXEC;
     }
-    let attach = cx.system.ipc.segments.attach(cx, number, asked)?;
+    let attach = cx.ipc().segments.attach(cx, number, asked)?;
     let mut how = MapFlags::SHARED;
     if address != 0 {
         let replaces = flags.contains(AttachFlags::REMAP);
@@ -56,7 +56,7 @@ pub(crate) fn shmat(cx: &Context<'_>, number: i32, address: Address, flags: u32)
         Errno::EEXIST => Errno::EINVAL.because("something is mapped there"),
         _ => error,
     })?;
-    cx.system.ipc.segments.was_attached(cx, number);
+    cx.ipc().segments.was_attached(cx, number);
     Ok(address)
 }
 
@@ -78,7 +78,7 @@ fn place(address: u64, flags: AttachFlags) -> Result<u64> {
 /// Only this call, not munmap(2) or the end of a process, sets the time of the last detach.
 pub(crate) fn shmdt(cx: &Context<'_>, address: Address) -> Result<()> {
     let number = cx.memory().detach(address.value())?;
-    cx.system.ipc.segments.was_detached(cx, number);
+    cx.ipc().segments.was_detached(cx, number);
     Ok(())
 }
 
@@ -92,14 +92,14 @@ pub(crate) fn shmctl(
     command: SharedMemoryCommand,
     argument: Address,
 ) -> Result<i32> {
-    let segments = &cx.system.ipc.segments;
+    let segments = &cx.ipc().segments;
     let address = argument.value();
     if number < 0 || command.0 < 0 {
         return Err(Errno::EINVAL.because("a negative number"));
     }
     match command.0 {
         ipc::IPC_INFO => {
-            let (limits, highest) = segments.limits(&cx.system.ipc.limits());
+            let (limits, highest) = segments.limits(&cx.ipc().limits());
             UserPtr::new(address).write(cx, &limits)?;
             Ok(highest)
         }

@@ -163,17 +163,19 @@ pub(crate) fn kill(cx: &Context<'_>, pid: i32, number: SignalNumber) -> Result<(
             return Ok(());
         };
         let info = info::user(signal, si::USER, cx.process.id(), sender);
-        Ok(target.send(signal, info)?)
+        Ok(target.send(signal, target.translated(info))?)
     };
     if pid > 0 {
-        let process = cx.system.processes.of_task(pid.unsigned_abs());
-        return match process {
-            Some(process) => send(Target::Process(&process)),
-            None => Err(Errno::ESRCH.because("no such process")),
-        };
+        let process = cx.system.process(cx, pid)?;
+        return send(Target::Process(&process));
     }
-    let is_spared = |id| id == REAPER || id == cx.process.id();
-    let group = if pid == 0 { cx.process.group() } else { pid.unsigned_abs() };
+    // The first process of the namespace, those that it does not show, and the caller.
+    let is_spared = |id| id == cx.process.id() || cx.shown_id(id) <= REAPER;
+    let group = match pid {
+        0 => cx.process.group(),
+        -1 => 0,
+        _ => cx.outside_id(pid.unsigned_abs()).unwrap_or(0),
+    };
     let mut outcome = Err(Errno::ESRCH.because("no such process or group"));
     for process in cx.system.processes.all() {
         let is_meant = if pid == -1 { !is_spared(process.id()) } else { process.group() == group };
@@ -214,11 +216,12 @@ fn send_to_thread(
     tid: i32,
     number: SignalNumber,
 ) -> Result<()> {
-    let is_meant = |process: u32| tgid.is_none_or(|tgid| process == tgid.unsigned_abs());
-    let thread = cx.system.thread(tid.unsigned_abs());
+    let (id, tgid) = (cx.known_id(tid)?, tgid.map(|tgid| cx.known_id(tgid)).transpose()?);
+    let is_meant = |process: u32| tgid.is_none_or(|tgid| process == tgid);
+    let thread = cx.system.thread(id);
     let Some(thread) = thread.filter(|thread| is_meant(thread.process().id())) else {
         // A first thread that has ended is there as long as its process, and takes nothing.
-        let process = cx.system.processes.get(tid.unsigned_abs());
+        let process = cx.system.processes.get(id);
         let process = process.filter(|process| is_meant(process.id()));
         let process = process.ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
         return Target::Process(&process).permit(cx, number.signal_if_any()?);
@@ -230,7 +233,8 @@ fn send_to_thread(
         return Ok(());
     };
     let sender = cx.credentials().users.real;
-    Ok(target.send(signal, info::user(signal, si::TKILL, cx.process.id(), sender))?)
+    let info = info::user(signal, si::TKILL, cx.process.id(), sender);
+    Ok(target.send(signal, target.translated(info))?)
 }
 
 /// rt_sigqueueinfo(2): sends a signal with information to a process.
@@ -243,13 +247,14 @@ pub(crate) fn rt_sigqueueinfo(
     number: SignalNumber,
     from: UserPtr<SigInfo>,
 ) -> Result<()> {
-    let info = read_info(cx, number, from, pid == cx.process.id().cast_signed())?;
-    let process = u32::try_from(pid).ok().and_then(|pid| cx.system.processes.of_task(pid));
+    let own = cx.shown_id(cx.process.id()).cast_signed();
+    let info = read_info(cx, number, from, pid == own)?;
+    let process = cx.system.processes.of_task(cx.known_id(pid)?);
     let process = process.ok_or_else(|| Errno::ESRCH.because("no such process"))?;
     let signal = number.signal_if_any()?;
     let target = Target::Process(&process);
     target.permit(cx, signal)?;
-    signal.map_or(Ok(()), |signal| Ok(target.send(signal, info)?))
+    signal.map_or(Ok(()), |signal| Ok(target.send(signal, target.claimed(cx, info))?))
 }
 
 /// rt_tgsigqueueinfo(2): sends a signal with information to a thread.
@@ -266,15 +271,17 @@ pub(crate) fn rt_tgsigqueueinfo(
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL.because("not the numbers of a process and a thread"));
     }
-    let info = read_info(cx, number, from, tgid == cx.process.id().cast_signed())?;
-    let thread = cx.system.thread(tid.unsigned_abs());
+    let own = cx.shown_id(cx.process.id()).cast_signed();
+    let info = read_info(cx, number, from, tgid == own)?;
+    let (tgid, tid) = (cx.known_id(tgid)?, cx.known_id(tid)?);
+    let thread = cx.system.thread(tid);
     let thread = thread
-        .filter(|thread| thread.process().id() == tgid.unsigned_abs())
+        .filter(|thread| thread.process().id() == tgid)
         .ok_or_else(|| Errno::ESRCH.because("no such thread"))?;
     let signal = number.signal_if_any()?;
     let target = Target::Thread(&thread);
     target.permit(cx, signal)?;
-    signal.map_or(Ok(()), |signal| Ok(target.send(signal, info)?))
+    signal.map_or(Ok(()), |signal| Ok(target.send(signal, target.claimed(cx, info))?))
 }
 
 /// The information of a signal to send, which may not claim to come from the kernel or from

@@ -391,7 +391,9 @@ pub(crate) fn getsockopt(
             let error = socket.take_error();
             out.put(&error.map_or(0, |error| u32::from(error.number())))
         }
-        option::SO_PEERCRED => out.put::<Ucred>(&socket.peer_credentials()),
+        option::SO_PEERCRED => {
+            out.put::<Ucred>(&super::control::shown(cx, socket.peer_credentials()))
+        }
         _ => Err(net::unknown_option()),
     }
 }

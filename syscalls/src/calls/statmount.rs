@@ -56,7 +56,8 @@ fn top_of(mount: &Arc<Mount>) -> Location {
 
 /// Whoever cannot reach a mount by a path must be privileged.
 fn check_reachable(cx: &Context<'_>, place: &Location, root: &Location) -> Result<()> {
-    let privileged = cx.credentials().has(Capability::SysAdmin);
+    let owner = cx.mounts().owner();
+    let privileged = cx.credentials().has_in(Capability::SysAdmin, &owner);
     if privileged || place.path_below(root).is_some() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use abi::process::{Sysinfo, UTSNAME_LEN, Utsname};
-use abi::time::NS_PER_SECOND;
+use abi::time::{NS_PER_SECOND, clock};
 use abi::{Errno, PAGE_SIZE};
 
 use crate::context::Context;
@@ -17,13 +17,14 @@ use crate::user::UserPtr;
 /// # Differences from Linux
 /// None.
 pub(crate) fn uname(cx: &Context<'_>, to: UserPtr<Utsname>) -> Result<()> {
+    let uts = cx.thread.namespaces().uts.clone();
     let names = Utsname {
         sysname: field(SYSTEM_NAME.as_bytes()),
-        nodename: field(&cx.system.host_name()),
+        nodename: field(&uts.host_name()),
         release: field(RELEASE.as_bytes()),
         version: field(VERSION.as_bytes()),
         machine: field(MACHINE.as_bytes()),
-        domainname: field(&cx.system.domain_name()),
+        domainname: field(&uts.domain_name()),
     };
     to.write(cx, &names)
 }
@@ -40,7 +41,8 @@ fn field(name: &[u8]) -> [u8; UTSNAME_LEN] {
 /// # Differences from Linux
 /// None.
 pub(crate) fn sethostname(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> Result<()> {
-    cx.system.set_host_name(read_name(cx, from, len)?);
+    let name = read_name(cx, from, len)?;
+    cx.thread.namespaces().uts.set_host_name(name);
     Ok(())
 }
 
@@ -49,12 +51,14 @@ pub(crate) fn sethostname(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> Re
 /// # Differences from Linux
 /// None.
 pub(crate) fn setdomainname(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> Result<()> {
-    cx.system.set_domain_name(read_name(cx, from, len)?);
+    let name = read_name(cx, from, len)?;
+    cx.thread.namespaces().uts.set_domain_name(name);
     Ok(())
 }
 
 fn read_name(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> Result<alloc::vec::Vec<u8>> {
-    if !cx.credentials().has(Capability::SysAdmin) {
+    let owner = cx.thread.namespaces().uts.common.owner.clone();
+    if !cx.credentials().has_in(Capability::SysAdmin, &owner) {
         return Err(Errno::EPERM.because("setting a name of the system needs CAP_SYS_ADMIN"));
     }
     if len >= UTSNAME_LEN {
@@ -70,9 +74,11 @@ fn read_name(cx: &Context<'_>, from: UserPtr<u8>, len: usize) -> Result<alloc::v
 pub(crate) fn sysinfo(cx: &Context<'_>, to: UserPtr<Sysinfo>) -> Result<()> {
     let machine = &cx.system.machine;
     let memory = machine.memory();
+    let offset_ns = cx.clock_offset_ns(clock::BOOTTIME);
+    let uptime_ns = machine.monotonic_ns().saturating_add_signed(offset_ns);
     let threads: usize = cx.system.processes.all().iter().map(|one| one.threads().len()).sum();
     let info = Sysinfo {
-        uptime: (machine.monotonic_ns() / NS_PER_SECOND).cast_signed(),
+        uptime: (uptime_ns / NS_PER_SECOND).cast_signed(),
         totalram: memory.total_pages.saturating_mul(PAGE_SIZE as u64),
         freeram: memory.free_pages.saturating_mul(PAGE_SIZE as u64),
         procs: u16::try_from(threads).unwrap_or(u16::MAX),

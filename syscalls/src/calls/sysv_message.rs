@@ -21,7 +21,7 @@ const TYPE_LEN: u64 = size_of::<i64>() as u64;
 /// # Differences from Linux
 /// None.
 pub(crate) fn msgget(cx: &Context<'_>, key: i32, flags: u32) -> Result<i32> {
-    cx.system.ipc.messages.get(cx, key, GetFlags::from_bits_retain(flags))
+    cx.ipc().messages.get(cx, key, GetFlags::from_bits_retain(flags))
 }
 
 /// msgsnd(2): sends a message.
@@ -36,12 +36,12 @@ pub(crate) fn msgsnd(
     flags: u32,
 ) -> Result<()> {
     let kind = from.read(cx)?;
-    if len as u64 > cx.system.ipc.limits().message_len || number < 0 || kind < 1 {
+    if len as u64 > cx.ipc().limits().message_len || number < 0 || kind < 1 {
         return Err(Errno::EINVAL.because("not a possible number, length or type"));
     }
     let text: Vec<u8> = text_of(from).read_array(cx, len)?;
     let message = Message { kind, text };
-    cx.system.ipc.messages.send(cx, number, message, patience(flags))
+    cx.ipc().messages.send(cx, number, message, patience(flags))
 }
 
 /// msgrcv(2): receives a message; returns its length.
@@ -56,7 +56,7 @@ pub(crate) fn msgrcv(
     kind: i64,
     flags: u32,
 ) -> Result<usize> {
-    let messages = &cx.system.ipc.messages;
+    let messages = &cx.ipc().messages;
     let has = |flag| MessageFlags::from_bits_retain(flags).contains(flag);
     if number < 0 || isize::try_from(len).is_err() {
         return Err(Errno::EINVAL.because("a negative number or length"));
@@ -102,13 +102,13 @@ pub(crate) fn msgctl(
     command: MessageCommand,
     to: UserPtr<MessageQueueStatus>,
 ) -> Result<i32> {
-    let messages = &cx.system.ipc.messages;
+    let messages = &cx.ipc().messages;
     if number < 0 || command.0 < 0 {
         return Err(Errno::EINVAL.because("a negative number"));
     }
     match command.0 {
         ipc::IPC_INFO | command::MSG_INFO => {
-            let limits = cx.system.ipc.limits();
+            let limits = cx.ipc().limits();
             let (info, highest) = match command.0 {
                 ipc::IPC_INFO => messages.limits(&limits),
                 _ => messages.usage(&limits),

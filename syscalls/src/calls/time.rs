@@ -28,7 +28,7 @@ pub(super) fn invalid_time() -> Error {
 /// clock_gettime(2): what time it is.
 ///
 /// # Differences from Linux
-/// The coarse clocks are as fine as the others. There are no time namespaces.
+/// The coarse clocks are as fine as the others.
 pub(crate) fn clock_gettime(
     cx: &Context<'_>,
     clock: ClockNumber,
@@ -198,13 +198,13 @@ pub(crate) fn nanosleep(
     remaining: UserPtr<Timespec>,
 ) -> Result<()> {
     let ns = duration.read(cx)?.to_ns().ok_or_else(invalid_time)?;
-    sleep(cx, Clock::Monotonic, ns, remaining)
+    sleep(cx, Clock::Monotonic(0), ns, remaining)
 }
 
 /// clock_nanosleep(2): waits for a while, or until a moment.
 ///
 /// # Differences from Linux
-/// There are no time namespaces.
+/// None.
 pub(crate) fn clock_nanosleep(
     cx: &Context<'_>,
     number: ClockNumber,
@@ -233,7 +233,7 @@ pub(crate) fn clock_nanosleep(
 fn sleep(cx: &Context<'_>, clock: Clock, ns: u64, remaining: UserPtr<Timespec>) -> Result<()> {
     // Setting the time of day makes no sleep shorter or longer.
     let clock = match clock {
-        Clock::Realtime => Clock::Monotonic,
+        Clock::Realtime => Clock::Monotonic(0),
         clock => clock,
     };
     let deadline_ns = clock.now_ns(cx).saturating_add(ns);
@@ -261,7 +261,8 @@ fn sleep_on(
 /// Waits until `clock` is at `deadline_ns`.
 fn sleep_until(cx: &Context<'_>, clock: &Clock, deadline_ns: u64) -> Result<()> {
     match clock {
-        Clock::Monotonic => {
+        Clock::Monotonic(_) => {
+            let deadline_ns = clock.to_machine_ns(deadline_ns);
             cx.wait_until::<()>(&[], Some(deadline_ns), Interruption::NoRestart, || Ok(None))?;
         }
         // In steps, for the moment comes earlier or later when somebody sets the clock.

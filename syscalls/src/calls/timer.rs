@@ -12,7 +12,7 @@ use crate::error::{Because, Result};
 use crate::events::TimerFile;
 use crate::fs::{Fd, OnExec, OpenFile};
 use crate::named::ClockNumber;
-use crate::process::Capability;
+use crate::process::{Capability, Thread};
 use crate::time::{Clock, Interval, Notify, Timer, TimerClock};
 use crate::user::UserPtr;
 
@@ -37,6 +37,7 @@ pub(crate) fn timer_create(
         Some(event) => notify(cx, event)?,
     };
     let (clock, value) = (clock.to_wait_on(), event.map(|event| event.value));
+    let clock = (number.0, clock);
     let id = cx.process.posix_timers.add(cx.system, cx.process, clock, notify, value)?;
     id_to.write(cx, &id).inspect_err(|_| {
         // Nobody learned its number.
@@ -56,17 +57,14 @@ fn notify(cx: &Context<'_>, event: &SigEvent) -> Result<Notify> {
         sigev::SIGNAL | sigev::THREAD => signal().map(Notify::Process),
         TO_THREAD => {
             let threads = cx.process.threads();
-            let is_it = |thread: &&Arc<_>| is_thread(thread, event.thread);
+            let wanted = cx.known_id(event.thread).ok();
+            let is_it = |thread: &&Arc<Thread>| Some(thread.id()) == wanted;
             let thread = threads.iter().find(is_it);
             let thread = thread.ok_or_else(|| Errno::EINVAL.because("not a thread of the process"));
             Ok(Notify::Thread(Arc::downgrade(thread?), signal()?))
         }
         _ => Err(Errno::EINVAL.because("unknown way to tell of an event")),
     }
-}
-
-fn is_thread(thread: &crate::process::Thread, id: i32) -> bool {
-    u32::try_from(id) == Ok(thread.id())
 }
 
 fn check_wake_alarm(cx: &Context<'_>, number: ClockNumber) -> Result<()> {
@@ -92,6 +90,7 @@ pub(crate) fn timer_settime(
     let new = read_interval(cx, new)?;
     let timer = cx.process.posix_timers.get(id)?;
     let is_moment = flags & TIMER_ABSTIME != 0;
+    let new = if is_moment { to_machine(cx, timer.clock_number(), new) } else { new };
     let stood = timer.set(|one| set(one, timer.clock(), new, is_moment));
     old.non_null().map_or(Ok(()), |old| old.write(cx, &to_itimerspec(stood)))
 }
@@ -102,6 +101,11 @@ fn read_interval(cx: &Context<'_>, from: UserPtr<Itimerspec>) -> Result<Interval
         value_ns: new.value.to_ns().ok_or_else(invalid_time)?,
         interval_ns: new.interval.to_ns().ok_or_else(invalid_time)?,
     })
+}
+
+/// A timer of a clock of the caller on the machine's clock.
+fn to_machine(cx: &Context<'_>, clock: i32, new: Interval) -> Interval {
+    Interval { value_ns: cx.to_machine_ns(clock, new.value_ns), ..new }
 }
 
 fn set(timer: &Timer, clock: &TimerClock, new: Interval, is_moment: bool) -> Interval {
@@ -200,6 +204,7 @@ pub(crate) fn timerfd_settime(
     // Setting the time of day concerns only who waits for one.
     let kept = if matches!(clock, Clock::Realtime) { flags } else { flags & timerfd::ABSTIME };
     let is_moment = flags & timerfd::ABSTIME != 0;
+    let new = if is_moment { to_machine(cx, file.clock(), new) } else { new };
     let stood = file.set(kept, |timer| set(timer, &clock.to_wait_on(), new, is_moment));
     old.non_null().map_or(Ok(()), |old| old.write(cx, &to_itimerspec(stood)))
 }

@@ -43,8 +43,9 @@ pub(crate) fn wait4(
         i32::MIN => return Err(Errno::ESRCH.because("no such process group")),
         -1 => Whom::Any,
         0 => Whom::Group(cx.process.group()),
-        _ if pid < 0 => Whom::Group(pid.unsigned_abs()),
-        _ => Whom::Process(pid.unsigned_abs()),
+        // Nothing has the number 0.
+        _ if pid < 0 => Whom::Group(cx.outside_id(pid.unsigned_abs()).unwrap_or(0)),
+        _ => Whom::Process(cx.outside_id(pid.unsigned_abs()).unwrap_or(0)),
     };
     let Some(waited) = cx.wait_for_child(whom, options | WaitOptions::EXITED)? else {
         return Ok(0);
@@ -53,7 +54,7 @@ pub(crate) fn wait4(
         status.write(cx, &waited.report.wait_status())?;
     }
     write_usage(cx, usage, &waited)?;
-    Ok(waited.id)
+    Ok(waited.shown)
 }
 
 /// waitid(2): waits for a child.
@@ -97,9 +98,9 @@ fn whom(cx: &Context<'_>, kind: ChildKind, id: i32) -> Result<(Whom, WaitOptions
     let waits = WaitOptions::empty();
     match (kind.0, id) {
         (P_ALL, _) => Ok((Whom::Any, waits)),
-        (P_PID, 1..) => Ok((Whom::Process(id.unsigned_abs()), waits)),
+        (P_PID, 1..) => Ok((Whom::Process(cx.outside_id(id.unsigned_abs()).unwrap_or(0)), waits)),
         (P_PGID, 0) => Ok((Whom::Group(cx.process.group()), waits)),
-        (P_PGID, 1..) => Ok((Whom::Group(id.unsigned_abs()), waits)),
+        (P_PGID, 1..) => Ok((Whom::Group(cx.outside_id(id.unsigned_abs()).unwrap_or(0)), waits)),
         (P_PIDFD, 0..) => {
             let (process, open) = process_of(cx, Fd(id))?;
             let options = if open.is_nonblocking() { WaitOptions::NOHANG } else { waits };
@@ -121,7 +122,8 @@ fn write_info(cx: &Context<'_>, to: UserPtr<SigInfo>, waited: Option<&Waited>) -
         let (code, status) = waited.report.code_and_status();
         info.signo = i32::from(Signal::SIGCHLD.number());
         info.code = code;
-        info.fields[0] = u64::from(waited.id) | u64::from(waited.user) << 32;
+        let user = cx.user_namespace().shown_user(waited.user);
+        info.fields[0] = u64::from(waited.shown) | u64::from(user) << 32;
         info.fields[1] = u64::from(status.cast_unsigned());
     }
     let head = [info.signo.cast_unsigned(), info.errno.cast_unsigned(), info.code.cast_unsigned()];

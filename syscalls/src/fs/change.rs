@@ -23,7 +23,8 @@ pub(crate) fn mode(cx: &Context<'_>, found: &Location, mode: Mode) -> Result<()>
     permission::check_changeable(&metadata)?;
     permission::check_owner(&who, &metadata)?;
     let mut mode = mode;
-    if !who.is_in_group(metadata.group) && !who.has(Capability::FileSetId) {
+    let keeps = who.has_over(Capability::FileSetId, metadata.owner, metadata.group);
+    if !who.is_in_group(metadata.group) && !keeps {
         mode.remove(Mode::SET_GROUP_ID);
     }
     found.inode().change(&Change { mode: Some(mode), ..Change::default() })?;
@@ -63,7 +64,7 @@ fn check_new_owner(
     owner: Option<u32>,
     group: Option<u32>,
 ) -> Result<()> {
-    if who.has(Capability::Chown) {
+    if who.has_over(Capability::Chown, file.owner, file.group) {
         return Ok(());
     }
     let is_owner = who.users.file_system == file.owner;

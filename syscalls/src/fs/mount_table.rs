@@ -6,9 +6,11 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fs::mount_flags;
-use spin::Mutex;
+use abi::namespaces::first;
+use spin::{Mutex, Once};
 
 use crate::error::{Because, Result};
+use crate::namespaces::{Counted, UserNamespace};
 use crate::wait::WaitQueue;
 
 use super::dentry::Dentry;
@@ -28,6 +30,8 @@ pub struct MountTable {
     /// Woken when mounts come and go.
     changed: WaitQueue,
     shared: Arc<Shared>,
+    /// To whom it belongs, where that is not the first user namespace.
+    owner: Once<(UserNamespace, Counted)>,
 }
 
 /// What all namespaces have in common.
@@ -82,6 +86,7 @@ impl MountTable {
             version: AtomicU64::new(0),
             changed: WaitQueue::new(),
             shared: shared.clone(),
+            owner: Once::new(),
         });
         table.adopt(&tree);
         table
@@ -98,6 +103,25 @@ impl MountTable {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The number of the inode that stands for it in /proc/PID/ns.
+    #[must_use]
+    pub(crate) fn namespace_number(&self) -> u32 {
+        /// Above those of all other namespaces.
+        const DYNAMIC: u64 = 0xf800_0000;
+        if self.id == 1 { first::MOUNTS } else { (DYNAMIC + self.id) as u32 }
+    }
+
+    /// The user namespace that owns it.
+    #[must_use]
+    pub(crate) fn owner(&self) -> UserNamespace {
+        self.owner.get().map_or(UserNamespace::FIRST, |(owner, _)| owner.clone())
+    }
+
+    /// Says once who owns it, and that it is counted.
+    pub(crate) fn belong_to(&self, owner: UserNamespace, counted: Counted) {
+        self.owner.call_once(|| (owner, counted));
     }
 
     /// All mounts, in the order in which they were made: /proc/self/mounts.

@@ -35,7 +35,9 @@ pub(crate) fn create(
     let root = match name {
         b"tmpfs" => in_memory("tmpfs")?,
         b"ramfs" => in_memory("ramfs")?,
-        b"proc" if options.is_empty() => ProcFs::create(machine, vfs.new_device()),
+        b"proc" if options.is_empty() => {
+            ProcFs::create(machine, vfs.new_device(), cx.pid_namespace().clone())
+        }
         b"sysfs" if options.is_empty() => SysFs::create(machine, vfs.new_device()),
         // Its options say what the slaves of a new instance are like: there is only one.
         b"devpts" => devpts::create(cx.system),

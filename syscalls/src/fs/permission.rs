@@ -42,12 +42,13 @@ fn bypasses(who: &Credentials, file: &Metadata, request: AccessRequest) -> bool 
         .mode
         .intersects(Mode::OWNER_EXECUTE.union(Mode::GROUP_EXECUTE).union(Mode::OTHERS_EXECUTE));
     let all = is_directory || executable || !request.contains(AccessRequest::EXECUTE);
-    if all && who.has(Capability::DacOverride) {
+    let has = |capability| who.has_over(capability, file.owner, file.group);
+    if all && has(Capability::DacOverride) {
         return true;
     }
     let reads =
         request == AccessRequest::READ || is_directory && !request.contains(AccessRequest::WRITE);
-    reads && who.has(Capability::DacReadSearch)
+    reads && has(Capability::DacReadSearch)
 }
 
 /// Fails unless the caller may use `inode` as `request` says.
@@ -89,7 +90,8 @@ pub(crate) fn check_not_append_only(file: &Metadata) -> Result<()> {
 /// # Errors
 /// `EPERM`.
 pub fn check_owner(who: &Credentials, file: &Metadata) -> Result<()> {
-    if who.users.file_system == file.owner || who.has(Capability::FileOwner) {
+    let is_own = who.users.file_system == file.owner;
+    if is_own || who.has_over(Capability::FileOwner, file.owner, file.group) {
         return Ok(());
     }
     Err(Errno::EPERM.because("the file belongs to somebody else"))
@@ -102,7 +104,8 @@ pub fn check_owner(who: &Credentials, file: &Metadata) -> Result<()> {
 pub fn check_sticky(who: &Credentials, directory: &Metadata, entry: &Metadata) -> Result<()> {
     let user = who.users.file_system;
     let bound = directory.mode.contains(Mode::STICKY);
-    if !bound || entry.owner == user || directory.owner == user || who.has(Capability::FileOwner) {
+    let is_own = entry.owner == user || directory.owner == user;
+    if !bound || is_own || who.has_over(Capability::FileOwner, entry.owner, entry.group) {
         return Ok(());
     }
     Err(Errno::EPERM.because("the directory is sticky and the file belongs to somebody else"))
@@ -110,7 +113,7 @@ pub fn check_sticky(who: &Credentials, directory: &Metadata, entry: &Metadata) -
 
 /// Whether writing or changing owners leaves the set-ID bits of a file to the caller.
 pub(super) fn keeps_set_id(cx: &Context<'_>) -> bool {
-    cx.credentials().has(Capability::FileSetId)
+    cx.credentials().has_within(Capability::FileSetId)
 }
 
 /// Up to where the caller may write to a file that can be `max` bytes long, from `offset` on.

@@ -25,6 +25,10 @@ impl PseudoFileSystem {
     pub const ANONYMOUS: Self =
         Self { name: "anon_inodefs", device: Device::new(0, 3), magic: magic::ANON_INODE_FS_MAGIC };
 
+    /// Where namespaces live.
+    pub const NAMESPACES: Self =
+        Self { name: "nsfs", device: Device::new(0, 6), magic: magic::NSFS_MAGIC };
+
     /// Where message queues of POSIX live.
     pub const MESSAGE_QUEUES: Self =
         Self { name: "mqueue", device: Device::new(0, 5), magic: magic::MQUEUE_MAGIC };

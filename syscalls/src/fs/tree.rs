@@ -56,7 +56,7 @@ pub(super) fn new_inode<'a>(
             mode |= Mode::SET_GROUP_ID;
         }
     }
-    let stranger = !who.is_in_group(group) && !who.has(Capability::FileSetId);
+    let stranger = !who.is_in_group(group) && !who.has_within(Capability::FileSetId);
     if stranger && kind != NewKind::Directory && mode.contains(Mode::GROUP_EXECUTE) {
         mode.remove(Mode::SET_GROUP_ID);
     }

@@ -69,6 +69,19 @@ impl FsContext {
         Ok(())
     }
 
+    /// Sees these mounts from `root` from now on: setns(2).
+    pub(crate) fn see(&self, mounts: Arc<MountTable>, root: Location) {
+        let umask = self.umask();
+        let new = State { working: root.clone(), root, umask, mounts: Some(mounts) };
+        let old = self.state.with(|state| core::mem::replace(state, new));
+        drop(old);
+    }
+
+    /// Whether several processes have the same.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.state.is_shared()
+    }
+
     /// Where root or working directory are `old`, they become `new`: pivot_root(2).
     pub(crate) fn pivot(&self, old: &Location, new: &Location) {
         if self.root().is(old) {

@@ -53,7 +53,7 @@ impl MessageQueues {
     /// Those of msgget(2).
     pub(crate) fn get(&self, cx: &Context<'_>, key: i32, flags: GetFlags) -> Result<i32> {
         let who = cx.credentials();
-        let limits = cx.system.ipc.limits();
+        let limits = cx.ipc().limits();
         let mut registry = self.registry.lock();
         if let Some(number) = registry.find(key, flags)? {
             registry.check(number, &who, flags)?;
@@ -188,13 +188,13 @@ impl MessageQueues {
         number: i32,
         asked: Asked,
     ) -> Result<MessageQueueStatus> {
-        self.with(cx, number, asked, |queue| Ok(queue.show(number)))
+        self.with(cx, number, asked, |queue| Ok(queue.show(cx, number)))
     }
 
     /// All queues with their numbers.
-    pub(crate) fn all(&self) -> Vec<(i32, MessageQueueStatus)> {
+    pub(crate) fn all(&self, cx: &Context<'_>) -> Vec<(i32, MessageQueueStatus)> {
         let registry = self.registry.lock();
-        registry.numbered().map(|(number, queue)| (number, queue.show(number))).collect()
+        registry.numbered().map(|(number, queue)| (number, queue.show(cx, number))).collect()
     }
 
     /// Changes owner, mode and size.
@@ -208,13 +208,13 @@ impl MessageQueues {
         new: &MessageQueueStatus,
     ) -> Result<()> {
         let who = cx.credentials();
-        let limit = cx.system.ipc.limits().queue_bytes;
+        let limit = cx.ipc().limits().queue_bytes;
         let room = self.with(cx, number, Asked::NOTHING, |queue| {
             queue.permission.check_owner(&who)?;
             if new.max_bytes > limit && !who.has(Capability::SysResource) {
                 return Err(Errno::EPERM.because("a queue so large needs CAP_SYS_RESOURCE"));
             }
-            queue.set(new, now(cx))?;
+            queue.set(cx, new, now(cx))?;
             Ok(queue.room())
         })?;
         room.wake_all();

@@ -3,6 +3,7 @@
 use abi::Errno;
 use abi::ipc::IpcPermission;
 
+use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::process::{Capability, Credentials};
 
@@ -83,22 +84,22 @@ impl Permission {
     ///
     /// # Errors
     /// `EINVAL` for an ID that cannot be one.
-    pub(crate) fn set(&mut self, new: &IpcPermission) -> Result<()> {
-        if [new.uid, new.gid].contains(&u32::MAX) {
-            return Err(Errno::EINVAL.because("not an ID"));
-        }
-        (self.owner, self.group, self.mode) = (new.uid, new.gid, new.mode & MODE);
+    pub(crate) fn set(&mut self, cx: &Context<'_>, new: &IpcPermission) -> Result<()> {
+        let here = cx.user_namespace();
+        let (owner, group) = (here.user(new.uid)?, here.group(new.gid)?);
+        (self.owner, self.group, self.mode) = (owner, group, new.mode & MODE);
         Ok(())
     }
 
-    /// As the application sees it; `number` is the object's.
-    pub(crate) fn show(&self, number: i32) -> IpcPermission {
+    /// As the caller sees it; `number` is the object's.
+    pub(crate) fn show(&self, cx: &Context<'_>, number: i32) -> IpcPermission {
+        let here = cx.user_namespace();
         IpcPermission {
             key: self.key,
-            uid: self.owner,
-            gid: self.group,
-            cuid: self.creator,
-            cgid: self.creator_group,
+            uid: here.shown_user(self.owner),
+            gid: here.shown_group(self.group),
+            cuid: here.shown_user(self.creator),
+            cgid: here.shown_group(self.creator_group),
             mode: self.mode,
             seq: (number >> super::registry::INDEX_BITS) as u16,
             ..IpcPermission::default()

@@ -8,6 +8,7 @@ use abi::Errno;
 use abi::ipc::message::MessageQueueStatus;
 
 use crate::buffer;
+use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::wait::WaitQueue;
 
@@ -212,25 +213,30 @@ impl MessageQueue {
     ///
     /// # Errors
     /// Those of [`Permission::set`].
-    pub(super) fn set(&mut self, new: &MessageQueueStatus, now: i64) -> Result<()> {
-        self.permission.set(&new.permission)?;
+    pub(super) fn set(
+        &mut self,
+        cx: &Context<'_>,
+        new: &MessageQueueStatus,
+        now: i64,
+    ) -> Result<()> {
+        self.permission.set(cx, &new.permission)?;
         self.max_bytes = new.max_bytes;
         self.changed = now;
         Ok(())
     }
 
-    /// As the application sees it.
-    pub(super) fn show(&self, number: i32) -> MessageQueueStatus {
+    /// As the caller sees it.
+    pub(super) fn show(&self, cx: &Context<'_>, number: i32) -> MessageQueueStatus {
         MessageQueueStatus {
-            permission: self.permission.show(number),
+            permission: self.permission.show(cx, number),
             sent: self.sent,
             received: self.received,
             changed: self.changed,
             bytes: self.bytes,
             messages: self.messages.len() as u64,
             max_bytes: self.max_bytes,
-            last_sender: self.last_sender.cast_signed(),
-            last_receiver: self.last_receiver.cast_signed(),
+            last_sender: cx.shown_id(self.last_sender).cast_signed(),
+            last_receiver: cx.shown_id(self.last_receiver).cast_signed(),
             ..MessageQueueStatus::default()
         }
     }

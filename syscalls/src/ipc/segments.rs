@@ -92,7 +92,7 @@ impl Segments {
     /// Those of shmget(2).
     pub(crate) fn get(&self, cx: &Context<'_>, key: i32, len: u64, flags: GetFlags) -> Result<i32> {
         let who = cx.credentials();
-        let limits = cx.system.ipc.limits();
+        let limits = cx.ipc().limits();
         let mut registry = self.current();
         if let Some(number) = registry.find(key, flags)? {
             if len > registry.get(number)?.len {
@@ -188,7 +188,7 @@ impl Segments {
             let registry = self.current();
             let segment = registry.get(number)?;
             segment.permission.check(&who, asked)?;
-            (segment.show(number), segment.memory().ok_or_else(removed)?)
+            (segment.show(cx, number), segment.memory().ok_or_else(removed)?)
         };
         // Counting looks into address spaces, with no lock held.
         status.attachments = memory.areas();
@@ -204,7 +204,7 @@ impl Segments {
         let mut registry = self.current();
         let segment = registry.get_mut(number)?;
         segment.permission.check_owner(&who)?;
-        segment.permission.set(new)?;
+        segment.permission.set(cx, new)?;
         segment.changed = now(cx);
         Ok(())
     }
@@ -262,9 +262,9 @@ impl Segments {
     }
 
     /// All segments with their numbers, and how many of their pages are in memory.
-    pub(crate) fn all(&self) -> Vec<(i32, SharedMemoryStatus, u64)> {
+    pub(crate) fn all(&self, cx: &Context<'_>) -> Vec<(i32, SharedMemoryStatus, u64)> {
         let show = |(number, segment): (i32, &Segment)| {
-            Some((number, segment.show(number), segment.memory()?))
+            Some((number, segment.show(cx, number), segment.memory()?))
         };
         let shown: Vec<_> = self.current().numbered().filter_map(show).collect();
         // Counting looks into address spaces, with no lock held.
@@ -311,8 +311,8 @@ impl Segments {
 
 impl Segment {
     /// As the application sees it, but for the attachments.
-    fn show(&self, number: i32) -> SharedMemoryStatus {
-        let mut permission = self.permission.show(number);
+    fn show(&self, cx: &Context<'_>, number: i32) -> SharedMemoryStatus {
+        let mut permission = self.permission.show(cx, number);
         if matches!(self.memory, Hold::Left(_)) {
             permission.mode |= SHM_DEST;
         }
@@ -325,8 +325,8 @@ impl Segment {
             attached: self.attached,
             detached: self.detached,
             changed: self.changed,
-            creator: self.creator as i32,
-            last_user: self.last_user as i32,
+            creator: cx.shown_id(self.creator).cast_signed(),
+            last_user: cx.shown_id(self.last_user).cast_signed(),
             ..SharedMemoryStatus::default()
         }
     }

@@ -70,7 +70,7 @@ impl SemaphoreSets {
         flags: GetFlags,
     ) -> Result<i32> {
         let who = cx.credentials();
-        let limits = cx.system.ipc.limits();
+        let limits = cx.ipc().limits();
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(number) = state.registry.find(key, flags)? {
@@ -167,13 +167,13 @@ impl SemaphoreSets {
         number: i32,
         asked: Asked,
     ) -> Result<SemaphoreStatus> {
-        self.with(cx, number, asked, |set| Ok(set.show(number)))
+        self.with(cx, number, asked, |set| Ok(set.show(cx, number)))
     }
 
     /// All sets with their numbers.
-    pub(crate) fn all(&self) -> Vec<(i32, SemaphoreStatus)> {
+    pub(crate) fn all(&self, cx: &Context<'_>) -> Vec<(i32, SemaphoreStatus)> {
         let state = self.state.lock();
-        state.registry.numbered().map(|(number, set)| (number, set.show(number))).collect()
+        state.registry.numbered().map(|(number, set)| (number, set.show(cx, number))).collect()
     }
 
     /// Tells of one semaphore.
@@ -192,7 +192,7 @@ impl SemaphoreSets {
             let count = |reason| i32::try_from(set.count_waiting(at, reason)).unwrap_or(i32::MAX);
             Ok(match query {
                 Query::Value => set.value(at).0,
-                Query::LastUser => set.value(at).1.cast_signed(),
+                Query::LastUser => cx.shown_id(set.value(at).1).cast_signed(),
                 Query::WaitingForGrowth => count(WaitingFor::Growth),
                 Query::WaitingForZero => count(WaitingFor::Zero),
             })
@@ -256,7 +256,7 @@ impl SemaphoreSets {
     pub(crate) fn set(&self, cx: &Context<'_>, number: i32, new: &IpcPermission) -> Result<()> {
         self.with(cx, number, Asked::NOTHING, |set| {
             set.permission.check_owner(&cx.credentials())?;
-            set.set(new, now(cx))
+            set.set(cx, new, now(cx))
         })
     }
 

@@ -9,6 +9,7 @@ use abi::Errno;
 use abi::ipc::IPC_NOWAIT;
 use abi::ipc::semaphore::{SEM_UNDO, SemaphoreOperation, SemaphoreStatus, VALUE_MAX};
 
+use crate::context::Context;
 use crate::error::{Because, Error, Result};
 
 use super::handover::Handover;
@@ -302,16 +303,21 @@ impl SemaphoreSet {
     ///
     /// # Errors
     /// Those of [`Permission::set`].
-    pub(super) fn set(&mut self, new: &abi::ipc::IpcPermission, now: i64) -> Result<()> {
-        self.permission.set(new)?;
+    pub(super) fn set(
+        &mut self,
+        cx: &Context<'_>,
+        new: &abi::ipc::IpcPermission,
+        now: i64,
+    ) -> Result<()> {
+        self.permission.set(cx, new)?;
         self.changed = now;
         Ok(())
     }
 
     /// As the application sees it.
-    pub(super) fn show(&self, number: i32) -> SemaphoreStatus {
+    pub(super) fn show(&self, cx: &Context<'_>, number: i32) -> SemaphoreStatus {
         SemaphoreStatus {
-            permission: self.permission.show(number),
+            permission: self.permission.show(cx, number),
             operated: self.operated,
             changed: self.changed,
             count: self.len() as u64,

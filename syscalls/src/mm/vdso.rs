@@ -14,6 +14,9 @@ use super::area::{ALL_ACCESS, Area, AreaFlags, Backing, PAGE};
 use super::layout::{Layout, random_below};
 use super::object::Object;
 
+/// The name of the time page.
+const TIME: &str = "[vvar]";
+
 /// The vDSO goes at most to the next multiple of this above the stack, in bytes: a page table
 /// more is rarely needed.
 const REACH: u64 = 2 << 20;
@@ -45,6 +48,29 @@ impl AddressSpace {
     }
 }
 
+impl AddressSpace {
+    /// Hides the machine's time from the functions of the vDSO, so that they ask the kernel:
+    /// clocks of a time namespace are others.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn hide_time(&self) -> Result<()> {
+        // Zeros are a time page that tells no time.
+        let page = self.machine.allocate_page()?;
+        let mut state = self.state.lock();
+        let time = state.areas.iter().find(|area| area.name == TIME).cloned();
+        let Some(time) = time else {
+            return Ok(());
+        };
+        let range = time.range.clone();
+        state.areas.remove(&range);
+        state.pages.release(&*self.space, &range);
+        let backing = Backing::Object(Object::Pages(Arc::new([page])), 0);
+        state.insert(Area { backing, ..time });
+        Ok(())
+    }
+}
+
 impl State {
     fn place_vdso(&self, layout: &Layout, wanted: Option<u64>, len: u64) -> Result<u64> {
         let is_free = |&start: &u64| self.areas.is_free(&(start..start + len));
@@ -67,7 +93,7 @@ fn areas(pages: &Arc<[Arc<dyn Page>]>, time: Range<u64>, image: Range<u64>) -> [
         allowed: Protection::READ,
         flags: AreaFlags::DONT_DUMP,
         backing: backing(0),
-        name: "[vvar]",
+        name: TIME,
         ..Area::anonymous(time, Protection::READ)
     };
     let image = Area {

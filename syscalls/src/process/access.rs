@@ -15,16 +15,18 @@ impl Context<'_> {
     /// `EPERM`.
     pub(crate) fn check_access(&self, target: &Process) -> Result<()> {
         let own = self.credentials();
-        if self.process.id() == target.id() || own.has(Capability::SysPtrace) {
+        let other = target.credentials();
+        let may = own.has_in(Capability::SysPtrace, &other.namespace);
+        if self.process.id() == target.id() || may {
             return Ok(());
         }
-        let other = target.credentials();
         let are_same = |ids: &super::credentials::Ids, id| {
             [ids.real, ids.effective, ids.saved].iter().all(|&one| one == id)
         };
         let is_own =
             are_same(&other.users, own.users.real) && are_same(&other.groups, own.groups.real);
         let is_open = target.properties.lock().is_dumpable;
+        let is_own = is_own && other.namespace == own.namespace;
         if is_own && is_open && other.permitted.is_subset_of(own.permitted) {
             return Ok(());
         }

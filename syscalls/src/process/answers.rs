@@ -26,15 +26,19 @@ impl Thread {
         }
         let process = self.process();
         let credentials = self.credentials();
+        let shown = |id| u64::from(process.pid_namespace.shown(id));
+        let users = &credentials.namespace;
+        let user = |id| u64::from(users.shown_user(id));
+        let group = |id| u64::from(users.shown_group(id));
         machine.publish_answers(&[
-            (const { number("getpid") }, u64::from(process.id())),
-            (const { number("gettid") }, u64::from(self.id())),
-            (const { number("getppid") }, u64::from(process.parent())),
-            (const { number("getpgrp") }, u64::from(process.group())),
-            (const { number("getuid") }, u64::from(credentials.users.real)),
-            (const { number("geteuid") }, u64::from(credentials.users.effective)),
-            (const { number("getgid") }, u64::from(credentials.groups.real)),
-            (const { number("getegid") }, u64::from(credentials.groups.effective)),
+            (const { number("getpid") }, shown(process.id())),
+            (const { number("gettid") }, shown(self.id())),
+            (const { number("getppid") }, shown(process.parent())),
+            (const { number("getpgrp") }, shown(process.group())),
+            (const { number("getuid") }, user(credentials.users.real)),
+            (const { number("geteuid") }, user(credentials.users.effective)),
+            (const { number("getgid") }, group(credentials.groups.real)),
+            (const { number("getegid") }, group(credentials.groups.effective)),
         ]);
     }
 }

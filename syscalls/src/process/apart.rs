@@ -121,6 +121,7 @@ impl Thread {
 
     /// Gives back what it has of its own, at its end.
     pub(super) fn leave_own(&self) {
+        self.set_namespaces(self.system().first_namespaces.clone());
         if let Some(paths) = self.apart.paths.get() {
             paths.leave(self.system().vfs.root().clone());
         }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 
 use crate::error::{Because, Result};
+use crate::namespaces::{UserNamespace, user};
 
 /// Most supplementary groups a process can have.
 pub(crate) const NGROUPS_MAX: usize = 65_536;
@@ -129,6 +130,17 @@ impl Ids {
         Self { real: id, effective: id, saved: id, file_system: id }
     }
 
+    /// Each as `translate` has it.
+    #[must_use]
+    pub fn map(&self, translate: impl Fn(u32) -> u32) -> Self {
+        Self {
+            real: translate(self.real),
+            effective: translate(self.effective),
+            saved: translate(self.saved),
+            file_system: translate(self.file_system),
+        }
+    }
+
     /// Whether `id` is the real, effective or saved one.
     #[must_use]
     pub const fn include(&self, id: u32) -> bool {
@@ -213,6 +225,8 @@ pub(crate) struct SetIds {
 /// Who a process is and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
+    /// Within which its users and privileges count.
+    pub namespace: UserNamespace,
     /// User IDs.
     pub users: Ids,
     /// Group IDs.
@@ -240,6 +254,7 @@ impl Credentials {
     #[must_use]
     pub const fn root() -> Self {
         Self {
+            namespace: UserNamespace::FIRST,
             users: Ids::all(0),
             groups: Ids::all(0),
             supplementary: Vec::new(),
@@ -270,12 +285,14 @@ impl Credentials {
         {
             new.ambient = CapabilitySet::EMPTY;
         }
-        let is_root = new.users.effective == 0 || new.users.real == 0;
+        let root = self.root_user();
+        let is_root = [new.users.effective, new.users.real].map(Some).contains(&root);
         new.permitted = match is_root {
             true => CapabilitySet(self.inheritable.0 | self.bounding.0),
             false => new.ambient,
         };
-        new.effective = if new.users.effective == 0 { new.permitted } else { new.ambient };
+        let acts_as_root = Some(new.users.effective) == root;
+        new.effective = if acts_as_root { new.permitted } else { new.ambient };
         new
     }
 
@@ -285,9 +302,10 @@ impl Credentials {
     pub(crate) fn is_secure_after(&self, old: &Self) -> bool {
         let gets_ids =
             self.users.effective != old.users.real || self.groups.effective != old.groups.real;
-        let is_real_root = self.users.real == 0;
+        let root = self.root_user();
+        let is_real_root = Some(self.users.real) == root;
         let gets_more = !self.permitted.is_subset_of(self.ambient);
-        gets_ids || (!is_real_root && (self.users.effective == 0 || gets_more))
+        gets_ids || (!is_real_root && (Some(self.users.effective) == root || gets_more))
     }
 
     /// Whether a process that had `old` ones may still be looked into by others, and dump core:
@@ -299,12 +317,39 @@ impl Credentials {
             let (users, groups) = (one.users, one.groups);
             [users.effective, users.file_system, groups.effective, groups.file_system]
         };
-        acts_as(self) == acts_as(old) && self.permitted.is_subset_of(old.permitted)
+        let has_no_more = match self.namespace == old.namespace {
+            true => self.permitted.is_subset_of(old.permitted),
+            // Whoever has made a user namespace had all privileges in it before.
+            false => self.namespace.is_within_own(&old.namespace, old.users.effective),
+        };
+        acts_as(self) == acts_as(old) && has_no_more
     }
 
-    /// Whether `capability` holds.
+    /// Whether `capability` holds for what belongs to the machine: in the first user namespace.
     #[must_use]
     pub const fn has(&self, capability: Capability) -> bool {
+        self.namespace.is_first() && self.effective.contains(capability)
+    }
+
+    /// Whether `capability` holds for a file of this owner and group: the own user namespace has
+    /// to know both.
+    #[must_use]
+    pub(crate) fn has_over(&self, capability: Capability, owner: u32, group: u32) -> bool {
+        self.effective.contains(capability)
+            && (self.namespace.is_first()
+                || self.namespace.to_inside(user::Ids::Users, owner).is_some()
+                    && self.namespace.to_inside(user::Ids::Groups, group).is_some())
+    }
+
+    /// The superuser of the own user namespace, if it has one.
+    #[must_use]
+    pub(crate) fn root_user(&self) -> Option<u32> {
+        self.namespace.to_outside(user::Ids::Users, 0)
+    }
+
+    /// Whether `capability` holds in the own user namespace.
+    #[must_use]
+    pub const fn has_within(&self, capability: Capability) -> bool {
         self.effective.contains(capability)
     }
 
@@ -318,17 +363,20 @@ impl Credentials {
     /// user ID changes on capabilities").
     pub fn set_users(&mut self, users: Ids) {
         let old = core::mem::replace(&mut self.users, users);
-        if old.include(0) && !users.include(0) {
+        let root = self.root_user();
+        let includes = |ids: &Ids| root.is_some_and(|root| ids.include(root));
+        let acts = |ids: &Ids| Some(ids.effective) == root;
+        if includes(&old) && !includes(&users) {
             if !self.keep_capabilities {
                 self.permitted = CapabilitySet::EMPTY;
                 self.effective = CapabilitySet::EMPTY;
             }
             self.ambient = CapabilitySet::EMPTY;
         }
-        if old.effective == 0 && users.effective != 0 {
+        if acts(&old) && !acts(&users) {
             self.effective = CapabilitySet::EMPTY;
         }
-        if old.effective != 0 && users.effective == 0 {
+        if !acts(&old) && acts(&users) {
             self.effective = self.permitted;
         }
         self.follow_file_system_user(old.file_system);
@@ -345,10 +393,12 @@ impl Credentials {
         /// `CAP_CHOWN` to `CAP_FSETID`, `CAP_LINUX_IMMUTABLE`, `CAP_MKNOD`, `CAP_MAC_OVERRIDE`.
         const OF_FILES: CapabilitySet = CapabilitySet(0x1f | 1 << 9 | 1 << 27 | 1 << 32);
         let new = self.users.file_system;
-        if old == 0 && new != 0 {
+        let root = self.root_user();
+        let (was_root, is_root) = (Some(old) == root, Some(new) == root);
+        if was_root && !is_root {
             self.effective.0 &= !OF_FILES.0;
         }
-        if old != 0 && new == 0 {
+        if !was_root && is_root {
             self.effective.0 |= self.permitted.and(OF_FILES).0;
         }
     }

@@ -71,9 +71,18 @@ impl File for ProcessFile {
         // What has been waited for has no number any more.
         let known = cx.system.processes.get(id);
         let is_known = known.is_some_and(|known| Arc::ptr_eq(&known, &self.process));
-        let shown = if is_known { id.cast_signed() } else { -1 };
-        writeln!(out, "Pid:\t{shown}")?;
-        writeln!(out, "NSpid:\t{shown}")
+        if !is_known {
+            return writeln!(out, "Pid:\t-1\nNSpid:\t-1");
+        }
+        let here = cx.pid_namespace();
+        writeln!(out, "Pid:\t{}", here.shown(id))?;
+        write!(out, "NSpid:")?;
+        let shown = here.shown_inwards(&self.process.pid_namespace, id);
+        if shown.is_empty() {
+            write!(out, "\t0")?;
+        }
+        shown.iter().try_for_each(|id| write!(out, "\t{id}"))?;
+        writeln!(out)
     }
 }
 
@@ -96,13 +105,18 @@ impl ProcessFile {
         }
         let who = process.credentials();
         info.mask = pidfd::INFO_PID | pidfd::INFO_CREDS;
-        info.pid = process.id();
-        info.tgid = process.id();
-        info.ppid = process.parent();
-        (info.ruid, info.euid, info.suid) = (who.users.real, who.users.effective, who.users.saved);
-        (info.rgid, info.egid, info.sgid) =
-            (who.groups.real, who.groups.effective, who.groups.saved);
-        (info.fsuid, info.fsgid) = (who.users.file_system, who.groups.file_system);
+        info.pid = cx.shown_id(process.id());
+        if info.pid == 0 {
+            return Err(Errno::ESRCH.because("the process is out of the caller's sight"));
+        }
+        info.tgid = info.pid;
+        info.ppid = cx.shown_id(process.parent());
+        let here = cx.user_namespace();
+        let users = who.users.map(|id| here.shown_user(id));
+        let groups = who.groups.map(|id| here.shown_group(id));
+        (info.ruid, info.euid, info.suid) = (users.real, users.effective, users.saved);
+        (info.rgid, info.egid, info.sgid) = (groups.real, groups.effective, groups.saved);
+        (info.fsuid, info.fsgid) = (users.file_system, groups.file_system);
         Ok(info)
     }
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::machine::Registers;
 use crate::mm::{AddressSpace, MemoryLimits};
+use crate::namespaces::user::Ids;
 
 use super::credentials::SetIds;
 use super::exec::{ExecError, Executable, Placement, Program};
@@ -41,6 +42,7 @@ impl Context<'_> {
         let loaded =
             program.load(&self.system.machine).map_err(|error| self.refuse_program(error))?;
         self.stay_alone()?;
+        self.enter_time_of_children(&loaded.memory)?;
         self.thread.replace_memory(self.memory(), loaded.memory);
         self.process.become_program(credentials, &old, secure);
         self.thread.become_program(executable.name());
@@ -80,6 +82,13 @@ fn set_ids(executable: &Executable, who: &Credentials) -> Result<SetIds> {
         return Ok(SetIds::default());
     }
     let file = location.inode().metadata()?;
+    // Who is nobody in the user namespace is not become.
+    let users = &who.namespace;
+    let is_known = users.to_inside(Ids::Users, file.owner).is_some()
+        && users.to_inside(Ids::Groups, file.group).is_some();
+    if !is_known {
+        return Ok(SetIds::default());
+    }
     let sets_group = file.mode.contains(Mode::SET_GROUP_ID | Mode::GROUP_EXECUTE);
     Ok(SetIds {
         user: file.mode.contains(Mode::SET_USER_ID).then_some(file.owner),

@@ -44,11 +44,12 @@ impl Thread {
         let is_last = process.remove_thread(self);
         self.leave_own();
         if !self.is_leader() {
-            system.processes.remove_thread(self.id());
+            system.processes.remove_thread(self);
         }
         if is_last {
             self.account(status);
             self.release(process);
+            self.end_namespace();
             end_process(system, process, status);
         } else {
             self.leave_signals();
@@ -57,12 +58,34 @@ impl Thread {
         Flow::End
     }
 
+    /// The end of the first process of a namespace is the end of all in it, and waits for them:
+    /// pid_namespaces(7), "The namespace init process".
+    fn end_namespace(&self) {
+        let (system, process) = (self.system(), self.process());
+        let namespace = &process.pid_namespace;
+        if !namespace.is_init(process) {
+            return;
+        }
+        let find = |id: &u32| system.processes.get(*id).filter(|one| one.id() != process.id());
+        for other in namespace.end().iter().filter_map(find) {
+            other.begin_exit(ExitStatus::Killed(Signal::SIGKILL.number()));
+        }
+        let lives = |other: Arc<Process>| !other.has_ended();
+        let is_empty = || !namespace.end().iter().filter_map(find).any(lives);
+        self.wait_at_end(&process.children_changed, is_empty);
+        for child in system.processes.children(process.id()) {
+            if child.has_ended() {
+                system.processes.remove(child.id());
+            }
+        }
+    }
+
     /// Gives back what the process has: all that is left is what its parent may ask for.
     fn release(&self, process: &Process) {
         let system = self.system();
         process.timers.disarm_all();
         process.posix_timers.clear();
-        system.ipc.semaphores.leave(process, system.wall_clock_seconds());
+        self.ipc().semaphores.leave(process, system.wall_clock_seconds());
         self.close_all(&process.files);
         process.paths.leave(system.vfs.root().clone());
         let nothing = system.empty_memory();
@@ -93,6 +116,10 @@ fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
     let guarded = guarded_groups(system, process);
     let orphans = system.processes.end(process, status);
     process.ending.wake(PollEvents::IN | PollEvents::RDNORM);
+    if let Some(init) = process.pid_namespace.init() {
+        // It may wait for the end of all.
+        init.children_changed.wake_all();
+    }
     for orphan in orphans {
         tell_orphan(system, process, &orphan);
     }
@@ -125,7 +152,9 @@ fn tell_orphan(system: &System, parent: &Process, orphan: &Process) {
     }
     let signal = orphan.properties.lock().parent_death_signal;
     if let Some(signal) = Signal::new(signal) {
-        let (id, user) = (parent.id(), parent.credentials().users.real);
+        let id = orphan.pid_namespace.shown(parent.id());
+        let user = parent.credentials().users.real;
+        let user = orphan.credentials().namespace.shown_user(user);
         // Standard signals are never refused; a real-time one may be too many.
         let _ = orphan.send_signal(signal, info::user(signal, si::USER, id, user));
     }

@@ -1,6 +1,7 @@
 //! New processes: fork(2), vfork(2), clone(2), clone3(2).
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
@@ -14,15 +15,17 @@ use crate::error::{Because, Result};
 use crate::fs::{Fd, OnExec};
 use crate::machine::{ExtendedStart, Registers, ThreadStart};
 use crate::mm::AddressSpace;
+use crate::namespaces::{Namespaces, PidNamespace, UserNamespace};
 use crate::wait::{Interruption, WaitQueue};
 
 use super::descriptor::ProcessFile;
 use super::limits::MAX_OPEN_FILES;
 use super::scheduling::Policy;
-use super::{Capability, Credentials, Process, Thread};
+use super::shared::OfChild;
+use super::{Capability, Process, Thread};
 
 /// What a new process or thread is asked to be. Addresses are 0 where there is none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct NewTask {
     /// What it shares, and which of the other fields count.
     pub(crate) flags: CloneFlags,
@@ -38,6 +41,8 @@ pub(crate) struct NewTask {
     pub(crate) thread_pointer: u64,
     /// Where to store the number of a descriptor of it in the caller's memory.
     pub(crate) descriptor_at: u64,
+    /// The numbers it shall have, from the innermost namespace on.
+    pub(crate) wanted_ids: Vec<u32>,
 }
 
 /// Memory that a child uses while its parent waits: vfork(2).
@@ -66,8 +71,7 @@ impl Context<'_> {
     /// user has too many processes; `ENOMEM`.
     pub(crate) fn fork(&self, new: &NewTask) -> Result<u32> {
         check(new.flags)?;
-        let who = self.credentials();
-        check_namespaces(new.flags, &who)?;
+        self.check_numbers(new)?;
         self.check_count()?;
         let scheduling = self.thread.scheduling();
         if scheduling.policy == Policy::Deadline && !scheduling.resets_on_fork {
@@ -92,17 +96,42 @@ impl Context<'_> {
         if !new.flags.contains(CloneFlags::FILES) {
             self.check_copy_of_files()?;
         }
-        let id = self.system.processes.allocate_id();
-        let child = Arc::new(self.process.child(self.thread, id, memory.clone(), new.flags));
-        child.set_exit_signal(new.exit_signal);
-        if new.flags.contains(CloneFlags::NEWNS) {
-            child.paths.separate_mounts()?;
+        let renewed = self.renew(new.flags)?;
+        let namespaces = renewed.namespaces.unwrap_or_else(|| (*self.thread.namespaces()).clone());
+        let pid_namespace = namespaces.pid_for_children.clone();
+        let id = self.new_id(&pid_namespace, &new.wanted_ids)?;
+        let credentials = renewed.credentials.map_or_else(|| self.credentials(), Arc::new);
+        let of_child = OfChild { id, memory: memory.clone(), credentials, pid_namespace };
+        let child = Arc::new(self.process.child(self.thread, of_child, new.flags));
+        let started = self.start_child(new, &child, (namespaces, &renewed.owner), borrowed);
+        if started.is_err() {
+            child.pid_namespace.forget(id);
         }
+        started.map(|()| self.shown_id(id))
+    }
+
+    fn start_child(
+        &self,
+        new: &NewTask,
+        child: &Arc<Process>,
+        (mut namespaces, owner): (Namespaces, &UserNamespace),
+        borrowed: Option<Arc<BorrowedMemory>>,
+    ) -> Result<()> {
+        let (id, memory) = (child.id(), child.memory());
+        child.set_exit_signal(new.exit_signal);
         let thread = Thread::new(self.system.clone(), child.clone());
+        if new.flags.contains(CloneFlags::NEWNS) {
+            self.separate_mounts(&thread, owner)?;
+        }
         *thread.borrowed.lock() = borrowed;
+        if !new.flags.contains(CloneFlags::VM) {
+            namespaces.enter_time_of_children(child)?;
+        }
         self.prepare(&thread, &memory, new);
-        let descriptor = self.store_descriptor(&child, new)?;
-        self.system.processes.insert(child);
+        thread.set_namespaces(Arc::new(namespaces));
+        let descriptor = self.store_descriptor(child, new)?;
+        self.system.processes.insert(child.clone());
+        child.pid_namespace.begin(child);
         let started = thread.start_from(self.start_of_child(new));
         if started.is_err() {
             self.system.processes.remove(id);
@@ -110,7 +139,41 @@ impl Context<'_> {
                 let _ = self.files().remove(descriptor);
             }
         }
-        started.map(|()| id)
+        started
+    }
+
+    /// A number for a new process or thread, also in `namespace` and those around it.
+    fn new_id(&self, namespace: &PidNamespace, wanted: &[u32]) -> Result<u32> {
+        let level = namespace.level() as usize;
+        let id = match wanted.get(level) {
+            Some(&wanted) => self.system.processes.claim_id(wanted)?,
+            None => self.system.processes.allocate_id(),
+        };
+        namespace.add(id, &wanted[..level.min(wanted.len())])?;
+        Ok(id)
+    }
+
+    /// Checks what the flags and the wanted numbers have to do with namespaces.
+    fn check_numbers(&self, new: &NewTask) -> Result<()> {
+        let children = &self.thread.namespaces().pid_for_children;
+        let is_thread = new.flags.contains(CloneFlags::THREAD);
+        if is_thread && children != self.pid_namespace() {
+            return Err(Errno::EINVAL.because("children are in another namespace"));
+        }
+        if new.flags.contains(CloneFlags::PARENT) && self.pid_namespace().is_init(self.process) {
+            return Err(Errno::EINVAL.because("the first process has no siblings"));
+        }
+        if new.wanted_ids.is_empty() {
+            return Ok(());
+        }
+        let is_new = new.flags.contains(CloneFlags::NEWPID);
+        if new.wanted_ids.len() > children.level() as usize + 1 + usize::from(is_new) {
+            return Err(Errno::EINVAL.because("more numbers than namespaces"));
+        }
+        if !self.credentials().has_in(Capability::SysAdmin, &children.owner()) {
+            return Err(Errno::EPERM.because("choosing numbers needs CAP_CHECKPOINT_RESTORE"));
+        }
+        Ok(())
     }
 
     /// `CLONE_PIDFD`: gives the caller a descriptor of the child, and stores its number.
@@ -129,30 +192,36 @@ impl Context<'_> {
     }
 
     fn start_thread(&self, new: &NewTask, borrowed: Option<Arc<BorrowedMemory>>) -> Result<u32> {
-        let id = self.system.processes.allocate_id();
+        let renewed = self.renew(new.flags)?;
+        let id = self.new_id(self.pid_namespace(), &new.wanted_ids)?;
         let thread = self.thread.beside(id);
         *thread.borrowed.lock() = borrowed;
         thread.part(self.thread, new.flags);
-        if new.flags.contains(CloneFlags::NEWNS) {
-            thread.paths().separate_mounts()?;
-        }
         self.prepare(&thread, self.memory(), new);
-        let started = thread.start_from(self.start_of_child(new));
+        if let Some(namespaces) = renewed.namespaces {
+            thread.set_namespaces(Arc::new(namespaces));
+        }
+        let separated = match new.flags.contains(CloneFlags::NEWNS) {
+            true => self.separate_mounts(&thread, &renewed.owner),
+            false => Ok(()),
+        };
+        let started = separated.and_then(|()| thread.start_from(self.start_of_child(new)));
         if started.is_err() {
             self.process.remove_thread(&thread);
-            self.system.processes.remove_thread(id);
+            self.system.processes.remove_thread(&thread);
         }
-        started.map(|()| id)
+        started.map(|()| self.shown_id(id))
     }
 
     /// Gives a thread that does not run yet what it has of the caller, and stores its number
     /// where that is wanted: in `memory`, where that is the thread's own. As on Linux, a bad
     /// address shows only in what is missing there.
     fn prepare(&self, thread: &Thread, memory: &AddressSpace, new: &NewTask) {
-        let id = thread.id();
+        let id = thread.process().pid_namespace.shown(thread.id());
+        let shown = self.shown_id(thread.id());
         thread.inherit(self.thread, new.flags);
         if new.flags.contains(CloneFlags::PARENT_SETTID) {
-            let _ = self.memory().write(new.parent_id_at, id.as_bytes());
+            let _ = self.memory().write(new.parent_id_at, shown.as_bytes());
         }
         if new.flags.contains(CloneFlags::CHILD_SETTID) {
             let _ = memory.write(new.child_id_at, id.as_bytes());
@@ -242,28 +311,20 @@ fn check(flags: CloneFlags) -> Result<()> {
     if has(CloneFlags::NEWNS) && has(CloneFlags::FS) {
         return Err(Errno::EINVAL.because("CLONE_NEWNS and CLONE_FS exclude each other"));
     }
+    if has(CloneFlags::NEWUSER) && has(CloneFlags::FS) {
+        return Err(Errno::EINVAL.because("CLONE_NEWUSER and CLONE_FS exclude each other"));
+    }
+    if has(CloneFlags::NEWIPC) && has(CloneFlags::SYSVSEM) {
+        return Err(Errno::EINVAL.because("CLONE_NEWIPC and CLONE_SYSVSEM exclude each other"));
+    }
+    if has(CloneFlags::THREAD) && flags.intersects(CloneFlags::NEWUSER | CloneFlags::NEWPID) {
+        return Err(Errno::EINVAL.because("threads are in the same namespaces"));
+    }
     if has(CloneFlags::INTO_CGROUP) {
         return Err(Errno::EINVAL.because("control groups are not offered"));
     }
     if has(CloneFlags::PIDFD) && flags.intersects(CloneFlags::THREAD | CloneFlags::DETACHED) {
         return Err(Errno::EINVAL.because("a descriptor refers to a process"));
-    }
-    Ok(())
-}
-
-/// Fails unless these new namespaces may be made, and are offered.
-///
-/// # Errors
-/// `EPERM` without `CAP_SYS_ADMIN`, unless one of users is made with them; `EINVAL` for those
-/// that are not offered.
-pub(crate) fn check_namespaces(flags: CloneFlags, who: &Credentials) -> Result<()> {
-    let wanted = flags.intersection(CloneFlags::NAMESPACES);
-    let needs_privilege = !wanted.is_empty() && !wanted.contains(CloneFlags::NEWUSER);
-    if needs_privilege && !who.has(Capability::SysAdmin) {
-        return Err(Errno::EPERM.because("a namespace needs CAP_SYS_ADMIN"));
-    }
-    if wanted.intersects(CloneFlags::NAMESPACES.difference(CloneFlags::NEWNS)) {
-        return Err(Errno::EINVAL.because("such namespaces are not offered"));
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ use crate::ipc::UndoOwner;
 use crate::keys::Keyrings;
 use crate::machine::{CpuTime, ExitStatus};
 use crate::mm::{AddressSpace, DumpFilter};
+use crate::namespaces::PidNamespace;
+use crate::namespaces::time::Offsets;
 use crate::signal::ProcessSignals;
 use crate::time::{CpuTimers, IntervalTimers, PosixTimers};
 use crate::wait::WaitQueue;
@@ -74,9 +76,19 @@ impl Properties {
     }
 }
 
+/// What a child does not have of its parent.
+pub(super) struct OfChild {
+    pub(super) id: u32,
+    pub(super) memory: Arc<AddressSpace>,
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) pid_namespace: PidNamespace,
+}
+
 /// A process: what its threads share.
 pub struct Process {
     id: u32,
+    /// Where it has its own numbers.
+    pub(crate) pid_namespace: PidNamespace,
     parent: AtomicU32,
     group: AtomicU32,
     session: AtomicU32,
@@ -93,6 +105,8 @@ pub struct Process {
     pub(crate) paths: FsContext,
     /// Its contexts of asynchronous input and output.
     pub(crate) aio: IoContexts,
+    /// How far its clocks are ahead of the machine's.
+    pub(crate) clock_offsets: Offsets,
     limits: Limits,
     /// /proc/PID/oom_score_adj.
     pub(crate) oom_adjustment: AtomicI32,
@@ -151,6 +165,7 @@ impl Process {
     pub fn new(id: u32, memory: Arc<AddressSpace>, paths: FsContext) -> Self {
         Self {
             id,
+            pid_namespace: PidNamespace::FIRST,
             parent: AtomicU32::new(REAPER),
             group: AtomicU32::new(id),
             session: AtomicU32::new(id),
@@ -160,6 +175,7 @@ impl Process {
             files: FdTable::new(),
             paths,
             aio: IoContexts::default(),
+            clock_offsets: Offsets::default(),
             limits: Limits::initial(),
             oom_adjustment: AtomicI32::new(0),
             group_of_threads: Mutex::default(),
@@ -198,13 +214,7 @@ impl Process {
 
     /// A child of this process, or with `CLONE_PARENT` of its parent, which shares with the
     /// calling `thread` what `flags` say and has copies of the rest. It is in no table yet.
-    pub(super) fn child(
-        &self,
-        thread: &Thread,
-        id: u32,
-        memory: Arc<AddressSpace>,
-        flags: CloneFlags,
-    ) -> Self {
+    pub(super) fn child(&self, thread: &Thread, of_child: OfChild, flags: CloneFlags) -> Self {
         let parent = if flags.contains(CloneFlags::PARENT) { self.parent() } else { self.id };
         let shares = |flag| flags.contains(flag);
         let files = thread.files();
@@ -215,7 +225,9 @@ impl Process {
             parent: AtomicU32::new(parent),
             group: AtomicU32::new(self.group()),
             session: AtomicU32::new(self.session()),
-            credentials: Mutex::new(thread.credentials()),
+            credentials: Mutex::new(of_child.credentials.clone()),
+            pid_namespace: of_child.pid_namespace.clone(),
+            clock_offsets: self.clock_offsets.copy(),
             files,
             limits: self.limits.clone(),
             oom_adjustment: AtomicI32::new(self.oom_adjustment.load(Ordering::Relaxed)),
@@ -227,7 +239,7 @@ impl Process {
             },
             keyrings: Mutex::new(self.keyrings.lock().of_child()),
             properties: Mutex::new(self.properties.lock().of_child()),
-            ..Self::new(id, memory, paths)
+            ..Self::new(of_child.id, of_child.memory, paths)
         }
     }
 

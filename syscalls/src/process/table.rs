@@ -64,9 +64,31 @@ impl State {
         members.filter_map(|id| self.get(id).cloned()).collect()
     }
 
+    /// Whether a process, a thread, a group or a session has this number.
+    fn is_taken(&self, id: u32) -> bool {
+        self.processes.contains_key(&id)
+            || self.threads.contains_key(&id)
+            || self.groups.has_any(id)
+            || self.sessions.has_any(id)
+    }
+
+    /// Takes the numbers of what has gone from the namespaces of `process`.
+    fn forget_free(&self, process: &Process, ids: &[u32]) {
+        if process.pid_namespace.is_first() {
+            return;
+        }
+        for &id in ids {
+            if !self.is_taken(id) {
+                process.pid_namespace.forget(id);
+            }
+        }
+    }
+
     fn set_group(&mut self, process: &Process, group: u32) {
-        self.groups.change(process.id(), process.group(), group);
+        let old = process.group();
+        self.groups.change(process.id(), old, group);
         process.set_group(group);
+        self.forget_free(process, &[old]);
     }
 
     /// Whether the parent of `member` is in its session, but not in its group.
@@ -105,14 +127,24 @@ impl ProcessTable {
         loop {
             let id = state.next;
             state.next = if id + 1 == PID_MAX { FIRST } else { id + 1 };
-            let is_taken = state.processes.contains_key(&id)
-                || state.threads.contains_key(&id)
-                || state.groups.has_any(id)
-                || state.sessions.has_any(id);
-            if !is_taken {
+            if !state.is_taken(id) {
                 return id;
             }
         }
+    }
+
+    /// This number for a new process or thread.
+    ///
+    /// # Errors
+    /// `EINVAL` for what is none; `EEXIST` when something has it.
+    pub(crate) fn claim_id(&self, id: u32) -> Result<u32> {
+        if !(1..PID_MAX).contains(&id) {
+            return Err(Errno::EINVAL.because("not a number of a process"));
+        }
+        if id < FIRST || self.state.lock().is_taken(id) {
+            return Err(Errno::EEXIST.because("the number is taken"));
+        }
+        Ok(id)
     }
 
     /// The number before the next one that is tried.
@@ -142,6 +174,7 @@ impl ProcessTable {
         state.children.0.remove(&(process.parent(), id));
         state.groups.0.remove(&(process.group(), id));
         state.sessions.0.remove(&(process.session(), id));
+        state.forget_free(&process, &[id, process.group(), process.session()]);
         drop(state);
         process.forget_remains();
         Some(process)
@@ -159,8 +192,10 @@ impl ProcessTable {
     }
 
     /// Removes a thread that ends or takes the number of its process.
-    pub(super) fn remove_thread(&self, id: u32) {
-        self.state.lock().threads.remove(&id);
+    pub(super) fn remove_thread(&self, thread: &Thread) {
+        let mut state = self.state.lock();
+        state.threads.remove(&thread.id());
+        state.forget_free(thread.process(), &[thread.id()]);
     }
 
     /// The thread with this number.
@@ -247,9 +282,11 @@ impl ProcessTable {
         if state.groups.has_any(id) {
             return Err(Errno::EPERM.because("the process leads a group"));
         }
-        state.sessions.change(id, process.session(), id);
+        let old = process.session();
+        state.sessions.change(id, old, id);
         process.set_session(id);
         state.set_group(process, id);
+        state.forget_free(process, &[old]);
         Ok(())
     }
 
@@ -267,12 +304,15 @@ impl ProcessTable {
     pub(super) fn end(&self, process: &Process, status: ExitStatus) -> Vec<Arc<Process>> {
         let mut state = self.state.lock();
         process.set_ended(status);
+        let init = process.pid_namespace.init().map_or(REAPER, |init| init.id());
         let heir = {
             let parent_of = |one: &Arc<Process>| state.get(one.parent());
             let ancestors =
                 core::iter::successors(state.get(process.parent()), |&one| parent_of(one));
-            let mut heirs = ancestors.filter(|one| one.properties.lock().is_subreaper);
-            heirs.find(|one| !one.has_ended()).map_or(REAPER, |heir| heir.id())
+            let is_inside = |one: &&Arc<Process>| one.pid_namespace == process.pid_namespace;
+            let inside = ancestors.take_while(is_inside);
+            let mut heirs = inside.filter(|one| one.properties.lock().is_subreaper);
+            heirs.find(|one| !one.has_ended()).map_or(init, |heir| heir.id())
         };
         let orphans = state.all(state.children.of(process.id()));
         for orphan in &orphans {

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Outcome, Result};
 use crate::keys::Key;
 use crate::machine::{self, CpuTime, Flow, Registers, ThreadStart, Trap};
+use crate::namespaces::Namespaces;
 use crate::process::apart::Apart;
 use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
@@ -56,6 +57,8 @@ pub struct Thread {
     exit_status: AtomicI32,
     /// Its own keyring, once it has one.
     pub(crate) keyring: Mutex<Option<Arc<Key>>>,
+    /// The namespaces it is in.
+    pub(crate) namespaces: Mutex<Arc<Namespaces>>,
     /// How it has asked to be scheduled.
     scheduling: Mutex<Scheduling>,
     /// When it was made, monotonic.
@@ -84,6 +87,7 @@ impl Thread {
 
     fn with_id(system: Arc<System>, process: Arc<Process>, id: u32) -> Arc<Self> {
         let start_ns = system.machine.monotonic_ns();
+        let namespaces = system.first_namespaces.clone();
         let thread = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             id: AtomicU32::new(id),
@@ -103,6 +107,7 @@ impl Thread {
             borrowed: Mutex::new(None),
             exit_status: AtomicI32::new(0),
             keyring: Mutex::new(None),
+            namespaces: Mutex::new(namespaces),
             scheduling: Mutex::default(),
             start_ns,
             is_waiting: AtomicBool::new(false),
@@ -146,6 +151,7 @@ impl Thread {
     /// Takes over what a child has of the thread that made it: clone(2).
     pub(super) fn inherit(&self, parent: &Self, flags: CloneFlags) {
         *self.name.lock() = *parent.name.lock();
+        self.set_namespaces(parent.namespaces());
         *self.scheduling.lock() = parent.scheduling().of_child();
         self.signals.inherit(&parent.signals, flags);
         if !flags.contains(CloneFlags::VM) {
@@ -174,7 +180,7 @@ impl Thread {
     /// Takes the number of the process, which no other thread has any more: execve(2).
     pub(super) fn take_number_of_process(&self) {
         if !self.is_leader() {
-            self.system.processes.remove_thread(self.id());
+            self.system.processes.remove_thread(self);
             self.id.store(self.process.id(), Ordering::Relaxed);
             self.join_credentials();
         }

@@ -88,7 +88,9 @@ impl Whom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waited {
     /// The child's number.
-    pub(crate) id: u32,
+    id: u32,
+    /// The number by which the caller knows it.
+    pub(crate) shown: u32,
     /// Its real user ID.
     pub(crate) user: u32,
     /// What has happened.
@@ -98,10 +100,12 @@ pub(crate) struct Waited {
 }
 
 impl Waited {
-    fn new(child: &Process, report: Report) -> Self {
+    fn new(cx: &Context<'_>, child: &Process, report: Report) -> Self {
         let user = child.credentials().users.real;
         let usage = child.usage().with(child.children_usage());
-        Self { id: child.id(), user, report, usage }
+        let id = child.id();
+        // Once it is removed, its number leads nowhere.
+        Self { id, shown: cx.shown_id(id), user, report, usage }
     }
 }
 
@@ -133,7 +137,7 @@ impl Context<'_> {
                     return None;
                 }
                 has_any = true;
-                child.take_report(options).map(|report| Waited::new(child, report))
+                child.take_report(options).map(|report| Waited::new(self, child, report))
             });
             match found {
                 None if has_any => return Ok(None),
@@ -190,7 +194,8 @@ impl Process {
         let action = parent.signal_action(Signal::SIGCHLD);
         if action.handler != SIG_IGN && action.flags & sa::NOCLDSTOP == 0 {
             // Standard signals are never refused.
-            let _ = parent.send_signal(Signal::SIGCHLD, info::child(Signal::SIGCHLD, self, report));
+            let _ = parent
+                .send_signal(Signal::SIGCHLD, info::child(Signal::SIGCHLD, self, &parent, report));
         }
         parent.children_changed.wake_all();
     }
@@ -207,11 +212,13 @@ impl Process {
         let action = parent.signal_action(Signal::SIGCHLD);
         let is_ignored = is_child && action.handler == SIG_IGN;
         if let Some(signal) = signal.filter(|_| !is_ignored) {
-            let info = info::child(signal, self, self.end_report(status));
+            let info = info::child(signal, self, &parent, self.end_report(status));
             // Standard signals are never refused; a real-time one may be too many.
             let _ = parent.send_signal(signal, info);
         }
-        if is_ignored || (is_child && action.flags & sa::NOCLDWAIT != 0) {
+        // The end of the first process of a namespace waits for nothing but the end of others.
+        let is_over = parent.is_ending() && parent.pid_namespace.is_init(&parent);
+        if is_ignored || is_over || (is_child && action.flags & sa::NOCLDWAIT != 0) {
             system.processes.remove(self.id());
         }
         parent.children_changed.wake_all();

@@ -19,6 +19,16 @@ struct Delivery {
     disposition: Disposition,
 }
 
+impl Delivery {
+    /// Whether the first process of a namespace goes on as if it had not come: whoever could
+    /// send it must not end that. What the thread itself has caused does.
+    fn is_spared(&self) -> bool {
+        let is_own = SignalSet::SYNCHRONOUS.contains(self.signal) && self.info.code > 0;
+        let is_handled = matches!(self.disposition, Disposition::Handle(_) | Disposition::Ignore);
+        !is_own && !is_handled && !SignalSet::UNBLOCKABLE.contains(self.signal)
+    }
+}
+
 impl Thread {
     /// The way back from a system call that came to `result`.
     pub(crate) fn leave_call(&self, registers: &mut Registers, result: Result<Outcome>) -> Flow {
@@ -101,6 +111,10 @@ impl Thread {
         let mut shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
         let mut delivery = choose(&mut shared, &mut own);
+        let is_init = self.process().pid_namespace.is_init(self.process());
+        if let Some(one) = delivery.as_mut().filter(|one| is_init && one.is_spared()) {
+            one.disposition = Disposition::Ignore;
+        }
         self.refresh(&shared, &own);
         if delivery.as_ref().is_some_and(|one| one.disposition == Disposition::Stop) {
             // With the lock held: a continuation that comes later undoes it.

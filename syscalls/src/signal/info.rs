@@ -25,11 +25,13 @@ pub fn user(signal: Signal, code: i32, pid: u32, uid: u32) -> SigInfo {
     new(signal, code, &[u64::from(pid) | u64::from(uid) << 32])
 }
 
-/// From a child, whose end, stop or continuation `report` is. Times are in clock ticks.
+/// To the process `to` from a child, whose end, stop or continuation `report` is. Times are in clock ticks.
 #[must_use]
-pub(crate) fn child(signal: Signal, child: &Process, report: Report) -> SigInfo {
+pub(crate) fn child(signal: Signal, child: &Process, to: &Process, report: Report) -> SigInfo {
     let (code, status) = report.code_and_status();
-    let sender = u64::from(child.id()) | u64::from(child.credentials().users.real) << 32;
+    let id = to.pid_namespace.shown(child.id());
+    let user = to.credentials().namespace.shown_user(child.credentials().users.real);
+    let sender = u64::from(id) | u64::from(user) << 32;
     let ticks = |ns| ns / (NS_PER_SECOND / TICKS_PER_SECOND);
     let cpu = child.cpu_time();
     let (user, system) = (ticks(cpu.user_ns()), ticks(cpu.system_ns));

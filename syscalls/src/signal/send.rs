@@ -59,11 +59,32 @@ impl Target<'_> {
             .any(|&user| user == to.users.real || user == to.users.saved);
         let continues =
             signal == Some(Signal::SIGCONT) && self.process().session() == cx.process.session();
-        if is_own || is_same_user || continues || from.has(Capability::Kill) {
+        if is_own || is_same_user || continues || from.has_in(Capability::Kill, &to.namespace) {
             Ok(())
         } else {
             Err(Errno::EPERM.because("the process belongs to another user"))
         }
+    }
+
+    /// `info`, which names the caller as the first namespaces do, as the target is to see it: a
+    /// process that it cannot see is 0.
+    pub(crate) fn translated(&self, mut info: SigInfo) -> SigInfo {
+        let to = &self.process().pid_namespace;
+        let users = &self.credentials().namespace;
+        if !to.is_first() || !users.is_first() {
+            let (sender, user) = (info.fields[0] as u32, (info.fields[0] >> 32) as u32);
+            let shown = [to.shown(sender), users.shown_user(user)];
+            info.fields[0] = u64::from(shown[0]) | u64::from(shown[1]) << 32;
+        }
+        info
+    }
+
+    /// `info` as the caller has made it, without its number where the target cannot see it.
+    pub(crate) fn claimed(&self, cx: &Context<'_>, mut info: SigInfo) -> SigInfo {
+        if self.process().pid_namespace.shown(cx.process.id()) == 0 {
+            info.fields[0] &= !u64::from(u32::MAX);
+        }
+        info
     }
 
     /// Sends a signal.
@@ -86,7 +107,12 @@ impl Target<'_> {
         if process.id() == REAPER {
             return Ok(false);
         }
+        let is_certain = SignalSet::UNBLOCKABLE.contains(signal) && is_from_outside(&info);
+        let spares = !is_certain && process.pid_namespace.is_init(process);
         if signal == Signal::SIGKILL {
+            if spares {
+                return Ok(false);
+            }
             {
                 let mut shared = process.signals.state.lock();
                 (shared.job, shared.untold) = (Job::Running, None);
@@ -107,6 +133,9 @@ impl Target<'_> {
             },
         };
         let mut own = thread.signals.state.lock();
+        if spares && is_deadly(&shared, signal) && !own.blocks_or_waits(signal) {
+            return Ok(false);
+        }
         if is_dropped(&shared, &own, signal) {
             return Ok(false);
         }
@@ -147,9 +176,18 @@ fn taker(threads: &[Arc<Thread>], signal: Signal) -> Option<&Thread> {
 /// Whether a signal would have no effect: its disposition is to ignore it, and no thread
 /// blocks it in order to look at it later.
 fn is_dropped(shared: &Shared, own: &Own, signal: Signal) -> bool {
-    shared.disposition(signal) == Disposition::Ignore
-        && !own.blocked.contains(signal)
-        && !own.waited.contains(signal)
+    shared.disposition(signal) == Disposition::Ignore && !own.blocks_or_waits(signal)
+}
+
+/// Whether a signal comes from the kernel, or from a process that its target cannot see:
+/// pid_namespaces(7), "The namespace init process".
+fn is_from_outside(info: &SigInfo) -> bool {
+    info.code == si::KERNEL || info::sender(info) == Some(0)
+}
+
+/// Whether a signal would end or stop a process that does not handle it.
+fn is_deadly(shared: &Shared, signal: Signal) -> bool {
+    !matches!(shared.disposition(signal), Disposition::Handle(_) | Disposition::Ignore)
 }
 
 impl Process {
@@ -195,7 +233,9 @@ impl Thread {
     /// Sends `signal` to this thread as the consequence of its own system call: `SIGPIPE`,
     /// `SIGXFSZ`, `SIGTTOU` …
     pub fn raise(&self, signal: Signal) {
-        let (pid, uid) = (self.process().id(), self.credentials().users.real);
+        let who = self.credentials();
+        let pid = self.process().pid_namespace.shown(self.process().id());
+        let uid = who.namespace.shown_user(who.users.real);
         // Standard signals are never refused.
         let _ = Target::Thread(self).send(signal, info::user(signal, si::USER, pid, uid));
     }

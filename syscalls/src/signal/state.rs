@@ -62,6 +62,13 @@ fn reset_handlers(actions: &mut Actions) {
     }
 }
 
+impl Own {
+    /// Whether the thread blocks `signal`, in order to look at it later, or waits for it.
+    pub(super) fn blocks_or_waits(&self, signal: Signal) -> bool {
+        self.blocked.contains(signal) || self.waited.contains(signal)
+    }
+}
+
 impl Shared {
     pub(super) fn action(&self, signal: Signal) -> SigAction {
         self.actions.with(|actions| actions[signal.index()])

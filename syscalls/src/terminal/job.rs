@@ -131,6 +131,7 @@ impl Terminal {
         self.check_foreground(cx, Signal::SIGTTOU)?;
         let group = u32::try_from(group)
             .map_err(|_| Errno::EINVAL.because("the process group is negative"))?;
+        let group = cx.known_id(group.cast_signed())?;
         let processes = cx.system.processes.all();
         let member = processes
             .iter()

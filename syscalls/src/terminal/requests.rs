@@ -98,7 +98,7 @@ impl Terminal {
             request::TIOCSCTTY => self.acquire(cx, argument == 1),
             request::TIOCNOTTY => self.release(cx),
             request::TIOCGPGRP => {
-                let group = self.check_controlling(cx)?.foreground;
+                let group = cx.shown_id(self.check_controlling(cx)?.foreground);
                 UserPtr::new(argument).write(cx, &group)
             }
             request::TIOCSPGRP => self.set_foreground(cx, UserPtr::new(argument).read(cx)?),

@@ -18,8 +18,9 @@ use super::timers::Base;
 pub(crate) enum Clock {
     /// Time of day, in UTC.
     Realtime,
-    /// Time since boot.
-    Monotonic,
+    /// Time since boot, and how far the caller's clock is ahead of the machine's, in
+    /// nanoseconds.
+    Monotonic(i64),
     /// CPU time of a process or one of its threads.
     Cpu(Arc<Process>, CpuClock),
 }
@@ -41,7 +42,7 @@ impl Clock {
             | clock::MONOTONIC_RAW
             | clock::MONOTONIC_COARSE
             | clock::BOOTTIME
-            | clock::BOOTTIME_ALARM => Self::Monotonic,
+            | clock::BOOTTIME_ALARM => Self::Monotonic(cx.clock_offset_ns(number)),
             clock::PROCESS_CPUTIME_ID => own(Whose::Process),
             clock::THREAD_CPUTIME_ID => own(Whose::Thread(cx.thread.id())),
             ..0 => Self::of_number_of_a_process(number, cx)?,
@@ -69,6 +70,7 @@ impl Clock {
         const PARTS: [Part; 3] = [Part::All, Part::User, Part::All];
         let no_clock = || Errno::EINVAL.because("no such clock");
         let (is_thread, id) = (number & 4 != 0, !(number >> 3) as u32);
+        let id = if id == 0 { 0 } else { cx.outside_id(id).ok_or_else(no_clock)? };
         let part = *PARTS.get((number & 3) as usize).ok_or_else(no_clock)?;
         if is_thread {
             let id = if id == 0 { cx.thread.id() } else { id };
@@ -89,8 +91,21 @@ impl Clock {
     pub(crate) fn now_ns(&self, cx: &Context<'_>) -> u64 {
         match self {
             Self::Realtime => cx.system.machine.wall_clock_ns(),
-            Self::Monotonic => cx.system.machine.monotonic_ns(),
+            Self::Monotonic(offset_ns) => {
+                cx.system.machine.monotonic_ns().saturating_add_signed(*offset_ns)
+            }
             Self::Cpu(process, clock) => process.cpu_clock_ns(*clock).unwrap_or(0),
+        }
+    }
+
+    /// A moment of this clock as the machine's clock shows it.
+    pub(crate) fn to_machine_ns(&self, moment_ns: u64) -> u64 {
+        match self {
+            Self::Monotonic(offset_ns) => {
+                // A moment before boot has come.
+                moment_ns.saturating_add_signed(offset_ns.saturating_neg()).max(1)
+            }
+            Self::Realtime | Self::Cpu(..) => moment_ns,
         }
     }
 
@@ -98,7 +113,7 @@ impl Clock {
     pub(crate) fn to_wait_on(&self) -> TimerClock {
         match self {
             Self::Realtime => TimerClock::Moment(Base::Wall),
-            Self::Monotonic => TimerClock::MONOTONIC,
+            Self::Monotonic(_) => TimerClock::MONOTONIC,
             Self::Cpu(process, clock) => TimerClock::Cpu(Arc::downgrade(process), *clock),
         }
     }

@@ -58,6 +58,7 @@ struct Numbered {
 pub(crate) struct PosixTimer {
     id: i32,
     process: Weak<Process>,
+    clock_number: i32,
     clock: TimerClock,
     notify: Notify,
     /// What the application gave along.
@@ -86,7 +87,7 @@ impl PosixTimers {
         &self,
         system: &Arc<System>,
         process: &Arc<Process>,
-        clock: TimerClock,
+        (clock_number, clock): (i32, TimerClock),
         notify: Notify,
         value: Option<u64>,
     ) -> Result<i32> {
@@ -100,6 +101,7 @@ impl PosixTimers {
         let timer = Arc::new_cyclic(|this: &Weak<PosixTimer>| PosixTimer {
             id,
             process: Arc::downgrade(process),
+            clock_number,
             clock,
             notify,
             // As on Linux, in the union's `int`.
@@ -176,6 +178,11 @@ impl Numbered {
 }
 
 impl PosixTimer {
+    /// The number of the clock it was made for.
+    pub(crate) fn clock_number(&self) -> i32 {
+        self.clock_number
+    }
+
     /// The clock it was made for.
     pub(crate) fn clock(&self) -> &TimerClock {
         &self.clock

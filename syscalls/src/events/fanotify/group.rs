@@ -341,7 +341,7 @@ impl Group {
             metadata_len: size_of::<EventMetadata>() as u16,
             mask: event.mask.bits(),
             fd,
-            pid: event.actor.cast_signed(),
+            pid: cx.shown_id(event.actor).cast_signed(),
         };
         Ok([metadata.as_bytes(), &records].concat())
     }

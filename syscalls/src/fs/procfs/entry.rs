@@ -1,6 +1,7 @@
 //! Entries of the static tree.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fs::FileType;
@@ -110,6 +111,19 @@ pub(super) struct Subject<'a> {
     pub(super) process: Arc<Process>,
     /// The thread in whose directory it is, or the first of the process.
     pub(super) thread: Arc<Thread>,
+}
+
+impl Subject<'_> {
+    /// The number of a process, thread, group or session as the file system shows it; 0 for
+    /// one that it does not show.
+    pub(super) fn shown(&self, id: u32) -> u32 {
+        self.file_system.pids.shown(id)
+    }
+
+    /// The numbers that it has there and in the namespaces within, to that of the process.
+    pub(super) fn shown_inwards(&self, id: u32) -> Vec<u32> {
+        self.file_system.pids.shown_inwards(&self.process.pid_namespace, id)
+    }
 }
 
 impl<'a> Subject<'a> {

@@ -68,7 +68,7 @@ fn put_area(subject: &Subject<'_>, text: &mut Text, area: &Area) -> Result<()> {
             text.pad(start, NAME_COLUMN);
             match number {
                 Some(number) => {
-                    let key = subject.cx.system.ipc.segments.key(number);
+                    let key = subject.cx.ipc().segments.key(number);
                     put!(text, "/SYSV{key:08x} (deleted)");
                 }
                 None => text.put(b"/dev/zero (deleted)"),

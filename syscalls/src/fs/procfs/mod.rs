@@ -14,6 +14,7 @@ mod file;
 mod keys;
 mod maps;
 mod mounts;
+mod namespaces;
 mod net;
 mod node;
 mod process;
@@ -34,6 +35,7 @@ use abi::fs::{Device, magic, mount_flags};
 
 use crate::error::Result;
 use crate::machine::Machine;
+use crate::namespaces::PidNamespace;
 use crate::system::System;
 
 use super::{FileSystem, Inode, Location, Timestamp, Usage};
@@ -43,17 +45,23 @@ use node::Node;
 pub struct ProcFs {
     device: Device,
     machine: Arc<dyn Machine>,
+    /// Whose numbers of processes it shows.
+    pids: PidNamespace,
     /// /proc/sys/kernel/random/boot_id.
     boot_id: [u8; 16],
 }
 
 impl ProcFs {
-    /// A new instance; returns its root directory.
+    /// A new instance that shows the processes of `pids`; returns its root directory.
     #[must_use]
-    pub fn create(machine: &Arc<dyn Machine>, device: Device) -> Arc<dyn Inode> {
+    pub(crate) fn create(
+        machine: &Arc<dyn Machine>,
+        device: Device,
+        pids: PidNamespace,
+    ) -> Arc<dyn Inode> {
         let mut boot_id = [0; 16];
         machine.fill_random(&mut boot_id);
-        Node::root(Arc::new(Self { device, machine: machine.clone(), boot_id }))
+        Node::root(Arc::new(Self { device, machine: machine.clone(), pids, boot_id }))
     }
 
     /// When the machine was booted, in whole seconds: the time of all files. The time of day
@@ -69,7 +77,7 @@ impl ProcFs {
     /// # Errors
     /// `ENOTDIR` when something else is there; `ENOSPC`.
     pub fn mount(system: &System) -> Result<Location> {
-        let root = Self::create(&system.machine, system.vfs.new_device());
+        let root = Self::create(&system.machine, system.vfs.new_device(), PidNamespace::FIRST);
         let flags = mount_flags::ST_NOSUID | mount_flags::ST_NODEV | mount_flags::ST_NOEXEC;
         system.vfs.mount_in_root("proc", root, "proc", flags)
     }

@@ -34,6 +34,8 @@ pub(super) struct Node {
     number: u64,
     what: What,
     owner: Option<Owner>,
+    /// User and group to whom it belongs.
+    users: (u32, u32),
 }
 
 /// What an inode is.
@@ -48,7 +50,8 @@ enum What {
 impl Node {
     /// The root directory.
     pub(super) fn root(file_system: Arc<ProcFs>) -> Arc<dyn Inode> {
-        Arc::new(Self { file_system, number: ROOT_NUMBER, what: What::Entry(&ROOT), owner: None })
+        let (number, what) = (ROOT_NUMBER, What::Entry(&ROOT));
+        Arc::new(Self { file_system, number, what, owner: None, users: (0, 0) })
     }
 
     pub(super) fn proc_fs(&self) -> &ProcFs {
@@ -69,9 +72,16 @@ impl Node {
         }
     }
 
-    fn child(&self, name: &[u8], what: What, owner: Option<Owner>) -> Arc<dyn Inode> {
+    fn child(
+        &self,
+        cx: &Context<'_>,
+        name: &[u8],
+        what: What,
+        owner: Option<Owner>,
+    ) -> Arc<dyn Inode> {
         let number = child_number(self.number, name);
-        Arc::new(Self { file_system: self.file_system.clone(), number, what, owner })
+        let users = owner.map_or((0, 0), |owner| users(cx, owner));
+        Arc::new(Self { file_system: self.file_system.clone(), number, what, owner, users })
     }
 
     fn subject<'a>(&'a self, cx: &'a Context<'a>) -> Result<Subject<'a>> {
@@ -100,12 +110,13 @@ impl Node {
         let mut numbers: Vec<u32> = match entry.kind {
             Kind::Root(_) => {
                 let others = cx.system.processes.all();
-                others.iter().map(|process| process.id()).chain([cx.process.id()]).collect()
+                let all = others.iter().map(|process| process.id()).chain([cx.process.id()]);
+                self.shown(all)
             }
             Kind::Tasks => {
                 let subject = self.subject(cx)?;
                 let threads = subject.process.threads();
-                threads.iter().map(|thread| thread.id()).chain([subject.thread.id()]).collect()
+                self.shown(threads.iter().map(|thread| thread.id()).chain([subject.thread.id()]))
             }
             Kind::Descriptors(_) => {
                 let open = self.subject(cx)?.thread.files().open_descriptors();
@@ -116,6 +127,11 @@ impl Node {
         numbers.sort_unstable();
         numbers.dedup();
         Ok(numbers)
+    }
+
+    /// The numbers of processes or threads that the file system shows.
+    fn shown(&self, ids: impl Iterator<Item = u32>) -> Vec<u32> {
+        ids.map(|id| self.file_system.pids.shown(id)).filter(|&shown| shown != 0).collect()
     }
 
     /// The type of the entries that have numbers for names.
@@ -138,22 +154,24 @@ impl Node {
         };
         match entry.kind {
             Kind::Root(_) => {
+                let number = self.file_system.pids.outside(number).ok_or_else(no_entry)?;
                 let process = find_process(cx, number).map_err(|_| no_entry())?;
                 let thread = (process.id() != number).then_some(number);
                 let owner = Owner { process: process.id(), thread };
-                Ok(self.child(name, What::Entry(&PROCESS), Some(owner)))
+                Ok(self.child(cx, name, What::Entry(&PROCESS), Some(owner)))
             }
             Kind::Tasks => {
+                let number = self.file_system.pids.outside(number).ok_or_else(no_entry)?;
                 let process = self.subject(cx)?.process;
                 find_thread(cx, &process, Some(number)).map_err(|_| no_entry())?;
                 let owner = Owner { process: process.id(), thread: Some(number) };
-                Ok(self.child(name, What::Entry(&THREAD), Some(owner)))
+                Ok(self.child(cx, name, What::Entry(&THREAD), Some(owner)))
             }
             Kind::Descriptors(form) => {
                 let fd = Fd(i32::try_from(number).map_err(|_| no_entry())?);
                 let open = self.open_descriptor(cx, fd)?;
                 let mode = descriptors::mode(form, open.access_mode());
-                Ok(self.child(name, What::Descriptor(fd, form, mode), self.owner))
+                Ok(self.child(cx, name, What::Descriptor(fd, form, mode), self.owner))
             }
             _ => Err(no_entry()),
         }
@@ -185,6 +203,8 @@ impl Inode for Node {
             changed: time,
             created: time,
             block_size: 1024,
+            owner: self.users.0,
+            group: self.users.1,
             ..Metadata::new(self.number, self.kind(), Mode::from_bits_retain(mode))
         })
     }
@@ -235,7 +255,7 @@ impl Inode for Node {
         }
         self.check_owner(cx)?;
         if let Some(entry) = self.entries().iter().find(|entry| entry.name.as_bytes() == name) {
-            return Ok(self.child(name, What::Entry(entry), self.owner));
+            return Ok(self.child(cx, name, What::Entry(entry), self.owner));
         }
         let number = parse_number(name).ok_or_else(no_entry)?;
         self.lookup_number(cx, name, number)
@@ -295,6 +315,17 @@ impl Inode for Node {
             _ => Err(Errno::EINVAL.because("not a symbolic link")),
         }
     }
+}
+
+/// To whom the directory of a process belongs: whoever it acts as, and the superuser where it is
+/// not to be looked into.
+fn users(cx: &Context<'_>, owner: Owner) -> (u32, u32) {
+    let Ok(process) = find_process(cx, owner.process) else {
+        return (0, 0);
+    };
+    let who = process.credentials();
+    let is_open = process.properties.lock().is_dumpable;
+    if is_open { (who.users.effective, who.groups.effective) } else { (0, 0) }
 }
 
 fn no_entry() -> Error {

@@ -14,6 +14,7 @@ use crate::process::exec::Places;
 use super::entry::{Descriptors, Entry, Kind, Subject};
 use super::maps::{maps, smaps};
 use super::mounts::{mount_info, mounts};
+use super::namespaces;
 use super::net::NET;
 use super::stat::{stat, statm};
 use super::status::status;
@@ -34,6 +35,10 @@ static IN_PROCESS: &[Entry] = &[
     Entry { name: "task", mode: 0o555, kind: Kind::Tasks },
     FD,
     FDINFO,
+    namespaces::NS,
+    namespaces::UID_MAP,
+    namespaces::GID_MAP,
+    namespaces::SETGROUPS,
     Entry { name: "environ", mode: 0o400, kind: Kind::File(environ) },
     Entry { name: "auxv", mode: 0o400, kind: Kind::File(auxv) },
     Entry::file("status", status),
@@ -52,6 +57,7 @@ static IN_PROCESS: &[Entry] = &[
     Entry::mounts("mountinfo", mount_info),
     Entry { name: "io", mode: 0o400, kind: Kind::File(io) },
     Entry::directory("net", NET),
+    namespaces::TIME_OFFSETS,
     Entry::file("oom_score", oom_score),
     Entry::setting("oom_score_adj", oom_score_adj, set_oom_score_adj),
 ];
@@ -59,6 +65,10 @@ static IN_PROCESS: &[Entry] = &[
 static IN_THREAD: &[Entry] = &[
     FD,
     FDINFO,
+    namespaces::NS,
+    namespaces::UID_MAP,
+    namespaces::GID_MAP,
+    namespaces::SETGROUPS,
     Entry { name: "environ", mode: 0o400, kind: Kind::File(environ) },
     Entry { name: "auxv", mode: 0o400, kind: Kind::File(auxv) },
     Entry::file("status", status),

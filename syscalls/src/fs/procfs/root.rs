@@ -2,11 +2,11 @@
 
 use alloc::format;
 
-use abi::PAGE_SIZE;
 use abi::fs::block::loops::MAJOR;
-use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
+use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND, clock};
+use abi::{Errno, PAGE_SIZE};
 
-use crate::error::Result;
+use crate::error::{Because, Error, Result};
 use crate::fs::{Link, mount_type};
 use crate::process::Process;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
@@ -21,7 +21,7 @@ use super::text::{Text, put};
 pub(super) static ROOT: Entry = Entry { name: "", mode: 0o555, kind: Kind::Root(IN_ROOT) };
 
 static IN_ROOT: &[Entry] = &[
-    Entry::link("self", |subject| Ok(Link::Path(format!("{}", subject.process.id()).into()))),
+    Entry::link("self", own_directory),
     Entry::link("thread-self", thread_self),
     Entry::link("mounts", |_| Ok(Link::Path(b"self/mounts".to_vec()))),
     Entry::file("meminfo", meminfo),
@@ -42,8 +42,23 @@ static IN_ROOT: &[Entry] = &[
     Entry::file("key-users", keys::users),
 ];
 
+fn own_directory(subject: &Subject<'_>) -> Result<Link> {
+    match subject.shown(subject.process.id()) {
+        0 => Err(not_shown()),
+        id => Ok(Link::Path(format!("{id}").into())),
+    }
+}
+
+fn not_shown() -> Error {
+    Errno::ENOENT.because("the file system does not show the caller")
+}
+
 fn thread_self(subject: &Subject<'_>) -> Result<Link> {
-    let (process, thread) = (subject.process.id(), subject.thread.id());
+    let process = subject.shown(subject.process.id());
+    let thread = subject.shown(subject.thread.id());
+    if thread == 0 {
+        return Err(not_shown());
+    }
     Ok(Link::Path(format!("{process}/task/{thread}").into()))
 }
 
@@ -135,6 +150,7 @@ fn uptime(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     const NS_PER_HUNDREDTH: u64 = NS_PER_SECOND / 100;
     let count = u64::from(subject.cx.system.machine.processor().count.max(1));
     let (now, busy) = times(subject);
+    let now = now.saturating_add_signed(subject.cx.clock_offset_ns(clock::BOOTTIME));
     let idle = now.saturating_mul(count).saturating_sub(busy);
     let [now, idle] = [now, idle].map(|ns| ns / NS_PER_HUNDREDTH);
     put!(text, "{}.{:02} {}.{:02}\n", now / 100, now % 100, idle / 100, idle % 100);
@@ -146,6 +162,7 @@ fn loadavg(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let processes = subject.cx.system.processes.all();
     let threads: usize = processes.iter().map(|process| process.threads().len().max(1)).sum();
     let latest = processes.last().map_or(subject.cx.process.id(), |process| process.id());
+    let latest = subject.shown(latest);
     put!(text, "0.00 0.00 0.00 1/{} {latest}\n", threads.max(1));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use abi::PAGE_SIZE;
 use abi::memory::Protection;
 use abi::process::Resource;
-use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
+use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND, clock};
 
 use crate::error::Result;
 
@@ -23,10 +23,12 @@ const EXIT_SIGNAL: u32 = 17;
 pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let (process, thread) = (&subject.process, &subject.thread);
     let (terminal, foreground) = controlling_terminal(subject);
-    put!(text, "{} (", subject.thread.id());
+    put!(text, "{} (", subject.shown(subject.thread.id()));
     text.put(&thread.name());
     let state = &thread.state()[..1];
-    put!(text, ") {state} {} {} {}", process.parent(), process.group(), process.session());
+    let [parent, group, session] =
+        [process.parent(), process.group(), process.session()].map(|id| subject.shown(id));
+    put!(text, ") {state} {parent} {group} {session}");
     put!(text, " {terminal} {foreground}");
     // flags, page faults of the process and its children, without and with input
     let (own, children) = (process.usage().counts.faults, process.children_usage().counts.faults);
@@ -36,7 +38,9 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     }
     let scheduling = thread.scheduling();
     put!(text, " {} {}", scheduling.told_priority(), scheduling.nice);
-    put!(text, " {} 0 {}", process.threads().len().max(1), thread.start_ns() / NS_PER_TICK);
+    let offset_ns = subject.cx.clock_offset_ns(clock::BOOTTIME);
+    let started = thread.start_ns().saturating_add_signed(offset_ns) / NS_PER_TICK;
+    put!(text, " {} 0 {started}", process.threads().len().max(1));
     let memory = process.memory();
     let usage = memory.usage();
     let limit = process.limits().current(Resource::ResidentSet);
@@ -62,7 +66,8 @@ pub(super) fn stat(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 fn controlling_terminal(subject: &Subject<'_>) -> (u64, i64) {
     let session = subject.process.session();
     let terminal = subject.cx.system.terminal_of(session);
-    let known = terminal.and_then(|one| Some((one.device().encode(), one.foreground_of(session)?)));
+    let known = terminal
+        .and_then(|one| Some((one.device().encode(), subject.shown(one.foreground_of(session)?))));
     known.map_or((0, -1), |(device, group)| (device, i64::from(group)))
 }
 

@@ -30,12 +30,17 @@ pub(super) fn status(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 }
 
 fn identity(subject: &Subject<'_>, text: &mut Text) {
-    let (process, thread) = (&subject.process, subject.thread.id());
+    let process = &subject.process;
+    let thread = subject.shown(subject.thread.id());
+    let parent = subject.shown(process.parent());
+    let here = subject.cx.user_namespace();
     let who = subject.thread.credentials();
     let state = subject.thread.state();
-    put!(text, "State:\t{state}\nTgid:\t{}\nNgid:\t0\n", process.id());
-    put!(text, "Pid:\t{thread}\nPPid:\t{}\nTracerPid:\t0\n", process.parent());
-    for (name, ids) in [("Uid", who.users), ("Gid", who.groups)] {
+    put!(text, "State:\t{state}\nTgid:\t{}\nNgid:\t0\n", subject.shown(process.id()));
+    put!(text, "Pid:\t{thread}\nPPid:\t{parent}\nTracerPid:\t0\n");
+    let users = who.users.map(|id| here.shown_user(id));
+    let groups = who.groups.map(|id| here.shown_group(id));
+    for (name, ids) in [("Uid", users), ("Gid", groups)] {
         let (real, effective) = (ids.real, ids.effective);
         put!(text, "{name}:\t{real}\t{effective}\t{}\t{}\n", ids.saved, ids.file_system);
     }
@@ -43,11 +48,23 @@ fn identity(subject: &Subject<'_>, text: &mut Text) {
     let highest = open.last().and_then(|fd| fd.index()).unwrap_or(0);
     let room = if subject.thread.has_ended() { 0 } else { (highest + 1).next_multiple_of(64) };
     put!(text, "FDSize:\t{room}\nGroups:\t");
-    for group in &who.supplementary {
-        put!(text, "{group} ");
+    for &group in &who.supplementary {
+        put!(text, "{} ", here.shown_group(group));
     }
-    put!(text, "\nNStgid:\t{}\nNSpid:\t{thread}\n", process.id());
-    put!(text, "NSpgid:\t{}\nNSsid:\t{}\nKthread:\t0\n", process.group(), process.session());
+    text.put(b"\n");
+    for (name, id) in [
+        ("NStgid", process.id()),
+        ("NSpid", subject.thread.id()),
+        ("NSpgid", process.group()),
+        ("NSsid", process.session()),
+    ] {
+        put!(text, "{name}:");
+        for shown in subject.shown_inwards(id) {
+            put!(text, "\t{shown}");
+        }
+        text.put(b"\n");
+    }
+    text.put(b"Kthread:\t0\n");
 }
 
 fn memory(subject: &Subject<'_>, text: &mut Text) {

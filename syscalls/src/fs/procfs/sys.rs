@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
+use abi::namespaces::OVERFLOW_ID;
 use abi::process::CAP_LAST;
 
 use crate::error::{Because, Result};
@@ -25,8 +26,12 @@ use super::text::{Text, parse, put};
 /// Longest host name, in bytes.
 const HOST_NAME_MAX: usize = 64;
 
-pub(super) static SYS: &[Entry] =
-    &[Entry::directory("kernel", KERNEL), Entry::directory("vm", VM), Entry::directory("fs", FS)];
+pub(super) static SYS: &[Entry] = &[
+    Entry::directory("kernel", KERNEL),
+    Entry::directory("vm", VM),
+    Entry::directory("fs", FS),
+    Entry::directory("user", super::namespaces::LIMITS),
+];
 
 static KERNEL: &[Entry] = &[
     Entry::file("ostype", |_, text| line(text, SYSTEM_NAME)),
@@ -43,6 +48,8 @@ static KERNEL: &[Entry] = &[
     Entry::setting("ns_last_pid", last_pid, set_last_pid),
     Entry::file("tainted", |_, text| number(text, 0)),
     Entry::file("ngroups_max", |_, text| number(text, NGROUPS_MAX as u64)),
+    Entry::file("overflowuid", |_, text| number(text, u64::from(OVERFLOW_ID))),
+    Entry::file("overflowgid", |_, text| number(text, u64::from(OVERFLOW_ID))),
     Entry::file("cap_last_cap", |_, text| number(text, u64::from(CAP_LAST))),
     sysvipc::MSGMAX,
     sysvipc::MSGMNB,
@@ -131,13 +138,13 @@ fn number(text: &mut Text, number: u64) -> Result<()> {
 }
 
 fn host_name(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
-    text.put(&subject.cx.system.host_name());
+    text.put(&subject.cx.thread.namespaces().uts.host_name());
     text.put(b"\n");
     Ok(())
 }
 
 fn domain_name(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
-    text.put(&subject.cx.system.domain_name());
+    text.put(&subject.cx.thread.namespaces().uts.domain_name());
     text.put(b"\n");
     Ok(())
 }
@@ -166,17 +173,22 @@ fn set_max_open_files(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
 }
 
 fn last_pid(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
-    number(text, u64::from(subject.cx.system.processes.last_id()))
+    let own = subject.cx.pid_namespace().last();
+    number(text, u64::from(own.unwrap_or_else(|| subject.cx.system.processes.last_id())))
 }
 
 fn set_last_pid(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
-    if !subject.cx.credentials().has(Capability::SysAdmin) {
+    let here = subject.cx.pid_namespace();
+    if !subject.cx.credentials().has_in(Capability::SysAdmin, &here.owner()) {
         return Err(Errno::EPERM.because("numbers of processes need CAP_SYS_ADMIN"));
     }
     let [last] = numbers::<u32, 1>(value)?;
     let last = in_range(u64::from(last), &(0..=u64::from(PID_MAX - 1)))?;
     // In range, it is below PID_MAX.
-    subject.cx.system.processes.set_last_id(last as u32);
+    match here.is_first() {
+        true => subject.cx.system.processes.set_last_id(last as u32),
+        false => here.set_last(last as u32),
+    }
     Ok(())
 }
 
@@ -190,12 +202,14 @@ fn name_in(value: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn set_domain_name(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
-    subject.cx.system.set_domain_name(name_in(name)?);
+    let name = name_in(name)?;
+    subject.cx.thread.namespaces().uts.set_domain_name(name);
     Ok(())
 }
 
 fn set_host_name(subject: &Subject<'_>, name: &[u8]) -> Result<()> {
-    subject.cx.system.set_host_name(name_in(name)?);
+    let name = name_in(name)?;
+    subject.cx.thread.namespaces().uts.set_host_name(name);
     Ok(())
 }
 

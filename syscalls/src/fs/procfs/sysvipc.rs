@@ -31,7 +31,7 @@ fn owners(text: &mut Text, permission: &IpcPermission) {
 fn messages(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     text.put(b"       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid");
     text.put(b"  cuid  cgid      stime      rtime      ctime\n");
-    for (number, queue) in subject.cx.system.ipc.messages.all() {
+    for (number, queue) in subject.cx.ipc().messages.all(subject.cx) {
         let permission = &queue.permission;
         put!(text, "{:10} {number:10}  {:4o}", permission.key, permission.mode);
         put!(text, "  {:10} {:10}", queue.bytes, queue.messages);
@@ -45,7 +45,7 @@ fn messages(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
 fn semaphores(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     text.put(b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime");
     text.put(b"      ctime\n");
-    for (number, set) in subject.cx.system.ipc.semaphores.all() {
+    for (number, set) in subject.cx.ipc().semaphores.all(subject.cx) {
         let permission = &set.permission;
         put!(text, "{:10} {number:10}  {:4o}", permission.key, permission.mode);
         put!(text, " {:10}", set.count);
@@ -59,7 +59,7 @@ fn segments(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     text.put(b"       key      shmid perms                  size  cpid  lpid nattch   uid   gid");
     text.put(b"  cuid  cgid      atime      dtime      ctime                   rss");
     text.put(b"                  swap\n");
-    for (number, segment, resident_pages) in subject.cx.system.ipc.segments.all() {
+    for (number, segment, resident_pages) in subject.cx.ipc().segments.all(subject.cx) {
         let permission = &segment.permission;
         put!(text, "{:10} {number:10}  {:4o}", permission.key, permission.mode);
         put!(text, " {:21} {:5} {:5}", segment.len, segment.creator, segment.last_user);
@@ -96,7 +96,7 @@ pub(super) fn in_range(number: u64, range: &RangeInclusive<u64>) -> Result<u64> 
 }
 
 fn limits(subject: &Subject<'_>) -> Limits {
-    subject.cx.system.ipc.limits()
+    subject.cx.ipc().limits()
 }
 
 /// An entry that shows and sets one limit, from 0 to a maximum.
@@ -111,7 +111,7 @@ macro_rules! limit {
             |subject, value| {
                 let [number] = numbers::<u64, 1>(value)?;
                 let number = in_range(number, &(0..=$max))?;
-                subject.cx.system.ipc.change_limits(|limits| limits.$field = number);
+                subject.cx.ipc().change_limits(|limits| limits.$field = number);
                 Ok(())
             },
         )
@@ -124,13 +124,13 @@ macro_rules! queue_limit {
         Entry::setting(
             $name,
             |subject, text| {
-                put!(text, "{}\n", subject.cx.system.ipc.posix.limits().$field);
+                put!(text, "{}\n", subject.cx.ipc().posix.limits().$field);
                 Ok(())
             },
             |subject, value| {
                 let [number] = numbers::<u64, 1>(value)?;
                 let number = in_range(number, &($min..=$max))?;
-                subject.cx.system.ipc.posix.change_limits(|limits| limits.$field = number);
+                subject.cx.ipc().posix.change_limits(|limits| limits.$field = number);
                 Ok(())
             },
         )
@@ -151,12 +151,12 @@ macro_rules! next_number {
         Entry::setting(
             $name,
             |subject, text| {
-                put!(text, "{}\n", subject.cx.system.ipc.$kind.wanted().unwrap_or(-1));
+                put!(text, "{}\n", subject.cx.ipc().$kind.wanted().unwrap_or(-1));
                 Ok(())
             },
             |subject, value| {
                 let [number] = numbers::<i32, 1>(value)?;
-                subject.cx.system.ipc.$kind.set_wanted((number >= 0).then_some(number));
+                subject.cx.ipc().$kind.set_wanted((number >= 0).then_some(number));
                 Ok(())
             },
         )
@@ -178,7 +178,7 @@ pub(super) const SEM: Entry = Entry::setting(
             in_range(number, &(0..=max))?;
         }
         let new = Limits { set_len, semaphores, operations, sets, ..limits(subject) };
-        subject.cx.system.ipc.change_limits(|limits| *limits = new);
+        subject.cx.ipc().change_limits(|limits| *limits = new);
         Ok(())
     },
 );

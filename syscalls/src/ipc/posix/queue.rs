@@ -316,7 +316,9 @@ impl Registered {
         else {
             return;
         };
-        let sender = (cx.process.id(), cx.credentials().users.real);
+        let user = cx.credentials().users.real;
+        let user = process.credentials().namespace.shown_user(user);
+        let sender = (process.pid_namespace.shown(cx.process.id()), user);
         let mut info = info::user(signal, si::MESGQ, sender.0, sender.1);
         info.fields[1] = value;
         // One that is too many is lost, as on Linux.

@@ -132,7 +132,7 @@ impl Context<'_> {
                 return put_word(name, file);
             }
             b'E' => return put_word(name, &self.program_path()),
-            b'h' => return put_word(name, &self.system.host_name()),
+            b'h' => return put_word(name, &self.thread.namespaces().uts.host_name()),
             b'p' | b'P' => u64::from(self.process.id()),
             b'i' | b'I' => u64::from(self.thread.id()),
             b'u' => u64::from(who.users.real),

@@ -94,14 +94,14 @@ impl Futexes {
         self.attempt(word, bring_to_change, |queues| {
             loop {
                 let found = word.load()?;
-                if found & TID_MASK != cx.thread.id() {
+                if found & TID_MASK != cx.shown_id(cx.thread.id()) {
                     return Ok(Err(Errno::EPERM.because("the caller does not own the word")));
                 }
                 let next = queues.owned.get(&word.key).and_then(|owned| owned.waiters.front());
                 if next.is_none() && queues.waiting.contains_key(&word.key) {
                     return Ok(Err(Errno::EINVAL.because("somebody waits without owning")));
                 }
-                let new = next.map_or(0, |next| next.id | WAITERS);
+                let new = next.map_or(0, |next| cx.shown_id(next.id) | WAITERS);
                 if word.replace(found, new)? {
                     queues.hand_on(word.key, Legacy::Unlocked);
                     return Ok(Ok(()));
@@ -182,7 +182,7 @@ impl Futexes {
         if legacy == Legacy::Unlocked {
             return Ok(());
         }
-        let new = cx.thread.id() | WAITERS | OWNER_DIED;
+        let new = cx.shown_id(cx.thread.id()) | WAITERS | OWNER_DIED;
         self.attempt(word, bring_to_change, |_| {
             while !word.replace(word.load()?, new)? {}
             Ok(Ok(()))
@@ -193,7 +193,7 @@ impl Futexes {
 impl Queues {
     /// Lets the caller own the word if nobody does; otherwise marks that somebody wants it.
     fn try_to_own(&mut self, cx: &Context<'_>, word: &Word<'_>) -> Attempt<Try> {
-        let own = cx.thread.id();
+        let (id, own) = (cx.thread.id(), cx.shown_id(cx.thread.id()));
         loop {
             let found = word.load()?;
             match found & TID_MASK {
@@ -201,7 +201,7 @@ impl Queues {
                     let owned = self.owned.get_mut(&word.key);
                     let waiters = if owned.is_some() { WAITERS } else { 0 };
                     if word.replace(found, own | found & OWNER_DIED | waiters)? {
-                        owned.into_iter().for_each(|owned| owned.owner = own);
+                        owned.into_iter().for_each(|owned| owned.owner = id);
                         return Ok(Ok(Try::Owns));
                     }
                 }
@@ -209,9 +209,10 @@ impl Queues {
                     return Ok(Err(Errno::EDEADLK.because("the caller owns the word")));
                 }
                 owner => {
-                    if let Err(error) = self.check_owner(cx, word.key, owner) {
-                        return Ok(Err(error));
-                    }
+                    let owner = match self.check_owner(cx, word.key, owner) {
+                        Ok(owner) => owner,
+                        Err(error) => return Ok(Err(error)),
+                    };
                     if word.replace(found, found | WAITERS)? {
                         return Ok(Ok(Try::OwnedBy(owner)));
                     }
@@ -220,13 +221,14 @@ impl Queues {
         }
     }
 
-    /// Whether this thread can be the owner of the word.
-    fn check_owner(&self, cx: &Context<'_>, key: Key, owner: u32) -> Result<(), Error> {
+    /// The number in the first namespace of the owner of the word, which says `owner`.
+    fn check_owner(&self, cx: &Context<'_>, key: Key, owner: u32) -> Result<u32, Error> {
         if self.waiting.contains_key(&key) {
             return Err(Errno::EINVAL.because("somebody waits without owning"));
         }
-        match cx.system.thread(owner) {
-            Some(_) => Ok(()),
+        let owner = cx.outside_id(owner).filter(|&owner| cx.system.thread(owner).is_some());
+        match owner {
+            Some(owner) => Ok(owner),
             None => Err(Errno::ESRCH.because("the owner has ended")),
         }
     }
@@ -293,16 +295,18 @@ impl Queues {
         let first = queue[0].id;
         let (owner, is_free) = loop {
             let found = to.load()?;
-            let owner = found & TID_MASK;
+            let owner = match found & TID_MASK {
+                0 => 0,
+                owner => match self.check_owner(cx, to.key, owner) {
+                    Ok(owner) => owner,
+                    Err(error) => return Ok(Err(error)),
+                },
+            };
             let is_free = owner == 0 && !self.owned.contains_key(&to.key);
             let waiters = if is_free && count == 1 { 0 } else { WAITERS };
             let new_owner = if owner == 0 { first } else { owner };
-            if owner != 0
-                && let Err(error) = self.check_owner(cx, to.key, owner)
-            {
-                return Ok(Err(error));
-            }
-            if to.replace(found, new_owner | found & OWNER_DIED | waiters)? {
+            let shown = cx.shown_id(new_owner);
+            if to.replace(found, shown | found & OWNER_DIED | waiters)? {
                 break (new_owner, owner == 0);
             }
         };

@@ -89,7 +89,7 @@ impl Thread {
                 let _ = futexes.wake(&word, 1, ANY);
                 return Ok(());
             }
-            if found & TID_MASK != self.id() {
+            if found & TID_MASK != self.process().pid_namespace.shown(self.id()) {
                 return Ok(());
             }
             let new = found & WAITERS | OWNER_DIED;
