@@ -115,6 +115,37 @@ const _: () = assert!(size_of::<CloneArgs>() == 88);
 pub const CLONE_ARGS_SIZE_VER0: usize = 64;
 
 bitflags! {
+    /// What the superuser's number does not mean: capabilities(7), "The securebits flags".
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SecureBits: u32 {
+        /// Programs get no capabilities from it.
+        const NOROOT = 0x1;
+        /// `NOROOT` stays.
+        const NOROOT_LOCKED = 0x2;
+        /// Changes of user IDs leave capabilities alone.
+        const NO_SETUID_FIXUP = 0x4;
+        /// `NO_SETUID_FIXUP` stays.
+        const NO_SETUID_FIXUP_LOCKED = 0x8;
+        /// Capabilities stay when no user ID is the superuser's any more.
+        const KEEP_CAPS = 0x10;
+        /// `KEEP_CAPS` stays.
+        const KEEP_CAPS_LOCKED = 0x20;
+        /// No ambient capabilities are raised.
+        const NO_CAP_AMBIENT_RAISE = 0x40;
+        /// `NO_CAP_AMBIENT_RAISE` stays.
+        const NO_CAP_AMBIENT_RAISE_LOCKED = 0x80;
+    }
+}
+
+impl SecureBits {
+    /// Those that keep another one, the next lower, as it is.
+    pub const LOCKS: Self = Self::NOROOT_LOCKED
+        .union(Self::NO_SETUID_FIXUP_LOCKED)
+        .union(Self::KEEP_CAPS_LOCKED)
+        .union(Self::NO_CAP_AMBIENT_RAISE_LOCKED);
+}
+
+bitflags! {
     /// Options of wait4(2) and waitid(2).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct WaitOptions: u32 {

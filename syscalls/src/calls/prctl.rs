@@ -1,7 +1,7 @@
 //! Properties of a process or thread that prctl(2) keeps.
 
 use abi::Errno;
-use abi::process::{CAP_LAST, TASK_COMM_LEN};
+use abi::process::{CAP_LAST, SecureBits, TASK_COMM_LEN};
 use abi::signal::Signal;
 
 use crate::context::Context;
@@ -24,6 +24,7 @@ mod pr {
     pub(super) const CAPBSET_READ: i32 = 23;
     pub(super) const CAPBSET_DROP: i32 = 24;
     pub(super) const GET_SECUREBITS: i32 = 27;
+    pub(super) const SET_SECUREBITS: i32 = 28;
     pub(super) const SET_TIMERSLACK: i32 = 29;
     pub(super) const GET_TIMERSLACK: i32 = 30;
     pub(super) const SET_CHILD_SUBREAPER: i32 = 36;
@@ -87,8 +88,8 @@ pub(crate) fn prctl(
         }
         pr::GET_TIMERSLACK => Ok(properties.lock().timer_slack_ns.into()),
         pr::GET_TID_ADDRESS => UserPtr::new(a).write(cx, &cx.thread.clear_id_at()).map(Into::into),
-        // Neither seccomp nor securebits can be set.
-        pr::GET_SECCOMP | pr::GET_SECUREBITS => Ok(0_u64.into()),
+        // No filters of system calls can be set.
+        pr::GET_SECCOMP => Ok(0_u64.into()),
         _ => privileges(cx, operation, [a, b, c, d]),
     }
 }
@@ -116,14 +117,21 @@ fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<O
     let [a, b, c, d] = arguments;
     let credentials = cx.credentials();
     match operation {
-        pr::GET_KEEPCAPS => Ok(u64::from(credentials.keep_capabilities).into()),
+        pr::GET_KEEPCAPS => {
+            Ok(u64::from(credentials.secure_bits.contains(SecureBits::KEEP_CAPS)).into())
+        }
         pr::SET_KEEPCAPS => {
             let keep = flag(a)?;
             cx.change_credentials(|one| {
-                one.keep_capabilities = keep;
+                if one.secure_bits.contains(SecureBits::KEEP_CAPS_LOCKED) {
+                    return Err(Errno::EPERM.because("the bit is locked"));
+                }
+                one.secure_bits.set(SecureBits::KEEP_CAPS, keep);
                 Ok(0_u64.into())
             })
         }
+        pr::GET_SECUREBITS => Ok(u64::from(credentials.secure_bits.bits()).into()),
+        pr::SET_SECUREBITS => set_secure_bits(cx, a),
         pr::GET_NO_NEW_PRIVS if [a, b, c, d] != [0; 4] => refuse("it has no arguments"),
         pr::GET_NO_NEW_PRIVS => Ok(u64::from(credentials.no_new_privileges).into()),
         pr::SET_NO_NEW_PRIVS if [a, b, c, d] == [1, 0, 0, 0] => cx.change_credentials(|one| {
@@ -151,6 +159,25 @@ fn privileges(cx: &Context<'_>, operation: i32, arguments: [u64; 4]) -> Result<O
     }
 }
 
+/// `PR_SET_SECUREBITS`: capabilities(7), "The securebits flags".
+fn set_secure_bits(cx: &Context<'_>, wanted: u64) -> Result<Outcome> {
+    let wanted = u32::try_from(wanted).ok().and_then(SecureBits::from_bits);
+    cx.change_credentials(|one| {
+        let not_permitted = || Errno::EPERM.because("bits are locked, unknown or not one's own");
+        let wanted = wanted.ok_or_else(not_permitted)?;
+        let old = one.secure_bits;
+        let locks = old.intersection(SecureBits::LOCKS);
+        // The lock of a bit is the next higher one.
+        let locked = SecureBits::from_bits_truncate(locks.bits() >> 1);
+        let changes_locked = (old ^ wanted).intersects(locked);
+        if changes_locked || !wanted.contains(locks) || !one.has_within(Capability::SetPcap) {
+            return Err(not_permitted());
+        }
+        one.secure_bits = wanted;
+        Ok(0_u64.into())
+    })
+}
+
 /// `PR_CAP_AMBIENT`.
 fn ambient(cx: &Context<'_>, operation: u64, capability: u64) -> Result<Outcome> {
     const IS_SET: u64 = 1;
@@ -168,7 +195,10 @@ fn ambient(cx: &Context<'_>, operation: u64, capability: u64) -> Result<Outcome>
         let bit = capability_bit(capability)?;
         match operation {
             IS_SET => return Ok(u64::from(one.ambient.0 & bit != 0).into()),
-            RAISE if one.permitted.and(one.inheritable).0 & bit == 0 => {
+            RAISE
+                if one.permitted.and(one.inheritable).0 & bit == 0
+                    || one.secure_bits.contains(SecureBits::NO_CAP_AMBIENT_RAISE) =>
+            {
                 return Err(Errno::EPERM.because("neither permitted nor inheritable"));
             }
             RAISE => one.ambient.0 |= bit,

@@ -9,6 +9,7 @@ use core::fmt;
 
 use abi::Errno;
 use abi::namespaces::{DEPTH_MAX, OVERFLOW_ID, first};
+use abi::process::SecureBits;
 use spin::Mutex;
 
 use crate::context::Context;
@@ -398,6 +399,6 @@ impl Credentials {
         self.effective = Set::ALL;
         self.bounding = Set::ALL;
         self.ambient = Set::EMPTY;
-        self.keep_capabilities = false;
+        self.secure_bits = SecureBits::empty();
     }
 }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use abi::Errno;
+use abi::process::SecureBits;
 
 use crate::error::{Because, Result};
 use crate::namespaces::{UserNamespace, user};
@@ -243,8 +244,8 @@ pub struct Credentials {
     pub bounding: CapabilitySet,
     /// Capabilities kept across execve(2) of an ordinary file.
     pub ambient: CapabilitySet,
-    /// Capabilities stay when the user IDs change (`PR_SET_KEEPCAPS`).
-    pub keep_capabilities: bool,
+    /// What the superuser's number does not mean to the process.
+    pub secure_bits: SecureBits,
     /// execve(2) gives no new privileges (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: bool,
 }
@@ -263,7 +264,7 @@ impl Credentials {
             inheritable: CapabilitySet::EMPTY,
             bounding: CapabilitySet::ALL,
             ambient: CapabilitySet::EMPTY,
-            keep_capabilities: false,
+            secure_bits: SecureBits::empty(),
             no_new_privileges: false,
         }
     }
@@ -279,7 +280,7 @@ impl Credentials {
             ids.saved = ids.effective;
             ids.file_system = ids.effective;
         }
-        new.keep_capabilities = false;
+        new.secure_bits.remove(SecureBits::KEEP_CAPS);
         if new.users.effective != self.users.effective
             || new.groups.effective != self.groups.effective
         {
@@ -287,11 +288,12 @@ impl Credentials {
         }
         let root = self.root_user();
         let is_root = [new.users.effective, new.users.real].map(Some).contains(&root);
+        let is_root = is_root && !self.secure_bits.contains(SecureBits::NOROOT);
         new.permitted = match is_root {
             true => CapabilitySet(self.inheritable.0 | self.bounding.0),
             false => new.ambient,
         };
-        let acts_as_root = Some(new.users.effective) == root;
+        let acts_as_root = is_root && Some(new.users.effective) == root;
         new.effective = if acts_as_root { new.permitted } else { new.ambient };
         new
     }
@@ -363,11 +365,14 @@ impl Credentials {
     /// user ID changes on capabilities").
     pub fn set_users(&mut self, users: Ids) {
         let old = core::mem::replace(&mut self.users, users);
+        if self.secure_bits.contains(SecureBits::NO_SETUID_FIXUP) {
+            return;
+        }
         let root = self.root_user();
         let includes = |ids: &Ids| root.is_some_and(|root| ids.include(root));
         let acts = |ids: &Ids| Some(ids.effective) == root;
         if includes(&old) && !includes(&users) {
-            if !self.keep_capabilities {
+            if !self.secure_bits.contains(SecureBits::KEEP_CAPS) {
                 self.permitted = CapabilitySet::EMPTY;
                 self.effective = CapabilitySet::EMPTY;
             }
@@ -393,6 +398,9 @@ impl Credentials {
         /// `CAP_CHOWN` to `CAP_FSETID`, `CAP_LINUX_IMMUTABLE`, `CAP_MKNOD`, `CAP_MAC_OVERRIDE`.
         const OF_FILES: CapabilitySet = CapabilitySet(0x1f | 1 << 9 | 1 << 27 | 1 << 32);
         let new = self.users.file_system;
+        if self.secure_bits.contains(SecureBits::NO_SETUID_FIXUP) {
+            return;
+        }
         let root = self.root_user();
         let (was_root, is_root) = (Some(old) == root, Some(new) == root);
         if was_root && !is_root {
