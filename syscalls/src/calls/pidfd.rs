@@ -75,9 +75,8 @@ pub(crate) fn pidfd_send_signal(
 fn target_of(cx: &Context<'_>, fd: Fd) -> Result<Arc<Process>> {
     let open = cx.files().get(fd)?;
     match procfs::process_of(&**open.file.inode()) {
-        Some(id) if !open.is_path() => {
-            let process = cx.system.processes.get(id);
-            process.ok_or_else(|| Errno::ESRCH.because("the process has ended"))
+        Some(process) if !open.is_path() => {
+            process.upgrade().ok_or_else(|| Errno::ESRCH.because("the process has ended"))
         }
         _ => process_of(cx, fd).map(|(process, _)| process),
     }

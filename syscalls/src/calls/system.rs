@@ -78,7 +78,8 @@ pub(crate) fn sysinfo(cx: &Context<'_>, to: UserPtr<Sysinfo>) -> Result<()> {
     let uptime_ns = machine.monotonic_ns().saturating_add_signed(offset_ns);
     let threads: usize = cx.system.processes.all().iter().map(|one| one.threads().len()).sum();
     let info = Sysinfo {
-        uptime: (uptime_ns / NS_PER_SECOND).cast_signed(),
+        // As on Linux, a second that has begun counts.
+        uptime: uptime_ns.div_ceil(NS_PER_SECOND).cast_signed(),
         totalram: memory.total_pages.saturating_mul(PAGE_SIZE as u64),
         freeram: memory.free_pages.saturating_mul(PAGE_SIZE as u64),
         procs: u16::try_from(threads).unwrap_or(u16::MAX),

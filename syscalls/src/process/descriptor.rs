@@ -93,6 +93,9 @@ impl ProcessFile {
     /// `ESRCH` for a process that is gone, unless its end is asked for.
     fn info(&self, cx: &Context<'_>, wanted: u64) -> Result<PidfdInfo> {
         let process = &self.process;
+        if !cx.pid_namespace().surrounds(&process.pid_namespace) {
+            return Err(Errno::ESRCH.because("the process is out of the caller's sight"));
+        }
         let known = cx.system.processes.get(process.id());
         let is_known = known.is_some_and(|known| Arc::ptr_eq(&known, process));
         let mut info = PidfdInfo::new_zeroed();
@@ -106,9 +109,6 @@ impl ProcessFile {
         let who = process.credentials();
         info.mask = pidfd::INFO_PID | pidfd::INFO_CREDS;
         info.pid = cx.shown_id(process.id());
-        if info.pid == 0 {
-            return Err(Errno::ESRCH.because("the process is out of the caller's sight"));
-        }
         info.tgid = info.pid;
         info.ppid = cx.shown_id(process.parent());
         let here = cx.user_namespace();

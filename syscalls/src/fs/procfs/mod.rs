@@ -28,7 +28,7 @@ mod sysvipc;
 mod tests;
 mod text;
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::any::Any;
 
 use abi::fs::{Device, magic, mount_flags};
@@ -36,6 +36,7 @@ use abi::fs::{Device, magic, mount_flags};
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::namespaces::PidNamespace;
+use crate::process::Process;
 use crate::system::System;
 
 use super::{FileSystem, Inode, Location, Timestamp, Usage};
@@ -83,8 +84,8 @@ impl ProcFs {
     }
 }
 
-/// The number of the process whose directory in /proc `inode` is.
-pub(crate) fn process_of(inode: &dyn Inode) -> Option<u32> {
+/// The process whose directory in /proc `inode` is.
+pub(crate) fn process_of(inode: &dyn Inode) -> Option<Weak<Process>> {
     let inode: &dyn Any = inode;
     inode.downcast_ref::<Node>().and_then(Node::process)
 }

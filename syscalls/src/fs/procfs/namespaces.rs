@@ -96,7 +96,14 @@ fn set_map(subject: &Subject<'_>, ids: Ids, value: &[u8]) -> Result<()> {
     if !subject.cx.credentials().has_in(Capability::SysAdmin, &users) {
         return Err(Errno::EPERM.because("setting a map needs CAP_SYS_ADMIN"));
     }
-    users.set_map(ids, extents, &subject.cx.credentials())
+    users.set_map(ids, extents, &subject.cx.credentials())?;
+    // Those in it are somebody else from now on, to themselves.
+    for process in subject.cx.system.processes.all() {
+        if users.surrounds(&process.credentials().namespace) {
+            process.publish_answers();
+        }
+    }
+    Ok(())
 }
 
 /// The lines of what is written; the last may lack its end.

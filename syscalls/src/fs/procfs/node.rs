@@ -2,7 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use abi::Errno;
@@ -14,6 +14,7 @@ use crate::fs::directory::Directory;
 use crate::fs::{
     Change, DirectoryEntry, Fd, File, FileSystem, Inode, Link, Metadata, NewInode, OpenFile,
 };
+use crate::process::Process;
 
 use super::ProcFs;
 use super::descriptors;
@@ -36,6 +37,8 @@ pub(super) struct Node {
     owner: Option<Owner>,
     /// User and group to whom it belongs.
     users: (u32, u32),
+    /// The process of the owner: later, another one may have its number.
+    process: Weak<Process>,
 }
 
 /// What an inode is.
@@ -51,7 +54,14 @@ impl Node {
     /// The root directory.
     pub(super) fn root(file_system: Arc<ProcFs>) -> Arc<dyn Inode> {
         let (number, what) = (ROOT_NUMBER, What::Entry(&ROOT));
-        Arc::new(Self { file_system, number, what, owner: None, users: (0, 0) })
+        Arc::new(Self {
+            file_system,
+            number,
+            what,
+            owner: None,
+            users: (0, 0),
+            process: Weak::new(),
+        })
     }
 
     pub(super) fn proc_fs(&self) -> &ProcFs {
@@ -62,11 +72,11 @@ impl Node {
         self.owner
     }
 
-    /// The number of the process whose directory this is.
-    pub(super) fn process(&self) -> Option<u32> {
-        match (self.what, self.owner) {
-            (What::Entry(entry), Some(owner)) if core::ptr::eq(entry, &raw const PROCESS) => {
-                Some(owner.process)
+    /// The process whose directory this is.
+    pub(super) fn process(&self) -> Option<Weak<Process>> {
+        match self.what {
+            What::Entry(entry) if core::ptr::eq(entry, &raw const PROCESS) => {
+                Some(self.process.clone())
             }
             _ => None,
         }
@@ -80,8 +90,11 @@ impl Node {
         owner: Option<Owner>,
     ) -> Arc<dyn Inode> {
         let number = child_number(self.number, name);
-        let users = owner.map_or((0, 0), |owner| users(cx, owner));
-        Arc::new(Self { file_system: self.file_system.clone(), number, what, owner, users })
+        let process = owner.and_then(|owner| find_process(cx, owner.process).ok());
+        let users = process.as_deref().map_or((0, 0), users);
+        let process = process.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        let file_system = self.file_system.clone();
+        Arc::new(Self { file_system, number, what, owner, users, process })
     }
 
     fn subject<'a>(&'a self, cx: &'a Context<'a>) -> Result<Subject<'a>> {
@@ -319,10 +332,7 @@ impl Inode for Node {
 
 /// To whom the directory of a process belongs: whoever it acts as, and the superuser where it is
 /// not to be looked into.
-fn users(cx: &Context<'_>, owner: Owner) -> (u32, u32) {
-    let Ok(process) = find_process(cx, owner.process) else {
-        return (0, 0);
-    };
+fn users(process: &Process) -> (u32, u32) {
     let who = process.credentials();
     let is_open = process.properties.lock().is_dumpable;
     if is_open { (who.users.effective, who.groups.effective) } else { (0, 0) }
