@@ -26,7 +26,7 @@ const NATIVE_LIMIT: Duration = Duration::from_secs(30);
 const RIG_SECONDS: u32 = 60;
 
 /// Time for the whole rig.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Programs that run in one boot of the rig: their files are in its memory twice.
 const PER_BOOT: usize = 48;

@@ -1,7 +1,9 @@
 //! The virtual processor: its first state, its run, and the report when it fails.
 
 use super::bus::Bus;
-use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_fpu, kvm_regs, kvm_segment, kvm_sregs};
+use kvm_bindings::{
+    KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_fpu, kvm_regs, kvm_segment, kvm_sregs,
+};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use std::io;
 
@@ -41,17 +43,7 @@ impl Vcpu {
     pub fn new(kvm: &Kvm, vm: &VmFd) -> Result<Self, kvm_ioctls::Error> {
         let fd = vm.create_vcpu(0)?;
         let mut cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
-        for entry in cpuid.as_mut_slice() {
-            match entry.function {
-                // The APIC's number, and how many there are, is not the host's.
-                0x1 => {
-                    entry.ebx = entry.ebx & 0xffff | 1 << 16;
-                    entry.ecx |= HYPERVISOR;
-                }
-                0xb | 0x1f => entry.edx = 0,
-                _ => {}
-            }
-        }
+        cpuid.as_mut_slice().iter_mut().for_each(adapt);
         fd.set_cpuid2(&cpuid)?;
         let reset = fd.get_sregs()?;
         Ok(Self { fd, reset })
@@ -148,6 +140,21 @@ impl Vcpu {
     }
 }
 
+/// Makes the host's processor the machine's only one. What is left as KVM has it: it tells of
+/// extended states (leaf 0xd) only what a guest may have, looks at what the guest writes to XCR0
+/// itself, and keeps OSXSAVE and the sizes as the guest's CR4 and XCR0 are.
+fn adapt(entry: &mut kvm_cpuid_entry2) {
+    match entry.function {
+        // The APIC's number, and how many there are, is not the host's.
+        0x1 => {
+            entry.ebx = entry.ebx & 0xffff | 1 << 16;
+            entry.ecx |= HYPERVISOR;
+        }
+        0xb | 0x1f => entry.edx = 0,
+        _ => {}
+    }
+}
+
 /// A flat segment of 4 GiB.
 fn segment(selector: u16, kind: u8) -> kvm_segment {
     kvm_segment {
@@ -162,5 +169,35 @@ fn segment(selector: u16, kind: u8) -> kvm_segment {
         l: 0,
         g: 1,
         ..kvm_segment::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_is_number_0_of_1_and_keeps_its_extended_states() {
+        const XSAVE_AND_AVX: u32 = 1 << 26 | 1 << 28;
+        let entry = |function, index, [eax, ebx, ecx, edx]: [u32; 4]| kvm_cpuid_entry2 {
+            function,
+            index,
+            eax,
+            ebx,
+            ecx,
+            edx,
+            ..kvm_cpuid_entry2::default()
+        };
+        let host = [
+            entry(0x1, 0, [0x80_0f12, 0x0520_0800, XSAVE_AND_AVX, 0]),
+            entry(0xb, 1, [4, 32, 0x201, 5]),
+            entry(0xd, 0, [7, 832, 832, 0]),
+            entry(0xd, 2, [256, 576, 0, 0]),
+        ];
+        let mut guest = host;
+        guest.iter_mut().for_each(adapt);
+        assert_eq!(guest[0], entry(0x1, 0, [0x80_0f12, 0x1_0800, XSAVE_AND_AVX | HYPERVISOR, 0]));
+        assert_eq!(guest[1].edx, 0);
+        assert_eq!(guest[2..], host[2..]);
     }
 }

@@ -100,6 +100,17 @@ fn open_beneath(
     }
 }
 
+impl Qid {
+    /// The kind of a file, as far as it tells.
+    pub(super) fn kind(of: FileType) -> u8 {
+        match of {
+            FileType::Directory => 0x80,
+            FileType::Symlink => 0x02,
+            _ => 0,
+        }
+    }
+}
+
 /// The number of a file, unique over the file systems that a share has in it.
 #[derive(Default)]
 pub(super) struct Numbers {
@@ -109,11 +120,7 @@ pub(super) struct Numbers {
 impl Numbers {
     /// What identifies the file.
     pub(super) fn qid(&mut self, stat: &Stat) -> Qid {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => 0x80,
-            FileType::Symlink => 0x02,
-            _ => 0,
-        };
+        let kind = Qid::kind(FileType::from_raw_mode(stat.st_mode));
         // It only has to change.
         let version = (stat.st_mtime as u32) ^ (stat.st_mtime_nsec as u32).rotate_left(8);
         Qid { kind, version, path: self.number(stat.st_dev, stat.st_ino) }

@@ -323,13 +323,8 @@ impl Server {
             if bytes.len() + ENTRY_HEADER + name.len() > most {
                 break;
             }
-            let qid = match kind {
-                fs::FileType::Directory => 0x80,
-                fs::FileType::Symlink => 0x02,
-                _ => 0,
-            };
             let path = numbers.number(device, entry.ino());
-            let record = Reply::default().qid(Qid { kind: qid, version: 0, path });
+            let record = Reply::default().qid(Qid { kind: Qid::kind(kind), version: 0, path });
             let record = record.u64(entry.next_entry_cookie()).u8(kind_byte(kind));
             bytes.extend(record.string(name)?.into_body());
         }
@@ -402,16 +397,10 @@ impl Server {
     }
 }
 
-/// `d_type` of getdents64(2).
+/// `d_type` of getdents64(2): the mode's kind, without the zeros.
 fn kind_byte(kind: fs::FileType) -> u8 {
     match kind {
-        fs::FileType::Fifo => libc::DT_FIFO,
-        fs::FileType::CharacterDevice => libc::DT_CHR,
-        fs::FileType::Directory => libc::DT_DIR,
-        fs::FileType::BlockDevice => libc::DT_BLK,
-        fs::FileType::RegularFile => libc::DT_REG,
-        fs::FileType::Symlink => libc::DT_LNK,
-        fs::FileType::Socket => libc::DT_SOCK,
         fs::FileType::Unknown => libc::DT_UNKNOWN,
+        kind => (kind.as_raw_mode() >> 12) as u8,
     }
 }

@@ -240,11 +240,8 @@ impl Registers {
     }
 }
 
+/// The features from number 32 × `select` on.
 fn half(features: u64, select: u32) -> u32 {
-    match select {
-        // Both truncate to their half.
-        0 => features as u32,
-        1 => (features >> 32) as u32,
-        _ => 0,
-    }
+    // What is above belongs to the next half.
+    features.checked_shr(select.saturating_mul(32)).unwrap_or(0) as u32
 }
