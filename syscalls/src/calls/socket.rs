@@ -258,7 +258,8 @@ pub(crate) fn getpeername(
 /// Options of time stamps, filters and sources of multicast groups are not offered. `SO_MARK`
 /// and, of those of IP and TCP, the type of service, the discovery of the MTU, the segment size,
 /// and the times and counts of tcp(7) but `TCP_KEEPIDLE` are kept and have no effect. What is
-/// corked leaves earlier when a segment arrives.
+/// corked leaves earlier when a segment arrives. close(2) lingers, but dup2(2) and
+/// close_range(2) do not.
 pub(crate) fn setsockopt(
     cx: &Context<'_>,
     fd: Fd,
