@@ -96,6 +96,15 @@ impl Stack {
         result
     }
 
+    /// Looks at what there is: nothing comes of it.
+    pub(super) fn look<R>(&self, at: impl FnOnce(&mut State) -> R) -> R {
+        let mut slot = self.state.lock();
+        match slot.as_mut() {
+            Some(state) => at(state),
+            None => at(self.enter(&mut slot)),
+        }
+    }
+
     /// The stack, at the time it is.
     #[inline(never)]
     fn enter<'a>(&self, slot: &'a mut Option<State>) -> &'a mut State {
@@ -279,7 +288,7 @@ impl Stack {
 
     /// Whether a listener has connections.
     pub(crate) fn has_connections(&self, listener: u64) -> bool {
-        self.with(|state| state.listeners.get(listener).is_some_and(|one| !one.ready.is_empty()))
+        self.look(|state| state.listeners.get(listener).is_some_and(|one| !one.ready.is_empty()))
     }
 
     /// The next connection of a listener, if there is one.
@@ -297,7 +306,7 @@ impl Stack {
 
     /// How far a connection is.
     pub(crate) fn progress(&self, id: u64) -> Progress {
-        self.with(|state| match state.flow(id).map(|flow| flow.state()) {
+        self.look(|state| match state.flow(id).map(|flow| flow.state()) {
             Ok(tcp::State::SynSent | tcp::State::SynReceived) => Progress::Connecting,
             Ok(tcp::State::Closed | tcp::State::Listen) | Err(_) => Progress::Closed,
             Ok(_) => Progress::Open,
@@ -306,12 +315,12 @@ impl Stack {
 
     /// What poll(2) finds of a connection.
     pub(crate) fn events(&self, id: u64) -> PollEvents {
-        self.with(|state| state.flow(id).map_or(PollEvents::HUP, |flow| flow.events()))
+        self.look(|state| state.flow(id).map_or(PollEvents::HUP, |flow| flow.events()))
     }
 
     /// Takes the pending error of a connection: `SO_ERROR`.
     pub(crate) fn take_error(&self, id: u64) -> Option<Errno> {
-        self.with(|state| state.flow(id).ok()?.error.take())
+        self.look(|state| state.flow(id).ok()?.error.take())
     }
 
     /// How many bytes a connection would take now; `None` where it takes none any more.
@@ -319,7 +328,7 @@ impl Stack {
     /// # Errors
     /// The pending error; `ENOTCONN`.
     pub(crate) fn room(&self, id: u64) -> Result<Option<usize>> {
-        self.with(|state| {
+        self.look(|state| {
             let flow = state.flow(id)?;
             if let Some(error) = flow.error.take() {
                 return Err(error.because("the connection failed"));
@@ -355,7 +364,7 @@ impl Stack {
 
     /// Whether the end of a connection was sent and may not have arrived.
     pub(crate) fn awaits_end(&self, id: u64) -> bool {
-        self.with(|state| state.flow(id).is_ok_and(|flow| flow.awaits_end()))
+        self.look(|state| state.flow(id).is_ok_and(|flow| flow.awaits_end()))
     }
 
     /// Copies bytes that have arrived, at least one where there is any, and leaves them there.
@@ -364,7 +373,7 @@ impl Stack {
     /// # Errors
     /// The pending error; `ENOTCONN`.
     pub(crate) fn peek(&self, id: u64, to: &mut [u8]) -> Result<Option<usize>> {
-        self.with(|state| {
+        self.look(|state| {
             let flow = state.flow(id)?;
             if flow.received() == 0 {
                 if let Some(error) = flow.error.take() {
@@ -388,7 +397,7 @@ impl Stack {
     /// How many bytes have arrived and were not taken: `FIONREAD`; and how many that were
     /// given have not been acknowledged: `TIOCOUTQ`.
     pub(crate) fn queued(&self, id: u64) -> (usize, usize) {
-        self.with(|state| {
+        self.look(|state| {
             state.flow(id).map_or((0, 0), |flow| (flow.received(), flow.socket().send_queue()))
         })
     }
@@ -510,7 +519,7 @@ impl Stack {
 
     /// What poll(2) finds of an endpoint.
     pub(crate) fn endpoint_events(&self, id: u64) -> PollEvents {
-        self.with_endpoint(id, |endpoint| endpoint.events()).unwrap_or(PollEvents::NVAL)
+        self.look(|state| state.endpoints.get(id).map_or(PollEvents::NVAL, |one| one.events()))
     }
 
     /// Takes the pending error of an endpoint: `SO_ERROR`.
