@@ -3,7 +3,7 @@
 //! An ELF file of type `ET_CORE`: notes that say what the process and its threads were doing,
 //! and a segment for each memory area.
 
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// `e_ident`: 64 bits, little endian, version 1, System V.
 pub const IDENT: [u8; 16] = [0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -103,7 +103,7 @@ pub struct TimeValue {
 }
 
 /// The registers of a thread: `struct user_regs_struct`.
-#[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 #[allow(missing_docs)]
 pub struct UserRegisters {

@@ -41,6 +41,7 @@ pub mod net;
 pub mod number;
 pub mod poll;
 pub mod process;
+pub mod ptrace;
 pub mod signal;
 pub mod terminal;
 pub mod time;

@@ -346,12 +346,16 @@ pub mod si {
     pub const TRAP_BRKPT: i32 = 1;
     /// `SIGTRAP`: single step or watchpoint.
     pub const TRAP_TRACE: i32 = 2;
+    /// `SIGTRAP`: hardware breakpoint or watchpoint.
+    pub const TRAP_HWBKPT: i32 = 4;
     /// The child has ended by itself.
     pub const CLD_EXITED: i32 = 1;
     /// A signal has ended the child.
     pub const CLD_KILLED: i32 = 2;
     /// A signal has ended the child, and left a core dump.
     pub const CLD_DUMPED: i32 = 3;
+    /// The traced child has stopped.
+    pub const CLD_TRAPPED: i32 = 4;
     /// The child has stopped.
     pub const CLD_STOPPED: i32 = 5;
     /// The child goes on.
