@@ -375,11 +375,11 @@ pub trait Thread: Send + Sync {
 
     /// Writes the application's extended state (x87, SSE, AVX …) in the standard format of
     /// `XSAVE` (SDM volume 1, 13.4) to `to`, which is [`Processor::extended_state_len`] long.
-    /// Only the thread itself may.
+    /// Only the thread itself may, or another while it does not run.
     fn save_extended_state(&self, to: &mut [u8]);
 
     /// Loads the application's extended state from bytes the application may have changed.
-    /// Only the thread itself may.
+    /// Only the thread itself may, or another while it does not run.
     ///
     /// # Errors
     /// [`InvalidState`] when the processor would refuse them (a reserved bit of the header
@@ -390,6 +390,10 @@ pub trait Thread: Send + Sync {
     /// itself may.
     fn reset_extended_state(&self);
 
+    /// Sets the places that the processor watches for the thread. Only the thread itself may,
+    /// or another while it does not run.
+    fn set_debug_registers(&self, registers: DebugRegisters);
+
     /// Publishes the answers to system calls that are constant for this thread, so that the
     /// machine gives them without asking: pairs of call number and non-negative result. An
     /// empty slice takes all answers back.
@@ -398,6 +402,16 @@ pub trait Thread: Send + Sync {
 
 /// What [`Thread::set_weight`] measures by.
 pub const USUAL_WEIGHT: u32 = 1024;
+
+/// Places that the processor watches (SDM volume 3, 18.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DebugRegisters {
+    /// Their addresses, DR0 to DR3: below [`abi::TASK_SIZE`].
+    pub addresses: [u64; 4],
+    /// Which of them count, and for what: DR7, without its reserved bits and the one that
+    /// guards the debug registers.
+    pub control: u64,
+}
 
 /// For how long a thread has had a processor, in nanoseconds. Neither part ever shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -496,7 +510,7 @@ pub struct Trap {
     pub vector: u8,
     /// Error code, 0 where the vector has none.
     pub error_code: u64,
-    /// The address of a page fault (CR2), otherwise 0.
+    /// The address of a page fault (CR2), the causes of a debug exception (DR6), otherwise 0.
     pub address: u64,
 }
 

@@ -4,6 +4,7 @@
 //! addresses, and every gate uses a stack of the interrupt stack table: without, an interrupt
 //! would push its frame into the application's red zone.
 
+pub(crate) mod debug;
 pub(crate) mod entry;
 pub(crate) mod extended_state;
 pub(crate) mod local;

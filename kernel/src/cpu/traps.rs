@@ -4,6 +4,7 @@ use syscalls::machine::{Flow, Registers, Trap};
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 
+use super::debug;
 use super::entry::{Frame, LEAVE_FAST, LEAVE_RESTORING};
 use crate::drivers::interrupts;
 use crate::memory::{copy, frames};
@@ -71,7 +72,11 @@ unsafe extern "sysv64" fn application_trap(frame: *mut Frame, vector: u64, error
         let selector = u64::from(number) * 8 + 2;
         Trap { vector: GENERAL_PROTECTION, error_code: selector, address: 0 }
     } else {
-        let address = if vector == PAGE_FAULT { address } else { 0 };
+        let address = match vector {
+            PAGE_FAULT => address,
+            debug::VECTOR => debug::take_causes(&mut registers.rflags),
+            _ => 0,
+        };
         Trap { vector: number, error_code, address }
     };
     let sample = sched::begin_sample();
@@ -96,6 +101,11 @@ unsafe extern "sysv64" fn kernel_trap(registers: *mut Registers, vector: u64, er
     // SAFETY: by the caller; nothing else refers to the registers meanwhile.
     let registers = unsafe { &mut *registers };
     if interrupts::handle(vector) {
+        return;
+    }
+    if vector == debug::VECTOR {
+        // The kernel has touched what is watched for the application: that is not meant.
+        debug::take_causes(&mut registers.rflags);
         return;
     }
     if vector == PAGE_FAULT

@@ -301,6 +301,12 @@ fn own_extended_state(thread: &Thread) {
     }
 }
 
+/// Whether the extended state in the processor is that of `thread`.
+fn owns_extended_state(thread: &Thread) -> bool {
+    // SAFETY: this processor's data.
+    core::ptr::eq(unsafe { (*local::current()).extended_state_owner }, thread)
+}
+
 fn disown_extended_state(thread: &Thread) {
     let local = local::current();
     // SAFETY: this processor's data.

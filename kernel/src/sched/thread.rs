@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use spin::Mutex;
 use syscalls::machine::{
-    self, CpuTime, ExtendedStart, InvalidState, OutOfMemory, Space, Task, ThreadStart,
+    self, CpuTime, DebugRegisters, ExtendedStart, InvalidState, OutOfMemory, Space, Task,
+    ThreadStart,
 };
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::KernelGsBase;
@@ -20,7 +21,7 @@ use super::switch::Switched;
 use super::turn::Turn;
 use crate::cpu::entry::{ANSWERS, Frame, NO_ANSWER};
 use crate::cpu::extended_state::ExtendedState;
-use crate::cpu::{local, registers};
+use crate::cpu::{debug, local, registers};
 use crate::memory::{paging, space};
 use crate::time;
 
@@ -57,6 +58,8 @@ pub(crate) struct Thread {
     gs_base: AtomicU64,
     extended_state: UnsafeCell<Option<ExtendedState>>,
     answers: Option<Box<Answers>>,
+    /// What the processor watches for it.
+    debug: UnsafeCell<DebugRegisters>,
     state: AtomicU8,
     /// Whether the thread must pass through [`Task::resume`] before it goes on.
     pub(super) attention: AtomicBool,
@@ -85,6 +88,7 @@ impl Thread {
             gs_base: AtomicU64::new(0),
             extended_state: UnsafeCell::new(None),
             answers: None,
+            debug: UnsafeCell::default(),
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
             clock: CpuClock::new(),
@@ -125,6 +129,7 @@ impl Thread {
             gs_base: AtomicU64::new(start.gs_base),
             extended_state: UnsafeCell::new(Some(extended_state)),
             answers: Some(Box::new([const { AtomicU64::new(NO_ANSWER) }; ANSWERS])),
+            debug: UnsafeCell::default(),
             state: AtomicU8::new(RUNNING),
             attention: AtomicBool::new(false),
             clock: CpuClock::new(),
@@ -194,6 +199,10 @@ impl Thread {
             let (fs_base, gs_base) = super::read_bases();
             self.fs_base.store(fs_base, Ordering::Relaxed);
             self.gs_base.store(gs_base, Ordering::Relaxed);
+            // SAFETY: as in `debug_registers`.
+            if unsafe { (*self.debug.get()).control } != 0 {
+                debug::load(&DebugRegisters::default());
+            }
         }
     }
 
@@ -213,6 +222,12 @@ impl Thread {
             registers::set_fs_base(self.fs_base.load(Ordering::Relaxed));
             KernelGsBase::write(VirtAddr::new_truncate(self.gs_base.load(Ordering::Relaxed)));
             super::own_extended_state(self);
+            // SAFETY: the processor that runs the thread is the one that reads, and nobody
+            // changes it meanwhile (`set_debug_registers`).
+            let watched = unsafe { &*self.debug.get() };
+            if watched.control != 0 {
+                debug::load(watched);
+            }
         }
     }
 
@@ -259,7 +274,8 @@ impl Thread {
         }
     }
 
-    /// Writes the application's extended state to `to`, while the thread is in an entry.
+    /// Writes the application's extended state to `to`, while the thread, which runs, is in an
+    /// entry.
     fn copy_extended_state(&self, to: &mut ExtendedState) {
         to.save();
         if self.task.is_some() {
@@ -267,6 +283,15 @@ impl Thread {
             // except the xmm registers, which its frame holds.
             to.set_xmm(unsafe { &(*self.frame()).xmm });
         }
+    }
+
+    /// Brings the application's extended state to the buffer, while the thread is in an entry.
+    fn settle_extended_state(&self, buffer: &mut ExtendedState) {
+        if super::owns_extended_state(self) {
+            buffer.save();
+        }
+        // SAFETY: the frame of a thread that waits or runs in an entry holds its xmm registers.
+        buffer.set_xmm(unsafe { &(*self.frame()).xmm });
     }
 
     /// Leaves the extended state in the processor to whoever comes next.
@@ -352,7 +377,7 @@ impl machine::Thread for Thread {
     fn save_extended_state(&self, to: &mut [u8]) {
         // SAFETY: as in `copy_extended_state`.
         if let Some(state) = unsafe { self.state_buffer() } {
-            self.copy_extended_state(state);
+            self.settle_extended_state(state);
             let bytes = state.bytes();
             let len = bytes.len().min(to.len());
             to[..len].copy_from_slice(&bytes[..len]);
@@ -364,7 +389,9 @@ impl machine::Thread for Thread {
         unsafe {
             let state = self.state_buffer().ok_or(InvalidState)?;
             state.import(from)?;
-            state.load();
+            if super::owns_extended_state(self) {
+                state.load();
+            }
             (*self.frame()).xmm = state.xmm();
         }
         Ok(())
@@ -378,6 +405,14 @@ impl machine::Thread for Thread {
                 state.load();
                 (*self.frame()).xmm = [[0; 16]; 16];
             }
+        }
+    }
+
+    fn set_debug_registers(&self, registers: DebugRegisters) {
+        // SAFETY: by the trait, nobody reads it now but the thread itself.
+        unsafe { *self.debug.get() = registers };
+        if self.is_current() {
+            debug::load(&registers);
         }
     }
 

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{CpuTime, ExtendedStart, InvalidState, Space, Task, Thread, ThreadStart};
+use crate::machine::{
+    CpuTime, DebugRegisters, ExtendedStart, InvalidState, Space, Task, Thread, ThreadStart,
+};
 
 use super::machine::PROCESSOR;
 use super::schedule::{SERVICE, Scheduler};
@@ -162,6 +164,9 @@ impl Thread for FakeThread {
     fn reset_extended_state(&self) {
         *lock(&self.extended_state) = initial_extended_state();
     }
+
+    // Closures have no addresses inside, and their accesses are not watched.
+    fn set_debug_registers(&self, _: DebugRegisters) {}
 
     fn publish_answers(&self, answers: &[(u16, u64)]) {
         *lock(&self.answers) = answers.to_vec();
