@@ -146,6 +146,45 @@ named_numbers! {
         ARCH_GET_GS = 0x1004,
     }
 
+    /// A request of ptrace(2).
+    TraceRequest(u64) {
+        PTRACE_TRACEME = abi::ptrace::request::TRACEME,
+        PTRACE_PEEKTEXT = abi::ptrace::request::PEEKTEXT,
+        PTRACE_PEEKDATA = abi::ptrace::request::PEEKDATA,
+        PTRACE_PEEKUSER = abi::ptrace::request::PEEKUSER,
+        PTRACE_POKETEXT = abi::ptrace::request::POKETEXT,
+        PTRACE_POKEDATA = abi::ptrace::request::POKEDATA,
+        PTRACE_POKEUSER = abi::ptrace::request::POKEUSER,
+        PTRACE_CONT = abi::ptrace::request::CONT,
+        PTRACE_KILL = abi::ptrace::request::KILL,
+        PTRACE_SINGLESTEP = abi::ptrace::request::SINGLESTEP,
+        PTRACE_GETREGS = abi::ptrace::request::GETREGS,
+        PTRACE_SETREGS = abi::ptrace::request::SETREGS,
+        PTRACE_GETFPREGS = abi::ptrace::request::GETFPREGS,
+        PTRACE_SETFPREGS = abi::ptrace::request::SETFPREGS,
+        PTRACE_ATTACH = abi::ptrace::request::ATTACH,
+        PTRACE_DETACH = abi::ptrace::request::DETACH,
+        PTRACE_SYSCALL = abi::ptrace::request::SYSCALL,
+        PTRACE_ARCH_PRCTL = abi::ptrace::request::ARCH_PRCTL,
+        PTRACE_SYSEMU = abi::ptrace::request::SYSEMU,
+        PTRACE_SYSEMU_SINGLESTEP = abi::ptrace::request::SYSEMU_SINGLESTEP,
+        PTRACE_OLDSETOPTIONS = abi::ptrace::request::OLDSETOPTIONS,
+        PTRACE_SETOPTIONS = abi::ptrace::request::SETOPTIONS,
+        PTRACE_GETEVENTMSG = abi::ptrace::request::GETEVENTMSG,
+        PTRACE_GETSIGINFO = abi::ptrace::request::GETSIGINFO,
+        PTRACE_SETSIGINFO = abi::ptrace::request::SETSIGINFO,
+        PTRACE_GETREGSET = abi::ptrace::request::GETREGSET,
+        PTRACE_SETREGSET = abi::ptrace::request::SETREGSET,
+        PTRACE_SEIZE = abi::ptrace::request::SEIZE,
+        PTRACE_INTERRUPT = abi::ptrace::request::INTERRUPT,
+        PTRACE_LISTEN = abi::ptrace::request::LISTEN,
+        PTRACE_PEEKSIGINFO = abi::ptrace::request::PEEKSIGINFO,
+        PTRACE_GETSIGMASK = abi::ptrace::request::GETSIGMASK,
+        PTRACE_SETSIGMASK = abi::ptrace::request::SETSIGMASK,
+        PTRACE_GET_SYSCALL_INFO = abi::ptrace::request::GET_SYSCALL_INFO,
+        PTRACE_GET_RSEQ_CONFIGURATION = abi::ptrace::request::GET_RSEQ_CONFIGURATION,
+    }
+
     /// An operation of prctl(2): `linux/prctl.h`.
     ProcessOperation(i32) {
         PR_SET_PDEATHSIG = 1,

@@ -263,6 +263,8 @@ pub static TABLE: &[Row] = rows! {
     prlimit64 = calls::limits::prlimit64, partial("limits of real-time are kept only");
     getrusage = calls::limits::getrusage,
         partial("only CPU time and peak memory");
+    ptrace = calls::ptrace::ptrace,
+        partial("PTRACE_SECCOMP_GET_FILTER and PTRACE_GET_THREAD_AREA are missing, as what they ask for is");
     process_vm_readv = calls::process_memory::process_vm_readv, full;
     process_vm_writev = calls::process_memory::process_vm_writev, full;
     getpriority = calls::limits::getpriority, full;

@@ -175,16 +175,13 @@ pub(crate) enum Patience {
     Forever,
 }
 
-/// What ends a wait that a signal may end.
-const ANY_REASON: u32 = Attention::SIGNAL | Attention::EXIT | Attention::STOP;
-
 impl Interruption {
     /// The error of a wait of `thread` that a signal ends; `None` while nothing ends it.
     fn of(self, thread: &Thread) -> Option<Error> {
         let (errno, ends) = match self {
-            Self::Restart => (Errno::ERESTARTSYS, ANY_REASON),
-            Self::NoRestart => (Errno::ERESTARTNOHAND, ANY_REASON),
-            Self::Fail => (Errno::EINTR, ANY_REASON),
+            Self::Restart => (Errno::ERESTARTSYS, Attention::INTERRUPTIONS),
+            Self::NoRestart => (Errno::ERESTARTNOHAND, Attention::INTERRUPTIONS),
+            Self::Fail => (Errno::EINTR, Attention::INTERRUPTIONS),
             Self::Never => (Errno::EINTR, Attention::EXIT),
         };
         thread.attention.has(ends).then(|| errno.because("interrupted by a signal"))

@@ -72,8 +72,10 @@ fn execute(
     if executable.is_script() && is_relative && cx.files().on_exec(directory)? == OnExec::Close {
         return Err(Errno::ENOENT.because("the interpreter could not open the script"));
     }
+    let old = cx.thread.id();
     let registers = cx.execute(&executable, &environment)?;
     cx.set_registers(registers);
+    cx.tell_tracer_of_program(old);
     Ok(Outcome::Replaced)
 }
 

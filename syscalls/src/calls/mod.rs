@@ -48,6 +48,8 @@ pub(crate) mod poll;
 pub(crate) mod prctl;
 pub(crate) mod process;
 pub(crate) mod process_memory;
+pub(crate) mod ptrace;
+mod ptrace_registers;
 pub(crate) mod schedule;
 pub(crate) mod security;
 pub(crate) mod semaphore;

@@ -60,7 +60,7 @@ fn both(
     }
     let local = pieces(cx, local.0, local.1)?;
     let remote = pieces(cx, remote.0, remote.1)?;
-    let target = cx.system.processes.get(cx.known_id(pid)?);
+    let target = cx.system.processes.of_task(cx.known_id(pid)?);
     let target = target.filter(|target| !target.has_ended());
     let target = target.ok_or_else(|| Errno::ESRCH.because("no such process"))?;
     cx.check_access(&target)?;

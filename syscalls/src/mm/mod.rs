@@ -31,6 +31,7 @@ mod call_tests;
 mod copy;
 mod dump;
 mod fault;
+mod force;
 mod fork;
 #[cfg(test)]
 mod fork_tests;

@@ -63,6 +63,11 @@ impl Pages {
         Ok(())
     }
 
+    /// Makes `resident` the page at `address`, where none is mapped.
+    pub(super) fn replace(&mut self, address: u64, resident: Resident) {
+        self.by_address.insert(address, resident);
+    }
+
     /// The address of the page of `range` that comes after `count` others.
     pub(super) fn after(&self, range: &Range<u64>, count: usize) -> Option<u64> {
         self.by_address.range(range.clone()).nth(count).map(|(&address, _)| address)

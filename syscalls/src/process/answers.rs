@@ -20,7 +20,7 @@ impl Thread {
         let Some(machine) = self.machine_if_known() else {
             return;
         };
-        if self.attention.has(Attention::TRACE) {
+        if self.attention.has(Attention::TRACE | Attention::TRACED) {
             machine.publish_answers(&[]);
             return;
         }

@@ -20,6 +20,12 @@ impl Attention {
     pub(crate) const TRACE: u32 = 8;
     /// The process stops.
     pub(crate) const STOP: u32 = 16;
+    /// Another thread traces this one: it always leaves the kernel by the long way.
+    pub(crate) const TRACED: u32 = 32;
+    /// The tracer wants it to stop.
+    pub(crate) const TRAP: u32 = 64;
+    /// Those that end a wait which a signal may end.
+    pub(crate) const INTERRUPTIONS: u32 = Self::SIGNAL | Self::EXIT | Self::STOP | Self::TRAP;
 
     /// Whether one of these reasons holds.
     pub(crate) fn has(&self, reasons: u32) -> bool {

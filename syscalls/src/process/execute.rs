@@ -29,7 +29,11 @@ impl Context<'_> {
         environment: &[Vec<u8>],
     ) -> Result<Registers> {
         let old = self.credentials();
-        let credentials = old.of_program(set_ids(executable, &old)?);
+        let ids = match self.thread.is_traced_without_privilege() {
+            true => SetIds::default(),
+            false => set_ids(executable, &old)?,
+        };
+        let credentials = old.of_program(ids);
         let secure = credentials.is_secure_after(&old);
         let program = Program {
             executable,
@@ -143,6 +147,7 @@ impl Thread {
         machine.reset_extended_state();
         self.signals.reset_stack();
         self.rseq.reset();
+        self.forget_watched();
         drop(self.take_restart_block());
         drop(self.keyring.lock().take());
         self.set_name(name);

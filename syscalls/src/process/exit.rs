@@ -15,6 +15,9 @@ use super::{Process, Thread};
 impl Process {
     /// Lets all threads end, and the process with this status. The first call counts.
     pub(crate) fn begin_exit(&self, status: ExitStatus) {
+        if status == ExitStatus::Killed(Signal::SIGKILL.number()) {
+            self.set_killed();
+        }
         self.exit.lock().get_or_insert(status);
         for thread in self.threads() {
             thread.end_soon();
@@ -32,6 +35,7 @@ impl Thread {
     /// ends.
     pub(crate) fn end(&self) -> Flow {
         self.begin_to_leave();
+        self.leave_tracees();
         self.leave_memory();
         let (system, process) = (self.system(), self.process());
         let own_status = ExitStatus::Exited(self.exit_status());
@@ -45,6 +49,7 @@ impl Thread {
         self.leave_own();
         if !self.is_leader() {
             system.processes.remove_thread(self);
+            self.tell_tracer_of_end();
         }
         if is_last {
             self.account(status);
@@ -128,7 +133,9 @@ fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
             system.release_orphaned_group(group);
         }
     }
-    process.report_end(system, status);
+    if !process.tell_tracer_of_end(system, status) {
+        process.report_end(system, status);
+    }
 }
 
 /// The groups that the end of `process` may orphan: its own and its children's.
@@ -147,7 +154,9 @@ fn tell_orphan(system: &System, parent: &Process, orphan: &Process) {
     orphan.publish_answers();
     orphan.set_exit_signal(Some(Signal::SIGCHLD));
     if let Some(status) = orphan.ended() {
-        orphan.report_end(system, status);
+        if !orphan.is_held() {
+            orphan.report_end(system, status);
+        }
         return;
     }
     let signal = orphan.properties.lock().parent_death_signal;

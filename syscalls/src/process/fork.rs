@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use abi::Errno;
 use abi::fs::OpenFlags;
 use abi::process::{CloneFlags, RLIM_INFINITY, Resource};
+use abi::ptrace::event;
 use abi::signal::Signal;
 use zerocopy::IntoBytes;
 
@@ -43,6 +44,21 @@ pub(crate) struct NewTask {
     pub(crate) descriptor_at: u64,
     /// The numbers it shall have, from the innermost namespace on.
     pub(crate) wanted_ids: Vec<u32>,
+}
+
+impl NewTask {
+    /// What a tracer calls this: ptrace(2), `PTRACE_O_TRACEFORK` and its like.
+    fn event(&self) -> Option<u32> {
+        if self.flags.contains(CloneFlags::UNTRACED) {
+            None
+        } else if self.flags.contains(CloneFlags::VFORK) {
+            Some(event::VFORK)
+        } else if self.exit_signal == Some(Signal::SIGCHLD) {
+            Some(event::FORK)
+        } else {
+            Some(event::CLONE)
+        }
+    }
 }
 
 /// Memory that a child uses while its parent waits: vfork(2).
@@ -82,8 +98,10 @@ impl Context<'_> {
             true => self.start_thread(new, borrowed.clone())?,
             false => self.start_process(new, borrowed.clone())?,
         };
+        self.tell_tracer_of_child(new.event(), id);
         if let Some(borrowed) = borrowed {
             self.wait_for_memory(&borrowed);
+            self.tell_tracer_of_child(Some(event::VFORK_DONE), id);
         }
         Ok(id)
     }
@@ -119,6 +137,9 @@ impl Context<'_> {
     ) -> Result<()> {
         let (id, memory) = (child.id(), child.memory());
         child.set_exit_signal(new.exit_signal);
+        if !new.flags.contains(CloneFlags::PARENT) {
+            child.made_by.call_once(|| self.thread.downgrade());
+        }
         let thread = Thread::new(self.system.clone(), child.clone());
         if new.flags.contains(CloneFlags::NEWNS) {
             self.separate_mounts(&thread, owner)?;
@@ -132,6 +153,7 @@ impl Context<'_> {
         let descriptor = self.store_descriptor(child, new)?;
         self.system.processes.insert(child.clone());
         child.pid_namespace.begin(child);
+        self.share_tracer(&thread, new.flags, new.event());
         let started = thread.start_from(self.start_of_child(new));
         if started.is_err() {
             self.system.processes.remove(id);
@@ -205,6 +227,7 @@ impl Context<'_> {
             true => self.separate_mounts(&thread, &renewed.owner),
             false => Ok(()),
         };
+        self.share_tracer(&thread, new.flags, new.event());
         let started = separated.and_then(|()| thread.start_from(self.start_of_child(new)));
         if started.is_err() {
             self.process.remove_thread(&thread);

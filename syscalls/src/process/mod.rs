@@ -4,6 +4,7 @@
 //! - [`Thread`]: one flow of control, and the entries that the machine calls
 //! - [`ProcessTable`]: all processes by number, and who belongs to whom
 //! - [`Credentials`], [`Limits`]: what a process may do
+//! - `tracing`: one thread stops another and looks at it
 
 mod access;
 pub(crate) mod accounting;
@@ -34,6 +35,7 @@ pub(crate) mod scheduling;
 mod shared;
 pub(crate) mod table;
 mod thread;
+pub(crate) mod tracing;
 mod usage;
 pub(crate) mod wait;
 

@@ -67,6 +67,12 @@ impl Rseq {
         *self.registration.lock() = *parent.registration.lock();
     }
 
+    /// Address, length in bytes and signature of what is registered.
+    pub(crate) fn registered(&self) -> Option<(u64, u32, u32)> {
+        let registration = *self.registration.lock();
+        registration.map(|one| (one.address, one.len, one.signature))
+    }
+
     /// Forgets the registration: execve(2).
     pub(super) fn reset(&self) {
         *self.registration.lock() = None;

@@ -1,6 +1,6 @@
 //! A process: what its threads share.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use abi::process::CloneFlags;
@@ -22,6 +22,7 @@ use crate::wait::WaitQueue;
 
 use super::core_dump::Dump;
 use super::group::ThreadGroup;
+use super::tracing::Tracees;
 use super::usage::{Counters, Usage};
 use super::wait::Report;
 use super::{Credentials, Limits, Thread};
@@ -137,6 +138,14 @@ pub struct Process {
     exit_signal: Mutex<Option<Signal>>,
     /// What its parent has not been told of yet.
     pub(super) report: Mutex<Option<Report>>,
+    /// The thread that made it, where it is its parent's.
+    pub(super) made_by: Once<Weak<Thread>>,
+    /// The threads that its own threads trace.
+    pub(super) tracees: Mutex<Tracees>,
+    /// Whether its parent is told of its end after its tracer.
+    is_held: AtomicBool,
+    /// Whether `SIGKILL` ends it.
+    is_killed: AtomicBool,
     /// Woken when a child has ended, stopped or gone on.
     pub(crate) children_changed: WaitQueue,
     /// Woken when it has ended.
@@ -192,6 +201,10 @@ impl Process {
             ended: Once::new(),
             exit_signal: Mutex::new(Some(Signal::SIGCHLD)),
             report: Mutex::new(None),
+            made_by: Once::new(),
+            tracees: Mutex::default(),
+            is_held: AtomicBool::new(false),
+            is_killed: AtomicBool::new(false),
             children_changed: WaitQueue::new(),
             ending: WaitQueue::new(),
             has_executed: AtomicBool::new(false),
@@ -343,6 +356,28 @@ impl Process {
     /// Says how it has ended, under the lock of the table.
     pub(super) fn set_ended(&self, status: ExitStatus) {
         self.ended.call_once(|| status);
+    }
+
+    /// Whether its parent is told of its end after its tracer.
+    #[must_use]
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
+    }
+
+    /// Says whether its parent is told of its end after its tracer.
+    pub(super) fn set_held(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
+    }
+
+    /// Whether `SIGKILL` ends it.
+    #[must_use]
+    pub(super) fn is_killed(&self) -> bool {
+        self.is_killed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that `SIGKILL` ends it.
+    pub(super) fn set_killed(&self) {
+        self.is_killed.store(true, Ordering::Relaxed);
     }
 
     /// The signal its parent gets when it ends.

@@ -18,6 +18,7 @@ use crate::process::fork::BorrowedMemory;
 use crate::process::futex::{ANY, Scope, Word};
 use crate::process::rseq::Rseq;
 use crate::process::scheduling::Scheduling;
+use crate::process::tracing::Tracing;
 use crate::process::usage::Counters;
 use crate::process::{Attention, Process};
 use crate::report::RecentCalls;
@@ -38,6 +39,8 @@ pub struct Thread {
     /// Which signals it blocks, and those that wait for it.
     pub signals: ThreadSignals,
     pub(crate) attention: Attention,
+    /// What it has of its tracer.
+    pub(super) tracing: Tracing,
     pub(crate) restart: Mutex<Option<RestartBlock>>,
     /// Where to write 0 when the thread ends: set_tid_address(2); 0 for nowhere.
     clear_id_at: AtomicU64,
@@ -97,6 +100,7 @@ impl Thread {
             name: Mutex::new([0; TASK_COMM_LEN]),
             signals: ThreadSignals::default(),
             attention: Attention::default(),
+            tracing: Tracing::default(),
             restart: Mutex::new(None),
             clear_id_at: AtomicU64::new(0),
             rseq: Rseq::default(),
@@ -263,7 +267,7 @@ impl Thread {
     /// Whether a signal waits that the thread does not block, or the thread is to stop or end.
     #[must_use]
     pub fn has_deliverable_signal(&self) -> bool {
-        self.attention.has(Attention::SIGNAL | Attention::EXIT | Attention::STOP)
+        self.attention.has(Attention::INTERRUPTIONS)
     }
 
     /// For how long it has had a processor, until it ended.
@@ -303,6 +307,9 @@ impl Thread {
     pub(crate) fn state(&self) -> &'static str {
         if self.has_ended() {
             return "Z (zombie)";
+        }
+        if self.is_in_trace_stop() {
+            return "t (tracing stop)";
         }
         match (self.process.signals.is_stopped(), self.is_waiting.load(Ordering::Relaxed)) {
             (true, _) => "T (stopped)",
@@ -404,6 +411,30 @@ impl Thread {
         }
     }
 
+    /// A system call that is shown on the host, or to a tracer.
+    #[cold]
+    fn watched_call(&self, registers: &mut Registers) -> Flow {
+        if self.is_traced() {
+            self.hide_step(registers);
+            if !self.enter_call(registers) {
+                let result = Ok(Outcome::Value(registers.rax));
+                return self.leave_call(registers, result);
+            }
+        }
+        let number = registers.orig_rax;
+        let result = {
+            let cell = Cell::from_mut(registers);
+            let cx = Context::new(&self.system, &self.process, self, cell);
+            if self.attention.has(Attention::TRACE) {
+                trace::call(&cx, number, || self.dispatch(&cx, number))
+            } else {
+                self.dispatch(&cx, number)
+            }
+        };
+        self.recent.add_result(number, registers, &result);
+        self.leave_call(registers, result)
+    }
+
     fn dispatch(&self, cx: &Context<'_>, number: u64) -> Result<Outcome> {
         match table::row(number) {
             Some(row) => row.handler.call(cx, &cx.registers().arguments()),
@@ -414,15 +445,14 @@ impl Thread {
 
 impl machine::Task for Thread {
     fn syscall(&self, registers: &mut Registers) -> Flow {
+        if self.attention.has(Attention::TRACE | Attention::TRACED) {
+            return self.watched_call(registers);
+        }
         let number = registers.orig_rax;
         let result = {
             let cell = Cell::from_mut(registers);
             let cx = Context::new(&self.system, &self.process, self, cell);
-            if self.attention.has(Attention::TRACE) {
-                trace::call(&cx, number, || self.dispatch(&cx, number))
-            } else {
-                self.dispatch(&cx, number)
-            }
+            self.dispatch(&cx, number)
         };
         match result {
             Ok(Outcome::Value(value)) if !self.attention.is_needed() => {
@@ -438,11 +468,17 @@ impl machine::Task for Thread {
     }
 
     fn trap(&self, trap: Trap, registers: &mut Registers) -> Flow {
+        if self.is_traced() {
+            self.hide_step(registers);
+        }
         self.take_trap(trap, registers);
         self.leave(registers, None)
     }
 
     fn resume(&self, registers: &mut Registers) -> Flow {
+        if self.is_traced() {
+            self.hide_step(registers);
+        }
         self.process.run_cpu_timers();
         // Another thread may have run meanwhile.
         if self.leave_critical_section(registers).is_err() {

@@ -11,8 +11,8 @@ use crate::signal::info;
 use crate::system::System;
 use crate::wait::Interruption;
 
-use super::Process;
 use super::usage::Usage;
+use super::{Process, Thread};
 
 /// What has happened to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) enum Report {
     Stopped(Signal),
     /// It goes on after it was stopped.
     Continued,
+    /// It has stopped for its tracer: what the upper bytes of the status of wait4(2) tell.
+    Trapped(u32),
 }
 
 impl Report {
@@ -40,6 +42,7 @@ impl Report {
             Self::Ended(_) => self.code_and_status().1.cast_unsigned() << 8,
             Self::Stopped(signal) => u32::from(signal.number()) << 8 | STOPPED,
             Self::Continued => CONTINUED,
+            Self::Trapped(code) => code << 8 | STOPPED,
         }
     }
 
@@ -56,6 +59,7 @@ impl Report {
             }
             Self::Stopped(signal) => (si::CLD_STOPPED, i32::from(signal.number())),
             Self::Continued => (si::CLD_CONTINUED, i32::from(Signal::SIGCONT.number())),
+            Self::Trapped(code) => (si::CLD_TRAPPED, code.cast_signed()),
         }
     }
 }
@@ -72,15 +76,20 @@ pub(crate) enum Whom {
 }
 
 impl Whom {
-    fn includes(self, child: &Process, options: WaitOptions) -> bool {
-        let is_meant = match self {
+    /// Whether the process or thread `id` in process group `of` is meant.
+    pub(super) fn names(self, id: u32, of: u32) -> bool {
+        match self {
             Self::Any => true,
-            Self::Process(id) => child.id() == id,
-            Self::Group(group) => child.group() == group,
-        };
+            Self::Process(one) => one == id,
+            Self::Group(group) => group == of,
+        }
+    }
+
+    fn includes(self, child: &Process, options: WaitOptions) -> bool {
         let is_clone = child.exit_signal() != Some(Signal::SIGCHLD);
         let wants_clones = options.contains(WaitOptions::CLONE);
-        is_meant && (options.contains(WaitOptions::ALL) || is_clone == wants_clones)
+        self.names(child.id(), child.group())
+            && (options.contains(WaitOptions::ALL) || is_clone == wants_clones)
     }
 }
 
@@ -88,7 +97,7 @@ impl Whom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waited {
     /// The child's number.
-    id: u32,
+    pub(super) id: u32,
     /// The number by which the caller knows it.
     pub(crate) shown: u32,
     /// Its real user ID.
@@ -106,6 +115,13 @@ impl Waited {
         let id = child.id();
         // Once it is removed, its number leads nowhere.
         Self { id, shown: cx.shown_id(id), user, report, usage }
+    }
+
+    /// What `tracer` is told of a thread.
+    pub(super) fn of_thread(thread: &Thread, tracer: &Process, report: Report) -> Self {
+        let user = thread.credentials().users.real;
+        let (id, usage) = (thread.id(), thread.process().usage());
+        Self { id, shown: tracer.pid_namespace.shown(id), user, report, usage }
     }
 }
 
@@ -132,6 +148,9 @@ impl Context<'_> {
         let processes = &self.system.processes;
         loop {
             let mut has_any = false;
+            if let Some(told) = self.look_for_tracee(whom, options, &mut has_any) {
+                return Ok(Some(told));
+            }
             let found = processes.find_child(self.process.id(), |child| {
                 if !whom.includes(child, options) {
                     return None;
@@ -171,13 +190,14 @@ impl Process {
     /// once.
     fn take_report(&self, options: WaitOptions) -> Option<Report> {
         if let Some(status) = self.ended() {
-            return options.contains(WaitOptions::EXITED).then_some(self.end_report(status));
+            let is_to_be_told = options.contains(WaitOptions::EXITED) && !self.is_held();
+            return is_to_be_told.then_some(self.end_report(status));
         }
         let mut report = self.report.lock();
         let wanted = match *report {
             Some(Report::Stopped(_)) => WaitOptions::STOPPED,
             Some(Report::Continued) => WaitOptions::CONTINUED,
-            Some(Report::Ended(_) | Report::Dumped(_)) | None => return None,
+            Some(Report::Ended(_) | Report::Dumped(_) | Report::Trapped(_)) | None => return None,
         };
         if !options.contains(wanted) {
             return None;
@@ -187,6 +207,10 @@ impl Process {
 
     /// Tells the parent that this child has stopped or gone on.
     pub(crate) fn report(&self, system: &System, report: Report) {
+        if matches!(report, Report::Stopped(_)) && self.is_traced_by_parent(system) {
+            // It learns of it as the tracer.
+            return;
+        }
         *self.report.lock() = Some(report);
         let Some(parent) = system.processes.get(self.parent()) else {
             return;
@@ -198,6 +222,13 @@ impl Process {
                 .send_signal(Signal::SIGCHLD, info::child(Signal::SIGCHLD, self, &parent, report));
         }
         parent.children_changed.wake_all();
+    }
+
+    /// Whether its parent traces its first thread.
+    fn is_traced_by_parent(&self, system: &System) -> bool {
+        let first = self.first_thread().filter(|first| first.is_traced());
+        let parent = system.processes.get(self.parent());
+        first.zip(parent).is_some_and(|(first, parent)| first.is_traced_by(&parent))
     }
 
     /// Tells the parent that this child has ended. Nobody waits for it when the parent is the

@@ -5,10 +5,12 @@ use abi::signal::{SIG_DFL, SIGNAL_COUNT, SigAction, SigInfo, Signal, sa};
 
 use crate::error::{Outcome, Result};
 use crate::machine::{ExitStatus, Flow, Registers};
+use crate::process::tracing::Given;
 use crate::process::{Attention, Thread};
 use crate::report;
 
 use super::restart::Restart;
+use super::send::Target;
 use super::state::{Job, Own, Shared};
 use super::{Disposition, SignalSet, frame, info};
 
@@ -32,9 +34,13 @@ impl Delivery {
 impl Thread {
     /// The way back from a system call that came to `result`.
     pub(crate) fn leave_call(&self, registers: &mut Registers, result: Result<Outcome>) -> Flow {
-        let restart = match result {
-            Ok(Outcome::Ended) => return self.end(),
-            Ok(Outcome::Replaced) => return self.leave(registers, None),
+        let is_replaced = matches!(result, Ok(Outcome::Replaced));
+        let mut restart = match result {
+            Ok(Outcome::Ended) => {
+                self.stop_before_end(registers);
+                return self.end();
+            }
+            Ok(Outcome::Replaced) => None,
             Ok(Outcome::Value(value)) => {
                 registers.rax = value;
                 None
@@ -44,9 +50,14 @@ impl Thread {
                 Restart::of(error.errno)
             }
         };
+        if is_replaced {
+            self.tell_tracer_of_exit(registers, &mut restart);
+            return self.leave(registers, None);
+        }
         if restart.is_none() && !self.attention.is_needed() {
             return Flow::Return;
         }
+        self.tell_tracer_of_exit(registers, &mut restart);
         let is_interrupted = registers.rax == Errno::EINTR.as_return_value();
         if restart.is_none() && !is_interrupted {
             self.restore_mask();
@@ -59,9 +70,13 @@ impl Thread {
     pub(crate) fn leave(&self, registers: &mut Registers, mut restart: Option<Restart>) -> Flow {
         loop {
             self.deliver_all(registers, &mut restart);
-            self.stay_stopped();
+            self.stopping(registers, &mut restart, |registers| {
+                self.stay_stopped(registers);
+                self.stop_if_asked(registers);
+            });
             if self.attention.has(Attention::EXIT) {
                 self.join_dump(registers);
+                self.stop_before_end(registers);
                 return self.end();
             }
             if self.attention.has(Attention::SIGNAL) {
@@ -73,16 +88,49 @@ impl Thread {
             }
             // The mask of before may let through a signal that the call's own one blocked.
             self.restore_mask();
-            if !self.attention.has(Attention::SIGNAL | Attention::STOP) {
+            if !self.attention.has(Attention::INTERRUPTIONS) {
+                if self.is_traced() {
+                    self.set_step(registers);
+                }
                 return Flow::Restore;
             }
         }
     }
 
+    /// Stops at the exit of a system call, if a tracer wants that.
+    fn tell_tracer_of_exit(&self, registers: &mut Registers, restart: &mut Option<Restart>) {
+        if self.is_traced() {
+            self.stopping(registers, restart, |registers| self.stop_after_call(registers));
+        }
+    }
+
+    /// Does what may stop for a tracer. Where that changed what the system call has come to, it
+    /// goes on as the new result says.
+    fn stopping<T>(
+        &self,
+        registers: &mut Registers,
+        restart: &mut Option<Restart>,
+        stop: impl FnOnce(&mut Registers) -> T,
+    ) -> T {
+        let before = (registers.rax, registers.orig_rax);
+        let value = stop(registers);
+        if before != (registers.rax, registers.orig_rax) {
+            let is_call = registers.orig_rax.cast_signed() >= 0;
+            *restart = Restart::of_result(registers.rax).filter(|_| is_call);
+        }
+        value
+    }
+
     fn deliver_all(&self, registers: &mut Registers, restart: &mut Option<Restart>) {
         while self.attention.has(Attention::SIGNAL) && !self.attention.has(Attention::EXIT) {
-            let Some(delivery) = self.next_delivery() else {
+            let Some((signal, info)) = self.next_signal() else {
                 return;
+            };
+            let asked = self.stopping(registers, restart, |registers| {
+                self.stop_for_signal(registers, signal, info)
+            });
+            let Some(delivery) = self.decide(signal, info, asked) else {
+                continue;
             };
             crate::trace::signal(self, &delivery.info);
             match delivery.disposition {
@@ -101,30 +149,60 @@ impl Thread {
                         restart.before_handler(&action, registers);
                     }
                     self.enter_handler(registers, delivery.signal, delivery.info, action);
+                    self.stop_in_handler(registers);
                 }
             }
         }
     }
 
     /// Takes the signal to deliver next: those that the thread itself caused come first.
-    fn next_delivery(&self) -> Option<Delivery> {
+    fn next_signal(&self) -> Option<(Signal, SigInfo)> {
         let mut shared = self.process().signals.state.lock();
         let mut own = self.signals.state.lock();
-        let mut delivery = choose(&mut shared, &mut own);
-        let is_init = self.process().pid_namespace.is_init(self.process());
-        if let Some(one) = delivery.as_mut().filter(|one| is_init && one.is_spared()) {
-            one.disposition = Disposition::Ignore;
-        }
+        let next = choose(&mut shared, &mut own);
         self.refresh(&shared, &own);
-        if delivery.as_ref().is_some_and(|one| one.disposition == Disposition::Stop) {
+        let may_stop = |signal| SignalSet::STOPS.contains(signal) || self.is_traced();
+        if shared.job == Job::Running && next.is_some_and(|(signal, _)| may_stop(signal)) {
             // With the lock held: a continuation that comes later undoes it.
             shared.job = Job::Stopping;
         }
         drop((own, shared));
-        if let Some(delivery) = &mut delivery {
-            self.process().took_signal(delivery.signal, &mut delivery.info);
+        let (signal, mut info) = next?;
+        self.process().took_signal(signal, &mut info);
+        Some((signal, info))
+    }
+
+    /// What is done about a signal, of which a tracer may have made something else.
+    fn decide(&self, signal: Signal, info: SigInfo, asked: Option<Given>) -> Option<Delivery> {
+        let (signal, info) = match asked {
+            None => (signal, info),
+            Some(Given { signal: Some(given), info }) if !self.is_blocked(given) => (given, info),
+            Some(Given { signal, info }) => {
+                if let Some(given) = signal {
+                    // Standard signals are never refused; a real-time one may be too many.
+                    let _ = Target::Thread(self).send(given, info);
+                }
+                return None;
+            }
+        };
+        let mut shared = self.process().signals.state.lock();
+        let disposition = shared.disposition(signal);
+        if let Disposition::Handle(action) = disposition
+            && action.flags & sa::RESETHAND != 0
+        {
+            shared.set_action(signal, SigAction { handler: SIG_DFL, ..action });
         }
-        delivery
+        drop(shared);
+        let mut delivery = Delivery { signal, info, disposition };
+        let is_init = self.process().pid_namespace.is_init(self.process());
+        if is_init && delivery.is_spared() {
+            delivery.disposition = Disposition::Ignore;
+        }
+        Some(delivery)
+    }
+
+    fn is_blocked(&self, signal: Signal) -> bool {
+        self.signals.blocked().contains(signal)
     }
 
     /// Runs a handler: puts a frame on the stack, and blocks what the action says.
@@ -190,21 +268,14 @@ impl Thread {
     }
 }
 
-fn choose(shared: &mut Shared, own: &mut Own) -> Option<Delivery> {
+fn choose(shared: &mut Shared, own: &mut Own) -> Option<(Signal, SigInfo)> {
     let mine = own.pending.set().without(own.blocked);
     let signal = mine.and(SignalSet::SYNCHRONOUS).lowest().or(mine.lowest());
-    let (signal, info) = match signal {
-        Some(signal) => (signal, own.pending.take(signal)?),
+    match signal {
+        Some(signal) => Some((signal, own.pending.take(signal)?)),
         None => {
             let signal = shared.pending.set().without(own.blocked).lowest()?;
-            (signal, shared.pending.take(signal)?)
+            Some((signal, shared.pending.take(signal)?))
         }
-    };
-    let disposition = shared.disposition(signal);
-    if let Disposition::Handle(action) = disposition
-        && action.flags & sa::RESETHAND != 0
-    {
-        shared.set_action(signal, SigAction { handler: SIG_DFL, ..action });
     }
-    Some(Delivery { signal, info, disposition })
 }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use abi::signal::Signal;
 
+use crate::machine::Registers;
 use crate::process::wait::Report;
 use crate::process::{Attention, Process, Thread};
 use crate::system::System;
@@ -30,6 +31,12 @@ pub(super) fn prepare(shared: &mut Shared, threads: &[Arc<Thread>], signal: Sign
         }
         shared.job = Job::Running;
         for thread in threads {
+            if thread.is_traced() {
+                // A tracer may have let it run meanwhile: whoever comes by first tells.
+                thread.attention.set(Attention::STOP);
+                thread.notice_continuation();
+                thread.interrupt();
+            }
             thread.unpark();
         }
     }
@@ -45,12 +52,17 @@ impl Thread {
         let can_stop = signal == Signal::SIGSTOP || !system.processes.is_orphaned(process.group());
         let threads = process.threads();
         let mut shared = process.signals.state.lock();
+        if shared.job == Job::Stopped {
+            // A tracer had let this thread run.
+            self.attention.set(Attention::STOP);
+        }
         if shared.job != Job::Stopping {
             return;
         }
         shared.job = if can_stop { Job::Stopped } else { Job::Running };
         if can_stop {
             shared.untold = Some(Report::Stopped(signal));
+            shared.stopped_by = Some(signal);
             for thread in threads {
                 thread.attention.set(Attention::STOP);
                 thread.unpark();
@@ -60,21 +72,30 @@ impl Thread {
     }
 
     /// Waits while the process is stopped. Who stops last tells the parent, and so does who
-    /// goes on first.
-    pub(super) fn stay_stopped(&self) {
+    /// goes on first. A thread that is traced goes on when its tracer wants it.
+    pub(super) fn stay_stopped(&self, registers: &mut Registers) {
         if !self.attention.has(Attention::STOP) {
             return;
         }
         let (process, system) = (self.process(), self.system());
-        while process.signals.is_stopped() && !self.attention.has(Attention::EXIT) {
+        let mut was_let_go = false;
+        while !was_let_go
+            && !self.attention.has(Attention::EXIT)
+            && let Some(signal) = process.signals.stopped_by()
+        {
             self.signals.state.lock().has_stopped = true;
             process.tell_of_stop(system);
-            self.park(None);
+            if self.is_traced() {
+                self.stop_with_process(registers, signal);
+                was_let_go = self.is_traced();
+            } else {
+                self.park(None);
+            }
         }
         let mut shared = process.signals.state.lock();
         self.signals.state.lock().has_stopped = false;
         // Under the lock, so that a stop that comes now is not lost.
-        if shared.job != Job::Stopped {
+        if shared.job != Job::Stopped || was_let_go {
             self.attention.clear(Attention::STOP);
         }
         let untold = shared.untold.take_if(|report| *report == Report::Continued);
@@ -82,6 +103,11 @@ impl Thread {
         if let Some(report) = untold.filter(|_| !self.attention.has(Attention::EXIT)) {
             process.report(system, report);
         }
+    }
+
+    /// Whether it has stopped with its process, and waits.
+    pub(crate) fn has_stopped_with_process(&self) -> bool {
+        self.process().signals.is_stopped() && self.signals.state.lock().has_stopped
     }
 }
 

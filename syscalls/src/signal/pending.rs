@@ -77,6 +77,16 @@ impl Pending {
         Some(found.unwrap_or_else(|| info::user(signal, si::USER, 0, 0)))
     }
 
+    /// Shows the queue, from the `from`th signal on, until `each` has had enough.
+    pub(crate) fn peek(&self, from: u64, mut each: impl FnMut(&SigInfo) -> bool) {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        for info in self.queue.iter().skip(from) {
+            if !each(info) {
+                return;
+            }
+        }
+    }
+
     /// Drops all instances of the signals in `set`.
     pub(crate) fn discard(&mut self, set: SignalSet) {
         if !self.set.and(set).is_empty() {

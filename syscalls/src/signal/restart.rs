@@ -41,6 +41,12 @@ impl Restart {
         }
     }
 
+    /// What a result in `rax` asks for.
+    pub(super) fn of_result(rax: u64) -> Option<Self> {
+        let number = u16::try_from(rax.wrapping_neg()).ok()?;
+        Errno::from_number(number).and_then(Self::of)
+    }
+
     /// Prepares the registers for the handler with this action: they are what the
     /// application goes on with after it.
     pub(super) fn before_handler(self, action: &SigAction, registers: &mut Registers) {

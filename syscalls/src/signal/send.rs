@@ -136,7 +136,8 @@ impl Target<'_> {
         if spares && is_deadly(&shared, signal) && !own.blocks_or_waits(signal) {
             return Ok(false);
         }
-        if is_dropped(&shared, &own, signal) {
+        // A tracer is told of signals that are ignored, too.
+        if is_dropped(&shared, &own, signal) && !thread.is_traced() {
             return Ok(false);
         }
         let pending = match self {

@@ -1,7 +1,7 @@
 //! The state of signals: what a process has, and what each of its threads has.
 
 use abi::process::CloneFlags;
-use abi::signal::{SIG_DFL, SIG_IGN, SIGNAL_COUNT, SigAction, Signal};
+use abi::signal::{SIG_DFL, SIG_IGN, SIGNAL_COUNT, SigAction, SigInfo, Signal};
 use spin::Mutex;
 
 use crate::joint::Joint;
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     /// Whether the process is stopped.
     pub(super) job: Job,
+    /// The signal that has stopped it, while it is stopped.
+    pub(super) stopped_by: Option<Signal>,
     /// What of it the parent has not been told of.
     pub(super) untold: Option<Report>,
 }
@@ -48,6 +50,7 @@ impl Default for ProcessSignals {
             actions: Joint::new([SigAction::default(); SIGNAL_COUNT]),
             pending: Pending::default(),
             job: Job::Running,
+            stopped_by: None,
             untold: None,
         };
         Self { state: Mutex::new(state), changed: WaitQueue::new() }
@@ -123,6 +126,18 @@ impl ProcessSignals {
         self.state.lock().job == Job::Stopped
     }
 
+    /// The signal that has stopped the process, while it is stopped.
+    #[must_use]
+    pub(crate) fn stopped_by(&self) -> Option<Signal> {
+        let state = self.state.lock();
+        state.stopped_by.filter(|_| state.job == Job::Stopped)
+    }
+
+    /// The information about signals that wait for the process, from the `from`th on.
+    pub(crate) fn peek(&self, from: u64, each: impl FnMut(&SigInfo) -> bool) {
+        self.state.lock().pending.peek(from, each);
+    }
+
     /// Which signals wait for the process as a whole.
     #[must_use]
     pub fn pending(&self) -> SignalSet {
@@ -191,6 +206,23 @@ impl ThreadSignals {
     #[must_use]
     pub fn blocked(&self) -> SignalSet {
         self.state.lock().blocked
+    }
+
+    /// Which signals the thread blocks once the present system call is over.
+    #[must_use]
+    pub(crate) fn mask_of_call(&self) -> SignalSet {
+        let state = self.state.lock();
+        state.saved_mask.unwrap_or(state.blocked)
+    }
+
+    /// Lets the thread block no others after the present system call than now.
+    pub(crate) fn forget_mask_of_call(&self) {
+        self.state.lock().saved_mask = None;
+    }
+
+    /// The information about signals that wait for the thread, from the `from`th on.
+    pub(crate) fn peek(&self, from: u64, each: impl FnMut(&SigInfo) -> bool) {
+        self.state.lock().pending.peek(from, each);
     }
 
     /// Which signals wait for this thread alone.

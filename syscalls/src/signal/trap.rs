@@ -45,6 +45,7 @@ impl Thread {
         let info = match trap.vector {
             vector::PAGE_FAULT => self.page_fault(trap),
             vector::X87 | vector::SIMD => self.arithmetic(trap.vector, registers.rip),
+            vector::DEBUG => Some(self.debug_exception(trap, registers.rip)),
             _ => Some(of_trap(trap.vector, registers.rip)),
         };
         if let Some(info) = info {
@@ -92,6 +93,21 @@ impl Thread {
         Some(info::fault(signal, code, trap.address))
     }
 
+    /// A single step, or an access to what is watched.
+    fn debug_exception(&self, trap: Trap, rip: u64) -> SigInfo {
+        /// DR6: hits of the four places that are watched, and the single step.
+        const HITS: u64 = 0xf;
+        const STEP: u64 = 1 << 14;
+        let causes = trap.address & (HITS | STEP);
+        self.note_debug_status(causes);
+        let code = match causes {
+            causes if causes & STEP != 0 => si::TRAP_TRACE,
+            0 => si::TRAP_BRKPT,
+            _ => si::TRAP_HWBKPT,
+        };
+        info::fault(Signal::SIGTRAP, code, rip)
+    }
+
     /// An x87 or SSE exception; `None` where no unmasked exception is noted, so that the
     /// instruction is tried again, as Linux does.
     fn arithmetic(&self, vector: u8, rip: u64) -> Option<SigInfo> {
@@ -127,7 +143,6 @@ fn arithmetic_code(unmasked: u32) -> Option<i32> {
 fn of_trap(vector: u8, rip: u64) -> SigInfo {
     match vector {
         vector::DIVIDE => info::fault(Signal::SIGFPE, si::FPE_INTDIV, rip),
-        vector::DEBUG => info::fault(Signal::SIGTRAP, si::TRAP_TRACE, rip),
         vector::BREAKPOINT => info::kernel(Signal::SIGTRAP),
         vector::INVALID_OPCODE => info::fault(Signal::SIGILL, si::ILL_ILLOPN, rip),
         vector::COPROCESSOR_OVERRUN => info::kernel(Signal::SIGFPE),

@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Descriptors(Descriptors),
     /// A file that can be read.
     File(Show),
+    /// The memory of the process.
+    Memory,
     /// A file of what the process has mounted, whose changes can be waited for.
     Mounts(Show),
     /// A file that can be read and written.
@@ -86,7 +88,7 @@ impl Entry {
             Kind::Directory(_) | Kind::Root(_) | Kind::Tasks | Kind::Descriptors(_) => {
                 FileType::Directory
             }
-            Kind::File(_) | Kind::Mounts(_) | Kind::Setting(..) => FileType::Regular,
+            Kind::File(_) | Kind::Mounts(_) | Kind::Memory | Kind::Setting(..) => FileType::Regular,
             Kind::Link(_) => FileType::SymbolicLink,
         }
     }

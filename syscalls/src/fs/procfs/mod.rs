@@ -13,6 +13,7 @@ mod entry;
 mod file;
 mod keys;
 mod maps;
+mod memory;
 mod mounts;
 mod namespaces;
 mod net;

@@ -20,6 +20,7 @@ use super::ProcFs;
 use super::descriptors;
 use super::entry::{Descriptors, Entry, Kind, Owner, Subject, find_process, find_thread};
 use super::file::ProcFile;
+use super::memory;
 use super::process::{PROCESS, THREAD};
 use super::root::ROOT;
 
@@ -97,7 +98,7 @@ impl Node {
         Arc::new(Self { file_system, number, what, owner, users, process })
     }
 
-    fn subject<'a>(&'a self, cx: &'a Context<'a>) -> Result<Subject<'a>> {
+    pub(super) fn subject<'a>(&'a self, cx: &'a Context<'a>) -> Result<Subject<'a>> {
         Subject::find(cx, &self.file_system, self.owner)
     }
 
@@ -251,6 +252,7 @@ impl Inode for Node {
                     let mounts = self.subject(cx)?.process.paths.mounts();
                     Ok(ProcFile::of_mounts(self, show, mounts))
                 }
+                Kind::Memory => memory::open(cx, self),
                 Kind::Setting(show, store) => Ok(ProcFile::new(self, show, Some(store))),
                 Kind::Link(_) => Err(Errno::ELOOP.because("a symbolic link")),
                 _ => Ok(Directory::open(self)),

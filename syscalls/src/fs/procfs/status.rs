@@ -37,7 +37,8 @@ fn identity(subject: &Subject<'_>, text: &mut Text) {
     let who = subject.thread.credentials();
     let state = subject.thread.state();
     put!(text, "State:\t{state}\nTgid:\t{}\nNgid:\t0\n", subject.shown(process.id()));
-    put!(text, "Pid:\t{thread}\nPPid:\t{parent}\nTracerPid:\t0\n");
+    let tracer = subject.shown(subject.thread.tracer_id());
+    put!(text, "Pid:\t{thread}\nPPid:\t{parent}\nTracerPid:\t{tracer}\n");
     let users = who.users.map(|id| here.shown_user(id));
     let groups = who.groups.map(|id| here.shown_group(id));
     for (name, ids) in [("Uid", users), ("Gid", groups)] {

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use abi::core_dump::{
     NoteHeader, ProcessInfo, Status, TimeValue, UserRegisters, XCR0_OFFSET, note,
 };
-use abi::signal::{USER_CS, USER_DS};
 use abi::time::NS_PER_SECOND;
 use abi::{Errno, PAGE_SIZE};
 use zerocopy::{FromZeros, IntoBytes};
@@ -16,6 +15,7 @@ use crate::error::{Because, Result};
 use crate::machine::{CpuTime, Registers};
 use crate::mm::{Area, Backing, Object};
 use crate::process::Thread;
+use crate::process::tracing::user_registers;
 
 use super::Death;
 
@@ -42,43 +42,12 @@ impl ThreadState {
         let machine = thread.machine();
         Self {
             id: thread.id(),
-            registers: UserRegisters {
-                fs_base: machine.fs_base(),
-                gs_base: machine.gs_base(),
-                ..user_registers(registers)
-            },
+            registers: user_registers(registers, &*machine),
             pending: thread.signals.pending().bits(),
             blocked: thread.signals.blocked().bits(),
             cpu: thread.cpu_time(),
             extended: extended_state(thread).unwrap_or_default(),
         }
-    }
-}
-
-fn user_registers(r: &Registers) -> UserRegisters {
-    UserRegisters {
-        r15: r.r15,
-        r14: r.r14,
-        r13: r.r13,
-        r12: r.r12,
-        rbp: r.rbp,
-        rbx: r.rbx,
-        r11: r.r11,
-        r10: r.r10,
-        r9: r.r9,
-        r8: r.r8,
-        rax: r.rax,
-        rcx: r.rcx,
-        rdx: r.rdx,
-        rsi: r.rsi,
-        rdi: r.rdi,
-        orig_rax: r.orig_rax,
-        rip: r.rip,
-        cs: u64::from(USER_CS),
-        rflags: r.rflags,
-        rsp: r.rsp,
-        ss: u64::from(USER_DS),
-        ..UserRegisters::default()
     }
 }
 

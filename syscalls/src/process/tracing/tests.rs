@@ -1,0 +1,128 @@
+//! A tracer and who it traces, on the fake machine.
+
+use abi::Errno;
+use abi::core_dump::UserRegisters;
+use abi::number;
+use abi::ptrace::request;
+use abi::signal::Signal;
+use zerocopy::IntoBytes;
+
+use crate::fake::Application;
+use crate::process::family_tests::{ANY, ROOM, errno, exit, load, note, notes};
+
+/// `__WALL`.
+const ALL: u64 = 0x4000_0000;
+const STOPPED: u32 = 0x7f;
+
+fn trace(application: &mut Application, what: u64, id: u64, address: u64, data: u64) -> u64 {
+    application.call("ptrace", &[what, id, address, data])
+}
+
+fn status(application: &mut Application) -> u64 {
+    application.call("wait4", &[ANY, ROOM, ALL, 0]);
+    u64::from(load::<u32>(application, ROOM))
+}
+
+fn stopped(signal: Signal) -> u64 {
+    u64::from(u32::from(signal.number()) << 8 | STOPPED)
+}
+
+/// Forks a child that is traced and stops itself before it runs `body`.
+fn traced(application: &mut Application, body: fn(&mut Application)) -> u64 {
+    let child = application.fork("fork", &[], move |child| {
+        trace(child, request::TRACEME, 0, 0, 0);
+        let own = child.call("getpid", &[]);
+        child.call("kill", &[own, u64::from(Signal::SIGSTOP.number())]);
+        body(child);
+    });
+    assert_eq!(status(application), stopped(Signal::SIGSTOP));
+    child
+}
+
+#[test]
+fn a_tracer_sees_calls_and_changes_them() {
+    let seen = notes(|application, notes| {
+        let child = traced(application, |child| {
+            let result = child.call("close", &[77]);
+            exit(child, result);
+        });
+        let at = ROOM + 0x100;
+        trace(application, request::SYSCALL, child, 0, 0);
+        assert_eq!(status(application), stopped(Signal::SIGTRAP));
+        trace(application, request::GETREGS, child, 0, at);
+        let mut registers: UserRegisters = load(application, at);
+        note(notes, registers.orig_rax);
+        note(notes, registers.rax);
+        registers.orig_rax = u64::from(number::number("getuid"));
+        application.store(at, registers.as_bytes());
+        note(notes, trace(application, request::SETREGS, child, 0, at));
+        trace(application, request::SYSCALL, child, 0, 0);
+        status(application);
+        trace(application, request::POKEUSER, child, 80, 5);
+        note(notes, trace(application, request::CONT, child, 0, 0));
+        note(notes, status(application));
+    });
+    let close = u64::from(number::number("close"));
+    assert_eq!(seen, [close, errno(Errno::ENOSYS), 0, 0, 0x500]);
+}
+
+#[test]
+fn signals_are_the_tracers_to_give() {
+    let seen = notes(|application, notes| {
+        let child = traced(application, |child| {
+            let own = child.call("getpid", &[]);
+            child.call("kill", &[own, u64::from(Signal::SIGTERM.number())]);
+            exit(child, 3);
+        });
+        note(notes, trace(application, request::CONT, child, 0, 0));
+        note(notes, status(application));
+        note(notes, trace(application, request::CONT, child, 0, 0));
+        note(notes, status(application));
+        note(notes, trace(application, request::CONT, child, 0, 0));
+    });
+    assert_eq!(seen, [0, stopped(Signal::SIGTERM), 0, 0x300, errno(Errno::ESRCH)]);
+}
+
+#[test]
+fn who_traces_another_lets_it_go_at_its_end() {
+    let seen = notes(|application, notes| {
+        let sleeper = application.fork("fork", &[], |child| {
+            child.call("poll", &[0, 0, 50]);
+            exit(child, 7);
+        });
+        let tracer = application.fork("fork", &[], move |child| {
+            trace(child, request::ATTACH, sleeper, 0, 0);
+            let mut told = status(child);
+            told += trace(child, request::ATTACH, sleeper, 0, 0).wrapping_neg() << 32;
+            exit(child, u64::from(told == stopped(Signal::SIGSTOP) + (1 << 32)));
+        });
+        application.call("wait4", &[tracer, ROOM, 0, 0]);
+        note(notes, u64::from(load::<u32>(application, ROOM)));
+        note(notes, application.call("wait4", &[sleeper, ROOM, 0, 0]) - sleeper);
+        note(notes, u64::from(load::<u32>(application, ROOM)));
+    });
+    assert_eq!(seen, [0x100, 0, 0x700]);
+}
+
+#[test]
+fn the_parent_learns_of_the_end_after_the_tracer() {
+    let seen = notes(|application, notes| {
+        let sleeper = application.fork("fork", &[], |child| {
+            child.call("poll", &[0, 0, 20]);
+            exit(child, 7);
+        });
+        let tracer = application.fork("fork", &[], move |child| {
+            trace(child, request::SEIZE, sleeper, 0, 0);
+            child.call("poll", &[0, 0, 60]);
+            let told = status(child);
+            exit(child, told >> 8);
+        });
+        application.call("poll", &[0, 0, 40]);
+        // It has ended by now, but its tracer has not looked yet.
+        note(notes, application.call("wait4", &[sleeper, ROOM, 1, 0]));
+        application.call("wait4", &[tracer, ROOM, 0, 0]);
+        note(notes, u64::from(load::<u32>(application, ROOM)));
+        note(notes, application.call("wait4", &[sleeper, ROOM, 1, 0]) - sleeper);
+    });
+    assert_eq!(seen, [0, 0x700, 0]);
+}
