@@ -36,7 +36,8 @@ pub(crate) fn vfork(cx: &Context<'_>) -> Result<u32> {
 /// clone(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// There is no tracer and no I/O context for `CLONE_PTRACE` and `CLONE_IO` to matter to.
+/// There is no I/O context for `CLONE_IO` to matter to, and one network for all:
+/// `CLONE_NEWNET` is `EINVAL`.
 pub(crate) fn clone(
     cx: &Context<'_>,
     flags: u64,
@@ -66,7 +67,7 @@ pub(crate) fn clone(
 /// clone3(2): makes a child or a thread that shares with the caller what the flags say.
 ///
 /// # Differences from Linux
-/// As clone(2); control groups cannot be chosen, and numbers only in namespaces within the first.
+/// As clone(2); control groups cannot be chosen.
 pub(crate) fn clone3(cx: &Context<'_>, arguments: UserPtr<u8>, size: usize) -> Result<u32> {
     let arguments = read_arguments(cx, arguments, size)?;
     let flags = check_flags(&arguments)?;

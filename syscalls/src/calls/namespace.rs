@@ -14,7 +14,8 @@ use crate::namespaces::{Kind, file};
 /// unshare(2): makes what the caller shares with other processes its own.
 ///
 /// # Differences from Linux
-/// Memory and signal actions can only be unshared where they are not shared.
+/// Memory and signal actions can only be unshared where they are not shared, and there is one
+/// network for all: `CLONE_NEWNET` is `EINVAL`.
 pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
     let mut flags = CloneFlags::from_bits_retain(flags);
     let shared = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM;

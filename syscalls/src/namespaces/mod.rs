@@ -21,11 +21,12 @@ pub(crate) mod user;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use abi::Errno;
 use abi::namespaces::first;
 use abi::process::CloneFlags;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Because, Result};
 use crate::fs::MountTable;
 use crate::ipc::Ipc;
 use crate::process::Thread;
@@ -169,7 +170,8 @@ impl Namespaces {
     /// users are not among them.
     ///
     /// # Errors
-    /// `ENOSPC` when there are too many; `EINVAL` where children go elsewhere already.
+    /// `ENOSPC` when there are too many; `EINVAL` where children go elsewhere already, and
+    /// for a network.
     pub(crate) fn renewed(
         &self,
         cx: &Context<'_>,
@@ -187,7 +189,8 @@ impl Namespaces {
             new.cgroup = Arc::new(CgroupNamespace(Common::new(cx, Kind::Cgroup, owner)?));
         }
         if flags.contains(CloneFlags::NEWNET) {
-            new.net = Arc::new(NetNamespace(Common::new(cx, Kind::Net, owner)?));
+            // As a Linux without CONFIG_NET_NS, rather than one that is none.
+            return Err(Errno::EINVAL.because("there is one network for all"));
         }
         if flags.contains(CloneFlags::NEWTIME) {
             let parent = &self.time_for_children;

@@ -77,5 +77,5 @@ impl IpcNamespace {
 /// Control groups, of which there are none: cgroup_namespaces(7).
 pub(crate) struct CgroupNamespace(pub(super) Common);
 
-/// Networks: network_namespaces(7).
+/// Networks: network_namespaces(7). There is one.
 pub(crate) struct NetNamespace(pub(super) Common);

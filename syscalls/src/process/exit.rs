@@ -133,7 +133,7 @@ fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
             system.release_orphaned_group(group);
         }
     }
-    if !process.tell_tracer_of_end(system, status) {
+    if !process.tell_tracer_of_end(status) {
         process.report_end(system, status);
     }
 }

@@ -151,11 +151,7 @@ impl Thread {
 impl Process {
     /// At its end, tells the tracer of its first thread, where that is not the parent. Returns
     /// whether the parent is to wait until the tracer knows.
-    pub(in crate::process) fn tell_tracer_of_end(
-        self: &Arc<Self>,
-        system: &System,
-        status: ExitStatus,
-    ) -> bool {
+    pub(in crate::process) fn tell_tracer_of_end(self: &Arc<Self>, status: ExitStatus) -> bool {
         let Some(first) = self.remains() else {
             return false;
         };
@@ -168,7 +164,6 @@ impl Process {
             return false;
         }
         self.set_held(true);
-        let _ = system;
         first.hold(&tracer, self.end_report(status), Some((self.clone(), status)));
         true
     }
