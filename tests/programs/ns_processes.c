@@ -39,6 +39,22 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     printf("signal %d from %d\n", signal, info->si_pid);
 }
 
+/* Keeps a signal until the wait for it. */
+static void hold(int signal)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static void wait_for_any(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigsuspend(&none);
+}
+
 static void numbers(void)
 {
     int ends[2];
@@ -78,10 +94,9 @@ static void numbers(void)
         sigaction(SIGUSR1, &action, NULL);
         CALL(raise(SIGUSR1));
         char byte = 0;
+        hold(SIGUSR1);
         write(ends[1], &byte, 1);
-        sigset_t none;
-        sigemptyset(&none);
-        sigsuspend(&none);
+        wait_for_any();
         leave();
     }
     char byte;
@@ -100,6 +115,9 @@ static void end_of_all(void)
     pipe(ends);
     pid_t child = clone_with(CLONE_NEWPID);
     if (child == 0) {
+        struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+        sigaction(SIGINT, &action, NULL);
+        hold(SIGINT);
         for (int i = 0; i < 3; i++)
             if (clone_with(0) == 0) {
                 close(ends[0]);
@@ -108,7 +126,8 @@ static void end_of_all(void)
             }
         if (clone_with(0) == 0) {
             if (clone_with(0) == 0) {
-                usleep(50000);
+                while (getppid() != 1)
+                    usleep(1000);
                 NUMBER(getppid());
                 fflush(stdout);
                 kill(1, SIGINT);
@@ -116,9 +135,7 @@ static void end_of_all(void)
             }
             leave();
         }
-        struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
-        sigaction(SIGINT, &action, NULL);
-        pause();
+        wait_for_any();
         leave();
     }
     close(ends[1]);

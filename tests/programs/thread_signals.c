@@ -61,6 +61,7 @@ static void directed(void)
     CALL(syscall(SYS_rt_tgsigqueueinfo, getpid(), ids[0], SIGUSR1, &info));
     join(thread);
     NUMBER(value);
+    until_gone(ids[0]);
     CALL(syscall(SYS_rt_tgsigqueueinfo, getpid(), ids[0], SIGUSR1, &info));
 }
 

@@ -66,6 +66,13 @@ static inline void sleep_ms(long ms)
         ;
 }
 
+/* Waits until a thread that was joined is no more: its memory is given back before. */
+static inline void until_gone(int id)
+{
+    while (syscall(SYS_tgkill, getpid(), id, 0) == 0)
+        sched_yield();
+}
+
 /* Waits until the thread `id` of this process sleeps. */
 static inline void until_asleep(int id)
 {
