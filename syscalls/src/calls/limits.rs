@@ -147,8 +147,8 @@ fn threads_of(cx: &Context<'_>, which: i32, who: i32) -> Result<Vec<Arc<Thread>>
     let mut threads: Vec<_> = processes.iter().flat_map(|process| process.threads()).collect();
     if which == PRIO_USER {
         let own = cx.credentials();
-        let user = if who == 0 { own.users.real } else { own.namespace.user(id)? };
-        threads.retain(|thread| thread.credentials().users.real == user);
+        let user = if who == 0 { Ok(own.users.real) } else { own.namespace.user(id) };
+        threads.retain(|thread| user.as_ref() == Ok(&thread.credentials().users.real));
     }
     let is_found = if which == PRIO_USER { !threads.is_empty() } else { !processes.is_empty() };
     if is_found { Ok(threads) } else { Err(Errno::ESRCH.because("no such process")) }
@@ -225,6 +225,7 @@ mod tests {
         assert_eq!(kit.call("setpriority", [0, 0, -30_i64 as u64, 0, 0, 0]), Ok(0));
         assert_eq!(kit.call("getpriority", [0; 6]), Ok(40));
         assert_eq!(kit.call("getpriority", [3, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(kit.call("getpriority", [2, u64::MAX, 0, 0, 0, 0]), Err(Errno::ESRCH));
     }
 
     #[test]
