@@ -159,7 +159,7 @@ int main(void)
     objects();
     requests();
     clocks();
-    CALL(unshare(1L << 30 | CLONE_THREAD));
+    CALL(unshare(CLONE_NEWUTS | CLONE_THREAD));
     CALL(unshare(CLONE_PARENT));
     return 0;
 }
