@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -177,9 +178,68 @@ static void bound(void)
     close(fd);
 }
 
+static void messages(void)
+{
+    int from = socket(AF_INET, SOCK_DGRAM, 0), to = socket(AF_INET, SOCK_DGRAM, 0);
+    int other = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in at = here(0), elsewhere = here(0);
+    bind(to, (struct sockaddr *)&at, sizeof at);
+    bind(other, (struct sockaddr *)&elsewhere, sizeof elsewhere);
+    at.sin_port = port_of(to);
+    elsewhere.sin_port = port_of(other);
+    CALL(sendto(from, "a", 1, MSG_MORE, (struct sockaddr *)&at, sizeof at));
+    printf("%s\n", come(to, 50));
+    // Where the first part goes, all go.
+    CALL(sendto(from, "b", 1, MSG_MORE, (struct sockaddr *)&elsewhere, sizeof elsewhere));
+    CALL(sendto(from, (void *)8, 1, 0, (struct sockaddr *)&at, sizeof at));
+    CALL(send(from, "c", 1, 0));
+    printf("%s\n", come(to, 1000));
+    printf("%s\n", come(other, 0));
+    CALL(send(from, "d", 1, 0));
+    static char large[65000];
+    CALL(sendto(from, large, 60000, MSG_MORE, (struct sockaddr *)&at, sizeof at));
+    CALL(send(from, large, 60000, MSG_MORE));
+    close(from), close(to), close(other);
+}
+
+// Who only receives hears of the end, also right after everything was read.
+static void ends(void)
+{
+    static char bytes[100000];
+    int heard = 0;
+    for (int i = 0; i < 30; i++) {
+        int client, server, queue = epoll_create1(0), length = -1;
+        struct epoll_event event = { .events = EPOLLIN };
+        fflush(stdout);
+        struct sockaddr_in at = here(0);
+        int listener = socket(AF_INET, SOCK_STREAM, 0);
+        bind(listener, (struct sockaddr *)&at, sizeof at);
+        listen(listener, 1);
+        at.sin_port = port_of(listener);
+        pid_t child = fork();
+        if (child == 0) {
+            client = socket(AF_INET, SOCK_STREAM, 0);
+            connect(client, (struct sockaddr *)&at, sizeof at);
+            write(client, bytes, sizeof bytes);
+            usleep(1000 * i);
+            _exit(0);
+        }
+        server = accept(listener, NULL, NULL);
+        epoll_ctl(queue, EPOLL_CTL_ADD, server, &event);
+        while (epoll_wait(queue, &event, 1, 5000) == 1 && (length = read(server, bytes, 8192)) > 0)
+            ;
+        heard += length == 0;
+        waitpid(child, NULL, 0);
+        close(server), close(queue), close(listener);
+    }
+    NUMBER(heard);
+}
+
 int main(void)
 {
     more();
+    messages();
+    ends();
     linger();
     bound();
     return 0;

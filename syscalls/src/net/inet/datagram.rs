@@ -36,6 +36,7 @@ pub(super) struct MessageSocket {
     levels: options::Options,
     groups: Groups,
     state: Mutex<State>,
+    begun: Mutex<Option<Begun>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -50,6 +51,34 @@ struct State {
     group_address: Option<Ipv4Addr>,
 }
 
+/// A message of which more is to come: `MSG_MORE` of send(2).
+struct Begun {
+    remote: SocketAddr,
+    way: Route,
+    bytes: Vec<u8>,
+}
+
+impl Begun {
+    /// Adds all of `from`; how much that is.
+    fn add(&mut self, from: &mut dyn Source) -> Result<usize> {
+        let (begun, len) = (self.bytes.len(), from.remaining());
+        if len > MESSAGE_LIMIT - begun {
+            return Err(Errno::EMSGSIZE.because("the message is too long"));
+        }
+        let mut bytes = buffer::zeroed(len)?;
+        if from.take(&mut bytes)? < len {
+            return Err(Errno::EFAULT.because("the message cannot be read"));
+        }
+        if begun == 0 {
+            self.bytes = bytes;
+        } else {
+            self.bytes.try_reserve(len).map_err(|_| Errno::ENOMEM.because("no memory for it"))?;
+            self.bytes.extend_from_slice(&bytes);
+        }
+        Ok(len)
+    }
+}
+
 impl MessageSocket {
     /// A new socket.
     pub(super) fn new(stack: Arc<Stack>, version: Version, kind: ip::Kind) -> Arc<Self> {
@@ -58,7 +87,19 @@ impl MessageSocket {
             stack.open_endpoint(kind, version == Version::V6, options.receive_buffer());
         let groups = Groups::new(stack.clone());
         let (levels, state) = (options::Options::default(), Mutex::default());
-        Arc::new(Self { stack, version, kind, id, readiness, options, levels, groups, state })
+        let begun = Mutex::default();
+        Arc::new(Self {
+            stack,
+            version,
+            kind,
+            id,
+            readiness,
+            options,
+            levels,
+            groups,
+            state,
+            begun,
+        })
     }
 
     /// Gives it an address.
@@ -86,6 +127,17 @@ impl MessageSocket {
             None => {}
         }
         self.bind_to(cx, self.version.unspecified())
+    }
+
+    /// An empty message to where `how` says.
+    fn begin(&self, cx: &Context<'_>, how: &Outgoing) -> Result<Begun> {
+        let remote = self.destination(how)?;
+        let mut way = control::wanted(self.version, &how.controls)?;
+        if remote.ip().is_multicast() {
+            self.group_way(&mut way, remote.ip());
+        }
+        self.bind_if_needed(cx)?;
+        Ok(Begun { remote, way, bytes: Vec::new() })
     }
 
     /// The next message, or a copy of it.
@@ -305,22 +357,20 @@ impl Socket for MessageSocket {
         if self.state.lock().has_send_ended {
             return Err(Errno::EPIPE.because("sending has ended"));
         }
-        let remote = self.destination(&how)?;
-        let mut way = control::wanted(self.version, &how.controls)?;
-        if remote.ip().is_multicast() {
-            self.group_way(&mut way, remote.ip());
+        // Where the first part goes, all go.
+        let begun = self.begun.lock().take();
+        let mut message = match begun {
+            Some(begun) => begun,
+            None => self.begin(cx, &how)?,
+        };
+        // What has begun is lost with a part that cannot be added.
+        let added = message.add(from)?;
+        if self.kind == ip::Kind::Udp && how.flags.contains(MessageFlags::MORE) {
+            *self.begun.lock() = Some(message);
+            return Ok(added);
         }
-        self.bind_if_needed(cx)?;
-        let len = from.remaining();
-        if len > MESSAGE_LIMIT {
-            return Err(Errno::EMSGSIZE.because("the message is too long"));
-        }
-        let mut bytes = buffer::zeroed(len)?;
-        if from.take(&mut bytes)? < len {
-            return Err(Errno::EFAULT.because("the message cannot be read"));
-        }
-        self.stack.send_message(self.id, remote, &way, &bytes)?;
-        Ok(len)
+        self.stack.send_message(self.id, message.remote, &message.way, &message.bytes)?;
+        Ok(added)
     }
 
     fn raises_pipe_signal(&self) -> bool {

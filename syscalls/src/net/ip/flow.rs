@@ -271,7 +271,9 @@ impl Flow {
         let (queued, capacity) = (socket.recv_queue(), socket.recv_capacity());
         // It fails only where there is nothing to take.
         let _ = socket.recv(|input| (len.min(input.len()), ()));
+        // What was taken is no longer there: to be readable again, if only by the end, is news.
         self.seen.received = self.received();
+        self.seen.events = self.seen.events.intersection(self.events());
         queued > capacity / 2 || capacity < LEAST_QUIET_CAPACITY
     }
 
