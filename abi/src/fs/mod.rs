@@ -65,6 +65,10 @@ pub mod file_system_ioctl {
     pub const FICLONERANGE: u32 = 0x4020_940d;
     pub const FIDEDUPERANGE: u32 = 0xc018_9436;
     pub const FS_IOC_FIEMAP: u32 = 0xc020_660b;
+    pub const FIFREEZE: u32 = 0xc004_5877;
+    pub const FITHAW: u32 = 0xc004_5878;
+    pub const FS_IOC_GETFSUUID: u32 = 0x8011_1500;
+    pub const FS_IOC_GETFSSYSFSPATH: u32 = 0x8081_1501;
 }
 
 /// Values of `whence`: lseek(2).
