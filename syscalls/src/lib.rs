@@ -36,6 +36,8 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
+// How deep the compiler looks to see that what refers to each other can be sent to threads.
+#![recursion_limit = "256"]
 
 extern crate alloc;
 #[cfg(any(test, feature = "fake"))]
@@ -57,6 +59,7 @@ pub mod io;
 mod ipc;
 mod joint;
 mod keys;
+mod landlock;
 pub mod machine;
 pub mod mm;
 mod named;

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use abi::Errno;
 use abi::events::DirectoryEvents;
 use abi::fs::{FileType, OpenFlags, Seals, fcntl as command, ioctl as request};
+use abi::landlock::AccessFs;
 use abi::process::Resource;
 
 use crate::context::Context;
@@ -152,17 +153,22 @@ pub(crate) fn ioctl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
     if open.is_path() {
         return Err(Errno::EBADF.because("the descriptor only names a place"));
     }
+    if open.file.inode().kind().is_device() && !is_of_all_files(number) {
+        open.check_right(AccessFs::IOCTL_DEV)?;
+    }
     match number {
         request::FIOCLEX => cx.files().set_on_exec(fd, OnExec::Close)?,
         request::FIONCLEX => cx.files().set_on_exec(fd, OnExec::Keep)?,
         request::FIONBIO => set_flag(cx, &open, OpenFlags::NONBLOCK, argument)?,
         request::FIOASYNC => {
             let on: u32 = UserPtr::new(argument).read(cx)?;
-            owner::check_signals(&open)?;
             let mut flags = open.flags();
-            flags.set(OpenFlags::ASYNC, on != 0);
-            owner::set_signals(cx, (fd, &open), on != 0);
-            open.set_flags(flags);
+            if flags.contains(OpenFlags::ASYNC) != (on != 0) {
+                owner::check_signals(&open)?;
+                flags.set(OpenFlags::ASYNC, on != 0);
+                owner::set_signals(cx, (fd, &open), on != 0);
+                open.set_flags(flags);
+            }
         }
         request::FIOSETOWN | request::FIOGETOWN | request::SIOCSPGRP | request::SIOCGPGRP
             if open.file.inode().kind() == FileType::Socket =>
@@ -172,6 +178,28 @@ pub(crate) fn ioctl(cx: &Context<'_>, fd: Fd, number: u32, argument: u64) -> Res
         _ => return file_ioctl(cx, &open, number, argument),
     }
     Ok(0_u32.into())
+}
+
+/// Whether a request is about descriptors and file systems, and never reaches a device.
+fn is_of_all_files(number: u32) -> bool {
+    use abi::fs::file_system_ioctl as of_file_system;
+    [
+        request::FIOCLEX,
+        request::FIONCLEX,
+        request::FIONBIO,
+        request::FIOASYNC,
+        request::FIOQSIZE,
+        request::FIGETBSZ,
+        of_file_system::FIFREEZE,
+        of_file_system::FITHAW,
+        of_file_system::FS_IOC_FIEMAP,
+        of_file_system::FICLONE,
+        of_file_system::FICLONERANGE,
+        of_file_system::FIDEDUPERANGE,
+        of_file_system::FS_IOC_GETFSUUID,
+        of_file_system::FS_IOC_GETFSSYSFSPATH,
+    ]
+    .contains(&number)
 }
 
 fn set_flag(cx: &Context<'_>, open: &OpenFile, flag: OpenFlags, argument: u64) -> Result<()> {

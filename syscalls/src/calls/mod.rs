@@ -27,6 +27,7 @@ pub(crate) mod identity;
 pub(crate) mod inotify;
 pub(crate) mod key;
 pub(crate) mod keyctl;
+pub(crate) mod landlock;
 pub(crate) mod legacy;
 pub(crate) mod limits;
 pub(crate) mod lock;

@@ -13,6 +13,7 @@ use crate::fs::path::{self, Follow};
 use crate::fs::peers::Propagation;
 use crate::fs::unmount::Unmount;
 use crate::fs::{Fd, Location, mount_type};
+use crate::landlock;
 use crate::process::Capability;
 use crate::user::{UserPath, UserPtr, read_c_string};
 
@@ -33,7 +34,7 @@ pub(crate) fn mount(
     let kind = kind.read_if_any(cx)?;
     let source = source.read_if_any(cx)?;
     let target = path::resolve(cx, Fd(AT_FDCWD), target.read(cx)?, Follow::Last)?;
-    check_privilege(cx)?;
+    check_move(cx)?;
     let flags = known_flags(flags)?;
     let options = match data.non_null() {
         Some(data) => read_options(cx, data)?,
@@ -75,6 +76,12 @@ pub(super) fn check_privilege(cx: &Context<'_>) -> Result<()> {
     Err(Errno::EPERM.because("mounting needs CAP_SYS_ADMIN"))
 }
 
+/// Fails unless the caller may change which mounts are where.
+pub(super) fn check_move(cx: &Context<'_>) -> Result<()> {
+    check_privilege(cx)?;
+    landlock::check_mounts(cx)
+}
+
 fn known_flags(flags: MountFlags) -> Result<MountFlags> {
     let mut flags = flags.bits();
     if flags & MountFlags::MAGIC_MASK == MountFlags::MAGIC {
@@ -111,7 +118,7 @@ fn own_flags(flags: MountFlags) -> u64 {
 /// # Differences from Linux
 /// The root that the machine began with cannot be replaced, as where it is an initramfs.
 pub(crate) fn pivot_root(cx: &Context<'_>, new: UserPath, old: UserPath) -> Result<()> {
-    check_privilege(cx)?;
+    check_move(cx)?;
     let directory = |path: UserPath| -> Result<Location> {
         let found = path::resolve(cx, Fd(AT_FDCWD), path.read(cx)?, Follow::Last)?;
         if found.is_directory() {
@@ -203,6 +210,9 @@ pub(crate) fn umount2(cx: &Context<'_>, target: UserPath, flags: UnmountFlags) -
         flags if flags.contains(U::DETACH) => Unmount::Detached,
         _ => Unmount::Unused,
     };
+    if target.is_mount_root() {
+        landlock::check_mounts(cx)?;
+    }
     let is_root = Arc::ptr_eq(&target.mount, &cx.paths().root().mount);
     if how == Unmount::Unused && is_root && target.is_mount_root() {
         return target.mount.super_block().set_access(MountAccess::ReadOnly);

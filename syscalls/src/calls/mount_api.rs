@@ -18,7 +18,7 @@ use crate::fs::path::{self, Follow};
 use crate::fs::{Fd, Location, Mount, OnExec, OpenFile};
 use crate::user::{UserPath, UserPtr, read_c_string};
 
-use super::mount::{check_privilege, propagation};
+use super::mount::{check_move, check_privilege, propagation};
 use super::open::add;
 
 /// `FSOPEN_CLOEXEC`, `FSMOUNT_CLOEXEC` and `FSPICK_CLOEXEC`.
@@ -109,7 +109,7 @@ pub(crate) fn fsconfig(
             setup.finish(cx)
         }
         command::CMD_RECONFIGURE => {
-            check_privilege(cx)?;
+            check_move(cx)?;
             setup.change()
         }
         _ => {
@@ -227,7 +227,7 @@ pub(crate) fn move_mount(
     flags: u32,
 ) -> Result<()> {
     use MoveMountFlags as F;
-    check_privilege(cx)?;
+    check_move(cx)?;
     let flags = F::from_bits(flags).ok_or_else(unknown_flags)?;
     if flags.contains(F::SET_GROUP) {
         return Err(Errno::EINVAL.because("groups are not set this way"));

@@ -1,4 +1,4 @@
-//! Security modules: there is one, which cannot be configured, that of capabilities(7).
+//! Security modules: those of capabilities(7) and landlock(7), which cannot be configured.
 
 use abi::Errno;
 
@@ -6,8 +6,8 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::user::UserPtr;
 
-/// The modules that there are: `LSM_ID_CAPABILITY`.
-const MODULES: [u64; 1] = [100];
+/// The modules that there are: `LSM_ID_CAPABILITY`, `LSM_ID_LANDLOCK`.
+const MODULES: [u64; 2] = [100, 110];
 
 /// lsm_list_modules(2): the numbers of the security modules.
 ///
@@ -86,16 +86,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_module_is_that_of_capabilities() {
+    fn the_modules_are_those_of_capabilities_and_landlock() {
         let kit = kit::process();
-        let (size, numbers) = (kit.put_value(&4096_u32), kit.room(8));
+        let (size, numbers) = (kit.put_value(&4096_u32), kit.room(16));
         let list =
             |numbers, size, flags| kit.call("lsm_list_modules", [numbers, size, flags, 0, 0, 0]);
-        assert_eq!(list(numbers, size, 0), Ok(1));
-        assert_eq!((kit.get_value::<u64>(numbers), kit.get_value::<u32>(size)), (100, 8));
+        assert_eq!(list(numbers, size, 0), Ok(2));
+        assert_eq!(
+            (kit.get_value::<[u64; 2]>(numbers), kit.get_value::<u32>(size)),
+            ([100, 110], 16)
+        );
         assert_eq!(list(BAD_ADDRESS, size, 0), Err(Errno::EFAULT));
         assert_eq!(list(numbers, size, 1), Err(Errno::EINVAL));
-        kit.set(size, &7_u32.to_ne_bytes());
+        kit.set(size, &15_u32.to_ne_bytes());
         assert_eq!(list(numbers, size, 0), Err(Errno::E2BIG));
     }
 }

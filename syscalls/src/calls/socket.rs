@@ -15,6 +15,7 @@ use zerocopy::{Immutable, IntoBytes};
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::{Fd, OnExec, OpenFile};
+use crate::landlock;
 use crate::net::{self, Directions, Socket, Value};
 use crate::process::Capability;
 use crate::user::UserPtr;
@@ -150,7 +151,9 @@ pub(super) fn write_address(
 pub(crate) fn bind(cx: &Context<'_>, fd: Fd, address: UserPtr<u8>, len: u32) -> Result<()> {
     let opened = Opened::find(cx, fd)?;
     let address = read_address(cx, address, len)?;
-    opened.socket()?.bind(cx, &address)
+    let socket = opened.socket()?;
+    landlock::check_bind(cx, socket, &address)?;
+    socket.bind(cx, &address)
 }
 
 /// listen(2): lets a socket wait for connections.
@@ -206,7 +209,9 @@ pub(crate) fn accept4(
 pub(crate) fn connect(cx: &Context<'_>, fd: Fd, address: UserPtr<u8>, len: u32) -> Result<()> {
     let opened = Opened::find(cx, fd)?;
     let address = read_address(cx, address, len)?;
-    opened.socket()?.connect(cx, &address, opened.flags(MessageFlags::empty()))
+    let socket = opened.socket()?;
+    landlock::check_connect(cx, socket, &address)?;
+    socket.connect(cx, &address, opened.flags(MessageFlags::empty()))
 }
 
 /// shutdown(2): ends directions of a connection.

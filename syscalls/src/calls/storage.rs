@@ -3,12 +3,14 @@
 use abi::Errno;
 use abi::events::InotifyMask;
 use abi::fs::{AT_FDCWD, AccessRequest, FallocateFlags, FileType, InodeFlags};
+use abi::landlock::AccessFs;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::path::{self, Follow};
 use crate::fs::write_access::WriteAccess;
 use crate::fs::{Fd, OpenFile, permission};
+use crate::landlock;
 use crate::user::UserPath;
 
 /// truncate(2).
@@ -29,6 +31,7 @@ pub(crate) fn truncate(cx: &Context<'_>, path: UserPath, len: i64) -> Result<()>
     permission::check_not_append_only(&metadata)?;
     permission::check_new_size(cx, len)?;
     let _writing = WriteAccess::begin(&found)?;
+    landlock::check(cx, &found, AccessFs::TRUNCATE)?;
     found.inode().truncate(len)?;
     cx.system.notifier.happened(cx.into(), &found, InotifyMask::MODIFY);
     Ok(())
@@ -46,6 +49,7 @@ pub(crate) fn ftruncate(cx: &Context<'_>, fd: Fd, len: i64) -> Result<()> {
         return Err(Errno::EINVAL.because("not a regular file that is open for writing"));
     }
     permission::check_not_append_only(&open.file.inode().metadata()?)?;
+    open.check_right(AccessFs::TRUNCATE)?;
     permission::check_new_size(cx, len)?;
     open.file.inode().truncate(len)?;
     cx.system.notifier.happened(cx.into(), open.location(), InotifyMask::MODIFY);

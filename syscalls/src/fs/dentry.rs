@@ -23,6 +23,8 @@ pub struct Dentry {
     /// What is mounted here, once for each mount through which the name is seen.
     mounted: Mutex<Vec<Arc<Mount>>>,
     has_mount: AtomicBool,
+    /// Of what has no name: the directory it was made in.
+    made_in: Option<Arc<Dentry>>,
 }
 
 /// Where a dentry is in the tree.
@@ -47,6 +49,17 @@ impl Dentry {
         Arc::new(Self::new(inode, None, Arc::from(name)))
     }
 
+    /// What was made in `directory` without a name, and is shown as `name`.
+    pub(super) fn without_name(
+        inode: Arc<dyn Inode>,
+        name: &[u8],
+        directory: &Arc<Self>,
+    ) -> Arc<Self> {
+        let mut new = Self::new(inode, None, Arc::from(name));
+        new.made_in = Some(directory.clone());
+        Arc::new(new)
+    }
+
     fn new(inode: Arc<dyn Inode>, parent: Option<Arc<Self>>, name: Arc<[u8]>) -> Self {
         Self {
             inode,
@@ -54,6 +67,7 @@ impl Dentry {
             children: Mutex::new(HashMap::new()),
             mounted: Mutex::new(Vec::new()),
             has_mount: AtomicBool::new(false),
+            made_in: None,
         }
     }
 
@@ -67,6 +81,11 @@ impl Dentry {
     #[must_use]
     pub fn parent(&self) -> Option<Arc<Self>> {
         self.place.lock().parent.clone()
+    }
+
+    /// The directory it is in, also where it has no name there.
+    pub(crate) fn directory(&self) -> Option<Arc<Self>> {
+        self.parent().or_else(|| self.made_in.clone())
     }
 
     /// Its name in that directory.

@@ -150,6 +150,18 @@ pub enum NewKind<'a> {
     Special(FileType, Device),
 }
 
+impl NewKind<'_> {
+    /// What kind of file it will be.
+    pub(crate) const fn file_type(&self) -> FileType {
+        match self {
+            Self::Regular => FileType::Regular,
+            Self::Directory => FileType::Directory,
+            Self::SymbolicLink(_) => FileType::SymbolicLink,
+            Self::Special(kind, _) => *kind,
+        }
+    }
+}
+
 /// A new inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewInode<'a> {

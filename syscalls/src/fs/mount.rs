@@ -151,6 +151,11 @@ impl Mount {
         self.unique_id
     }
 
+    /// Whether it is only there for what has no path.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.unique_id == 0
+    }
+
     /// The root directory, or file, of what is mounted.
     #[must_use]
     pub fn root(&self) -> &Arc<Dentry> {
@@ -351,9 +356,9 @@ impl Location {
         Self { mount: self.mount.clone(), dentry }
     }
 
-    /// A file without a name in the file system of this place, which is shown as `name`.
+    /// A file without a name that was made in this directory, and is shown as `name`.
     pub(super) fn without_name(&self, inode: Arc<dyn Inode>, name: &[u8]) -> Self {
-        self.with(Dentry::without_path(inode, name))
+        self.with(Dentry::without_name(inode, name, &self.dentry))
     }
 
     /// What a handle led to: a place without a name in what is mounted.

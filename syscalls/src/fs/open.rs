@@ -7,9 +7,11 @@ use abi::Errno;
 use abi::events::InotifyMask;
 use abi::fanotify::FanotifyMask;
 use abi::fs::{AccessMode, AccessRequest, FileType, Mode, OpenFlags, ResolveFlags, mount_flags};
+use abi::landlock::AccessFs;
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::landlock::{self, Opening};
 
 use super::fd_table::Fd;
 use super::file::File;
@@ -132,15 +134,18 @@ pub fn open_location(cx: &Context<'_>, location: Location, how: How) -> Result<A
     if how.flags.contains(F::TMPFILE_BIT) {
         return open_unnamed(cx, &location, how);
     }
-    check_open(cx, &location, how)?;
+    let rights = check_open(cx, &location, how)?;
+    let cuts = how.flags.contains(F::TRUNC) && kind == FileType::Regular;
+    if cuts && !rights.contains(AccessFs::TRUNCATE) {
+        return Err(Errno::EACCES.because("no rule of the caller's domain allows to truncate it"));
+    }
     cx.system.notifier.fanotify.ask(cx, &location, FanotifyMask::OPEN_PERM)?;
     let writes = how.request().contains(AccessRequest::WRITE);
     let access = if writes { WriteAccess::begin(&location)? } else { None };
-    let cuts = how.flags.contains(F::TRUNC) && kind == FileType::Regular;
     if cuts {
         location.inode().truncate(0)?;
     }
-    let opened = open_checked(cx, location, how, access)?;
+    let opened = open_checked(cx, location, how, (access, rights))?;
     if cuts {
         cx.system.notifier.happened(cx.into(), opened.location(), InotifyMask::MODIFY);
     }
@@ -157,15 +162,17 @@ pub(crate) fn open_unwatched(
     flags: OpenFlags,
 ) -> Result<Arc<OpenFile>> {
     let how = How::existing(flags);
-    check_open(cx, &location, how)?;
+    let rights = check_open(cx, &location, how)?;
     let writes = how.request().contains(AccessRequest::WRITE);
     let access = if writes { WriteAccess::begin(&location)? } else { None };
     let file = location.inode().clone().open(cx, flags)?;
-    Ok(Arc::new(OpenFile::writing(location, file, flags, access).unwatched()))
+    let opened = OpenFile::writing(location, file, flags, access).with_rights(rights);
+    Ok(Arc::new(opened.unwatched()))
 }
 
-/// What may_open of Linux checks.
-fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
+/// What may_open of Linux checks, and what the caller's domain says; returns the rights that
+/// the open file has by that.
+fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<AccessFs> {
     let request = how.request();
     let metadata = location.inode().metadata()?;
     match metadata.kind {
@@ -191,27 +198,28 @@ fn check_open(cx: &Context<'_>, location: &Location, how: How) -> Result<()> {
     if how.flags.contains(OpenFlags::NOATIME) {
         permission::check_owner(&who, &metadata)?;
     }
-    Ok(())
+    landlock::open(&who, location, Opening::For(how.flags.access_mode()))
 }
 
 fn open_checked(
     cx: &Context<'_>,
     location: Location,
     how: How,
-    access: Option<WriteAccess>,
+    (access, rights): (Option<WriteAccess>, AccessFs),
 ) -> Result<Arc<OpenFile>> {
     let file = location.inode().clone().open(cx, how.flags)?;
     // O_TRUNC alone does not make an open file one that is written.
     let access = access.filter(|_| how.flags.access_mode().can_write());
     cx.system.notifier.happened(cx.into(), &location, InotifyMask::OPEN);
-    Ok(Arc::new(OpenFile::writing(location, file, how.flags, access)))
+    Ok(Arc::new(OpenFile::writing(location, file, how.flags, access).with_rights(rights)))
 }
 
 /// Opens a file that has just been made.
 fn open_new(cx: &Context<'_>, location: Location, how: How) -> Result<Arc<OpenFile>> {
-    let writes = how.flags.access_mode().can_write();
-    let access = if writes { WriteAccess::begin(&location)? } else { None };
-    open_checked(cx, location, how, access)
+    let mode = how.flags.access_mode();
+    let rights = landlock::open(&cx.credentials(), &location, Opening::For(mode))?;
+    let access = if mode.can_write() { WriteAccess::begin(&location)? } else { None };
+    open_checked(cx, location, how, (access, rights))
 }
 
 fn is_creatable(error: &Error, end: &End, how: How) -> bool {
@@ -255,7 +263,7 @@ pub fn open_memory(cx: &Context<'_>, name: &[u8]) -> Result<Arc<OpenFile>> {
     let how = How::existing(OpenFlags::RDWR | OpenFlags::LARGEFILE);
     // As on Linux, this description does not count as one that writes: programs are executed
     // from memory while they are open.
-    open_checked(cx, directory.without_name(inode, &shown), how, None)
+    open_checked(cx, directory.without_name(inode, &shown), how, (None, AccessFs::all()))
 }
 
 /// Opens the root of a tree of mounts that is attached nowhere, which is taken apart with the

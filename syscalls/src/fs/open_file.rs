@@ -8,6 +8,7 @@ use abi::Errno;
 use abi::events::InotifyMask;
 use abi::fanotify::FanotifyMask;
 use abi::fs::{AccessMode, OpenFlags, seek};
+use abi::landlock::AccessFs;
 
 use spin::{Mutex, Once};
 
@@ -48,6 +49,8 @@ pub struct OpenFile {
     ready_signal: Once<Arc<ReadySignal>>,
     /// Whether those who watch the file hear of what is done with this description.
     tells: Tells,
+    /// What the domain of who opened it allows beside reading and writing.
+    rights: AccessFs,
 }
 
 /// Whether those who watch a file hear of what is done with a description of it.
@@ -93,7 +96,25 @@ impl OpenFile {
             watchers: Mutex::new(Vec::new()),
             ready_signal: Once::new(),
             tells: Tells::Watchers,
+            rights: AccessFs::all(),
         }
+    }
+
+    /// This description, with which no more than `rights` can be done.
+    pub(super) fn with_rights(mut self, rights: AccessFs) -> Self {
+        self.rights = rights;
+        self
+    }
+
+    /// Fails unless the domain of who opened it allows this.
+    ///
+    /// # Errors
+    /// `EACCES`.
+    pub(crate) fn check_right(&self, right: AccessFs) -> Result<()> {
+        if self.rights.contains(right) {
+            return Ok(());
+        }
+        Err(Errno::EACCES.because("the domain of who opened the file does not allow it"))
     }
 
     /// This description, of whose use nobody hears who watches the file.

@@ -3,9 +3,11 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
+use abi::landlock::Scope;
 use abi::signal::{SigInfo, Signal};
 use spin::Mutex;
 
+use crate::landlock::Domain;
 use crate::process::{Process, Thread};
 use crate::signal::{Target, info};
 use crate::system::System;
@@ -48,11 +50,13 @@ pub(crate) struct ReadySignal {
     state: Mutex<State>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct State {
     owner: Owner,
     /// Real and effective user of the process that set the owner.
     users: (u32, u32),
+    /// Its domain, where the signals are for others.
+    domain: Domain,
     /// `F_SETSIG`; without it `SIGIO` comes, and does not say for what.
     signal: Option<Signal>,
     /// While signals are sent: the descriptor to name, and for what the file is open.
@@ -73,9 +77,20 @@ impl ReadySignal {
 
     /// Sets for whom the signals are; `setter` says so, and decides who may get them.
     pub(crate) fn set_owner(&self, owner: Owner, setter: &Process) {
-        let users = setter.credentials().users;
-        let mut state = self.state.lock();
-        (state.owner, state.users) = (owner, (users.real, users.effective));
+        let who = setter.credentials();
+        let is_own = match owner {
+            Owner::Nobody | Owner::Group(_) => false,
+            Owner::Process(id) => id == setter.id(),
+            Owner::Thread(id) => setter.threads().iter().any(|thread| thread.id() == id),
+        };
+        let domain = if is_own { Domain::NONE } else { who.domain.clone() };
+        let users = (who.users.real, who.users.effective);
+        let old = {
+            let mut state = self.state.lock();
+            (state.owner, state.users) = (owner, users);
+            core::mem::replace(&mut state.domain, domain)
+        };
+        drop(old);
     }
 
     /// Which signal was asked for.
@@ -107,7 +122,7 @@ impl ReadySignal {
 
     /// Sends the signal now, because there is a message about `descriptor`.
     pub(crate) fn send_message(&self, descriptor: i32) {
-        let state = *self.state.lock();
+        let state = self.state.lock().clone();
         if let Some(system) = self.system.upgrade() {
             let band = PollEvents::IN | PollEvents::RDNORM | PollEvents::MSG;
             let signal = state.signal.unwrap_or(Signal::SIGIO);
@@ -144,10 +159,14 @@ impl State {
             Target::Process(process) => *process,
             Target::Thread(thread) => Thread::process(thread),
         };
-        let theirs = process.credentials().users;
+        let who = process.credentials();
+        let theirs = who.users;
         let (real, effective) = self.users;
         let is_same = |mine| mine == theirs.saved || mine == theirs.real;
         if effective != 0 && !is_same(effective) && !is_same(real) {
+            return;
+        }
+        if self.domain.check_reach(&who.domain, Scope::SIGNAL).is_err() {
             return;
         }
         if signal.is_none_or(|signal| target.send(signal, info).is_err()) {
@@ -159,7 +178,7 @@ impl State {
 
 impl Observer for ReadySignal {
     fn notify(&self, events: PollEvents) -> bool {
-        let state = *self.state.lock();
+        let state = self.state.lock().clone();
         let Some((descriptor, watched)) = state.watched else { return false };
         let (Some(system), true) = (self.system.upgrade(), events.intersects(watched)) else {
             return false;

@@ -6,9 +6,11 @@ use alloc::sync::Arc;
 use abi::Errno;
 use abi::events::InotifyMask;
 use abi::fs::{AccessRequest, Mode, RenameFlags};
+use abi::landlock::AccessFs;
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::landlock::{self, Reference};
 use crate::process::Capability;
 
 use super::dentry::Dentry;
@@ -33,6 +35,7 @@ pub(crate) fn create(
     let directory = &end.directory;
     let name = new_name(cx, end, kind == NewKind::Directory)?;
     directory.mount.check_writable()?;
+    landlock::check(cx, directory, landlock::right_to_make(kind.file_type()))?;
     let metadata = check_addable(cx, directory)?;
     let new = new_inode(cx, &metadata, kind, mode);
     let inode = directory.inode().create(name, &new)?;
@@ -78,6 +81,7 @@ pub(crate) fn link(cx: &Context<'_>, old: &Location, end: &End) -> Result<()> {
         return Err(Errno::EXDEV.because("another mount"));
     }
     end.directory.mount.check_writable()?;
+    landlock::check_reference(cx, old, &end.directory, Reference::Link)?;
     check_addable(cx, &end.directory)?;
     if old.is_directory() {
         return Err(Errno::EPERM.because("a directory has only one name"));
@@ -116,6 +120,7 @@ pub(crate) fn unlink(cx: &Context<'_>, end: &End) -> Result<()> {
         });
     }
     end.directory.mount.check_writable()?;
+    landlock::check(cx, &end.directory, AccessFs::REMOVE_FILE)?;
     check_removable(cx, &end.directory, &found)?;
     if found.is_directory() {
         return Err(Errno::EISDIR.because("a directory"));
@@ -143,6 +148,7 @@ pub(crate) fn remove_directory(cx: &Context<'_>, end: &End) -> Result<()> {
     };
     let found = path::child(cx, &end.directory, name)?;
     end.directory.mount.check_writable()?;
+    landlock::check(cx, &end.directory, AccessFs::REMOVE_DIR)?;
     check_removable(cx, &end.directory, &found)?;
     if !found.is_directory() {
         return Err(Errno::ENOTDIR.because("not a directory"));
@@ -173,6 +179,11 @@ pub(crate) fn rename(cx: &Context<'_>, old: &End, new: &End, flags: RenameFlags)
     };
     check_target(old, new, &source, target.as_ref(), flags)?;
     check_ancestry(old, new, &source, target.as_ref(), flags)?;
+    let reference = match &target {
+        Some(target) if flags.contains(RenameFlags::EXCHANGE) => Reference::Exchange(target),
+        target => Reference::Rename(target.as_ref()),
+    };
+    landlock::check_reference(cx, &source, &new.directory, reference)?;
     if target.as_ref().is_some_and(|target| Arc::ptr_eq(target.inode(), source.inode())) {
         return Ok(());
     }

@@ -17,7 +17,11 @@ impl Context<'_> {
         let own = self.credentials();
         let other = target.credentials();
         let may = own.has_in(Capability::SysPtrace, &other.namespace);
-        if self.process.id() == target.id() || may {
+        if self.process.id() == target.id() {
+            return Ok(());
+        }
+        own.domain.check_trace(&other.domain)?;
+        if may {
             return Ok(());
         }
         let are_same = |ids: &super::credentials::Ids, id| {

@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::process::SecureBits;
 
 use crate::error::{Because, Result};
+use crate::landlock::Domain;
 use crate::namespaces::{UserNamespace, user};
 
 /// Most supplementary groups a process can have.
@@ -248,6 +249,8 @@ pub struct Credentials {
     pub secure_bits: SecureBits,
     /// execve(2) gives no new privileges (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: bool,
+    /// By which rulesets it has restricted itself.
+    pub domain: Domain,
 }
 
 impl Credentials {
@@ -266,6 +269,7 @@ impl Credentials {
             ambient: CapabilitySet::EMPTY,
             secure_bits: SecureBits::empty(),
             no_new_privileges: false,
+            domain: Domain::NONE,
         }
     }
 

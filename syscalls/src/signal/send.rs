@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
+use abi::landlock::Scope;
 use abi::process::Resource;
 use abi::signal::{SIG_DFL, SigAction, SigInfo, Signal, StackT, si};
 
@@ -59,11 +60,13 @@ impl Target<'_> {
             .any(|&user| user == to.users.real || user == to.users.saved);
         let continues =
             signal == Some(Signal::SIGCONT) && self.process().session() == cx.process.session();
-        if is_own || is_same_user || continues || from.has_in(Capability::Kill, &to.namespace) {
-            Ok(())
-        } else {
-            Err(Errno::EPERM.because("the process belongs to another user"))
+        if is_own {
+            return Ok(());
         }
+        if is_same_user || continues || from.has_in(Capability::Kill, &to.namespace) {
+            return from.domain.check_reach(&to.domain, Scope::SIGNAL);
+        }
+        Err(Errno::EPERM.because("the process belongs to another user"))
     }
 
     /// `info`, which names the caller as the first namespaces do, as the target is to see it: a

@@ -83,7 +83,11 @@ impl UnixSocket {
             return Err(Errno::EPROTOTYPE.because("a socket of another type"));
         }
         self.check_idle()?;
-        let other = Self::with(self.names.clone(), self.in_flight.clone(), self.kind);
+        if matches!(listener.state.lock().phase, Phase::Listening { .. }) {
+            Self::check_reach(cx, &listener)?;
+        }
+        let shared = (self.names.clone(), self.in_flight.clone());
+        let other = Self::with(shared, listener.domain.clone(), self.kind);
         other.is_pending.store(true, Ordering::SeqCst);
         let (name, listeners_credentials) = {
             let state = listener.state.lock();
@@ -147,7 +151,7 @@ impl UnixSocket {
         let address = address.ok_or_else(|| Errno::EINVAL.because("the address is empty"))?;
         self.bind_if_known(cx)?;
         let peer = self.names.find(cx, &address)?;
-        self.check_may_send(&peer)?;
+        self.check_may_send(cx, &peer)?;
         let name = peer.state.lock().name.clone();
         let phase = Phase::Connected { peer: Arc::downgrade(&peer), name };
         let old = core::mem::replace(&mut self.state.lock().phase, phase);

@@ -63,7 +63,7 @@ impl UnixSocket {
                 let address = Address::decode(&address)?;
                 let invalid = || Errno::EINVAL.because("the address is empty");
                 let found = self.names.find(cx, &address.ok_or_else(invalid)?)?;
-                self.check_may_send(&found)?;
+                self.check_may_send(cx, &found)?;
                 Ok(Arc::downgrade(&found))
             }
             None => match &self.state.lock().phase {
@@ -73,8 +73,9 @@ impl UnixSocket {
         }
     }
 
-    /// Whether it may send to `other`: not where that receives from another peer only.
-    pub(super) fn check_may_send(&self, other: &Self) -> Result<()> {
+    /// Whether it may send to `other`: not where that receives from another peer only, or
+    /// cannot be reached.
+    pub(super) fn check_may_send(&self, cx: &Context<'_>, other: &Self) -> Result<()> {
         if other.kind != self.kind {
             return Err(Errno::EPROTOTYPE.because("a socket of another type"));
         }
@@ -82,7 +83,10 @@ impl UnixSocket {
         if has_peer && !other.is_peer_of(self) {
             return Err(Errno::EPERM.because("the other socket has another peer"));
         }
-        Ok(())
+        if self.is_peer_of(other) {
+            return Ok(());
+        }
+        Self::check_reach(cx, other)
     }
 
     /// Whether there is room for one more message, here and there. Where there is none, it

@@ -26,6 +26,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use abi::Errno;
+use abi::landlock::Scope;
 use abi::net::{MessageFlags, Ucred, family, state};
 use spin::Mutex;
 
@@ -34,6 +35,7 @@ use crate::error::{Because, Error, Result};
 use crate::fs::turn::Turn;
 use crate::fs::{OpenFile, PollEvents};
 use crate::io::{Sink, Source};
+use crate::landlock::Domain;
 use crate::wait::WaitQueue;
 
 use super::{Directions, Incoming, Kind, Options, Outgoing, Socket, Status, Timeout};
@@ -57,6 +59,8 @@ pub struct UnixSocket {
     options: Options,
     names: Arc<Names>,
     in_flight: Arc<InFlight>,
+    /// The domain of who made it.
+    domain: Domain,
     state: Mutex<State>,
     /// What of the buffer for sending is taken.
     charged: AtomicUsize,
@@ -95,16 +99,22 @@ impl UnixSocket {
     /// A new socket.
     pub(crate) fn new(cx: &Context<'_>, kind: Kind) -> Arc<Self> {
         let sockets = &cx.system.sockets;
-        Self::with(sockets.unix_names.clone(), sockets.in_flight.clone(), kind)
+        let shared = (sockets.unix_names.clone(), sockets.in_flight.clone());
+        Self::with(shared, cx.credentials().domain.clone(), kind)
     }
 
-    fn with(names: Arc<Names>, in_flight: Arc<InFlight>, kind: Kind) -> Arc<Self> {
+    fn with(
+        (names, in_flight): (Arc<Names>, Arc<InFlight>),
+        domain: Domain,
+        kind: Kind,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             kind,
             options: Options::new(),
             names,
             in_flight,
+            domain,
             state: Mutex::new(State {
                 name: None,
                 bound: None,
@@ -174,6 +184,16 @@ impl UnixSocket {
             Phase::Connected { peer, .. } => core::ptr::eq(peer.as_ptr(), other),
             _ => false,
         }
+    }
+
+    /// Fails where the caller's domain keeps it from reaching `other`, which has a name that is
+    /// no path.
+    fn check_reach(cx: &Context<'_>, other: &Self) -> Result<()> {
+        let is_abstract = matches!(other.state.lock().name, Some(Address::Abstract(_)));
+        if !is_abstract {
+            return Ok(());
+        }
+        cx.credentials().domain.check_reach(&other.domain, Scope::ABSTRACT_UNIX_SOCKET)
     }
 
     /// Gives it a free name, where it has none and wants to be known.

@@ -15,6 +15,7 @@ use crate::error::{Because, Result};
 use crate::fs::mount::Location;
 use crate::fs::path::{Follow, resolve};
 use crate::fs::{Fd, OpenFile, permission};
+use crate::landlock::{self, Opening};
 use crate::mm::{AddressSpace, MapRequest, MapSource};
 
 use super::ExecError;
@@ -152,6 +153,7 @@ fn open(cx: &Context<'_>, location: Location) -> Result<Arc<OpenFile>> {
         return Err(Errno::EACCES.because("the file system is mounted without execution"));
     }
     permission::check_inode(cx, &inode, AccessRequest::EXECUTE)?;
+    landlock::open(&cx.credentials(), &location, Opening::ToExecute)?;
     let notifier = &cx.system.notifier;
     for question in [FanotifyMask::OPEN_EXEC_PERM, FanotifyMask::OPEN_PERM] {
         notifier.fanotify.ask(cx, &location, question)?;

@@ -39,6 +39,7 @@ impl Context<'_> {
             maker.filter(|one| !one.has_ended()).or_else(|| parent.first_thread())
         });
         let tracer = tracer.ok_or_else(|| Errno::EPERM.because("no parent could trace it"))?;
+        tracer.credentials().domain.check_trace(&self.credentials().domain)?;
         self.thread.be_traced_by(&tracer, Seizure::Attached, TraceOptions::empty())
     }
 
