@@ -10,6 +10,7 @@ use abi::{Errno, TASK_SIZE};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::buffer;
+use crate::calls::process::{ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS};
 use crate::context::Context;
 use crate::error::{Because, Error, Outcome, Result};
 use crate::named::TraceRequest;
@@ -20,11 +21,6 @@ use crate::user::UserPtr;
 const WORD: u64 = 8;
 /// Where the debug registers end in `struct user`, in bytes.
 const DEBUG_REGISTERS_END: u64 = USER_DEBUG_REGISTERS + 8 * WORD;
-/// Codes of `PTRACE_ARCH_PRCTL`: `asm/prctl.h`.
-const ARCH_SET_GS: u64 = 0x1001;
-const ARCH_SET_FS: u64 = 0x1002;
-const ARCH_GET_FS: u64 = 0x1003;
-const ARCH_GET_GS: u64 = 0x1004;
 
 pub(super) fn access(
     cx: &Context<'_>,
@@ -179,7 +175,8 @@ fn set_set(cx: &Context<'_>, tracee: &Tracee, kind: u64, vector: UserPtr<Iovec>)
 /// `PTRACE_ARCH_PRCTL`: the bases of FS and GS, as arch_prctl(2).
 fn bases(cx: &Context<'_>, tracee: &Tracee, address: u64, code: u64) -> Result<()> {
     let mut registers = tracee.registers();
-    match code {
+    // The code is an int.
+    match code as i32 {
         ARCH_GET_FS => return UserPtr::new(address).write(cx, &registers.fs_base),
         ARCH_GET_GS => return UserPtr::new(address).write(cx, &registers.gs_base),
         ARCH_SET_FS | ARCH_SET_GS if address >= TASK_SIZE => {

@@ -23,7 +23,7 @@ use crate::fs::{File, Inode, Location, OnExec, OpenFile, PollEvents, Positions, 
 use crate::io::{Sink, Source};
 use crate::process::descriptor::ProcessFile;
 use crate::system::System;
-use crate::wait::{Interruption, WaitQueue};
+use crate::wait::{Interruption, Patience, WaitQueue};
 
 use super::event::{Answer, Event, Question, Subject};
 use super::identity::{Ends, Identity};
@@ -425,19 +425,9 @@ impl File for Group {
         let mut done = 0;
         loop {
             let room = to.remaining();
-            let event = if done > 0 || open.is_nonblocking() {
-                self.take(room)
-            } else {
-                let look = || self.take(room);
-                cx.wait_until(&[&self.changed], None, Interruption::Restart, look)
-            };
-            let bytes = match event {
-                Ok(Some(event)) => self.deliver(cx, event),
-                Ok(None) if done == 0 => return Err(Errno::EAGAIN.because("it would block")),
-                Ok(None) => return Ok(done),
-                Err(error) => Err(error),
-            };
-            match bytes {
+            let patience = if done > 0 { Patience::None } else { open.patience() };
+            let event = cx.block_on(&[&self.changed], patience, || self.take(room));
+            match event.and_then(|event| self.deliver(cx, event)) {
                 Ok(bytes) => done += to.put(&bytes)?,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => return Ok(done),
