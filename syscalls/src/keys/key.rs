@@ -421,14 +421,32 @@ impl Key {
     }
 }
 
-impl Drop for Key {
-    fn drop(&mut self) {
+impl Key {
+    /// At its end: counts it no longer, and parts it from what it links to.
+    fn leave(&mut self) -> Vec<Arc<Self>> {
         let cost = self.cost(&self.state.lock());
-        let owner = self.state.lock().owner;
+        let state = self.state.get_mut();
         if let Some(registry) = self.registry.upgrade() {
             let mut registry = registry.lock();
             registry.forget(self.serial);
-            registry.quota.remove_key(owner, cost);
+            registry.quota.remove_key(state.owner, cost);
+        }
+        self.registry = Weak::new();
+        match &mut state.content {
+            Content::Links(links) => core::mem::take(links),
+            Content::Payload(_) | Content::Rejected(_) => Vec::new(),
+        }
+    }
+}
+
+impl Drop for Key {
+    // Not by recursion: an application can build a chain that is deeper than a kernel stack.
+    fn drop(&mut self) {
+        let mut links = self.leave();
+        while let Some(link) = links.pop() {
+            if let Some(mut last) = Arc::into_inner(link) {
+                links.append(&mut last.leave());
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Keys and keyrings, through the system calls.
 
 use std::string::String;
+use std::vec::Vec;
 
 use abi::Errno;
 use abi::keys::{operation, special};
 
 use crate::fake::kit::{self, Kit};
+use crate::keys::{Content, Kind, NewKey};
 use crate::process::Credentials;
 use crate::process::credentials::Ids;
 
@@ -149,4 +151,26 @@ fn users_have_only_so_many_keys() {
     assert!(test.add("user", "another", &large, special::THREAD).is_ok());
     let used = test.0.system.keys.quota().usage[&7];
     assert_eq!(used.keys, 2, "a keyring and a key");
+}
+
+#[test]
+fn a_chain_of_keyrings_deeper_than_any_stack_goes_at_once() {
+    let test = test();
+    let cx = test.0.context();
+    let keyring = |number: usize| {
+        let name = std::format!("ring {number}").into_bytes();
+        let new = NewKey::of_caller(&cx, Kind::Keyring, name, Content::Links(Vec::new()));
+        cx.system.keys.make(&cx, new).unwrap()
+    };
+    let before = cx.system.keys.all().len();
+    let first = keyring(0);
+    let mut last = first.clone();
+    for number in 1..50_000 {
+        let next = keyring(number);
+        last.link(&next).unwrap();
+        last = next;
+    }
+    drop(last);
+    drop(first);
+    assert_eq!(cx.system.keys.all().len(), before);
 }
