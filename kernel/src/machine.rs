@@ -15,9 +15,6 @@ use crate::memory::space::PageTables;
 use crate::memory::{frames, page};
 use crate::{power, sched, time, vdso};
 
-/// `AT_HWCAP2`: applications may use `rdfsbase` and its family.
-const HWCAP2_FSGSBASE: u64 = 1 << 1;
-
 /// Number of processors.
 pub(crate) const PROCESSORS: u32 = 1;
 
@@ -141,14 +138,7 @@ impl Machine for Hardware {
     }
 
     fn processor(&self) -> Processor {
-        let features = features();
-        Processor {
-            hwcap: u64::from(features.leaf_1_edx),
-            hwcap2: if features.fsgsbase { HWCAP2_FSGSBASE } else { 0 },
-            extended_state_len: features.extended_state_len,
-            extended_state_components: features.components,
-            count: PROCESSORS,
-        }
+        features().processor()
     }
 
     fn power_off(&self, status: ExitStatus) {

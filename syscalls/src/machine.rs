@@ -225,8 +225,42 @@ pub struct Processor {
     pub extended_state_len: usize,
     /// The components of the extended state, as in XCR0; 3 where there is only `fxsave`.
     pub extended_state_components: u64,
+    /// The bits that MXCSR has: `MXCSR_MASK` of `fxsave` (SDM volume 1, 11.6.6).
+    pub mxcsr_mask: u32,
     /// Number of processors.
     pub count: u32,
+}
+
+/// Where MXCSR is in the legacy region of the extended state (SDM volume 1, 10.5.1), in bytes.
+const MXCSR: usize = 24;
+/// Where the header of the extended state is (SDM volume 1, 13.4.2), in bytes: XSTATE_BV, and 56
+/// bytes that are zero in the standard format.
+const HEADER: usize = 512;
+const HEADER_LEN: usize = 64;
+
+impl Processor {
+    /// Whether the processor can load this extended state, which may be from the application.
+    ///
+    /// # Errors
+    /// [`InvalidState`] for what it would refuse by an exception (SDM volume 1, 13.8): a length
+    /// that is too short, a reserved bit of MXCSR or of the header.
+    pub fn check_extended_state(&self, state: &[u8]) -> Result<(), InvalidState> {
+        let state = state.get(..self.extended_state_len).ok_or(InvalidState)?;
+        let mxcsr = state[MXCSR..].first_chunk().copied().map(u32::from_le_bytes);
+        if mxcsr.is_none_or(|mxcsr| mxcsr & !self.mxcsr_mask != 0) {
+            return Err(InvalidState);
+        }
+        // What `fxsave` knows has no header.
+        let Some(header) = state.get(HEADER..HEADER + HEADER_LEN) else {
+            return Ok(());
+        };
+        let (used, reserved) = header.split_first_chunk().ok_or(InvalidState)?;
+        let unknown = u64::from_le_bytes(*used) & !self.extended_state_components;
+        if unknown != 0 || reserved.iter().any(|&byte| byte != 0) {
+            return Err(InvalidState);
+        }
+        Ok(())
+    }
 }
 
 /// A counted 4 KiB page of memory; the last drop of its handle frees it.
@@ -583,5 +617,50 @@ impl Registers {
     #[must_use]
     pub const fn arguments(&self) -> [u64; 6] {
         [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processors_own_mask_says_what_mxcsr_has() {
+        let processor = Processor {
+            extended_state_len: 832,
+            extended_state_components: 7,
+            mxcsr_mask: 0xffbf,
+            ..Processor::default()
+        };
+        let mut state = [0; 832];
+        // The mask in the state is the application's to write, and says nothing.
+        state[28..32].fill(0xff);
+        assert_eq!(processor.check_extended_state(&state), Ok(()));
+        state[MXCSR] = 0x40;
+        assert_eq!(processor.check_extended_state(&state), Err(InvalidState));
+        state[MXCSR..MXCSR + 4].copy_from_slice(&0x1_0000_u32.to_le_bytes());
+        assert_eq!(processor.check_extended_state(&state), Err(InvalidState));
+    }
+
+    #[test]
+    fn a_state_has_known_components_only_and_all_of_its_length() {
+        let processor = Processor {
+            extended_state_len: 832,
+            extended_state_components: 7,
+            mxcsr_mask: 0xffff,
+            ..Processor::default()
+        };
+        let mut state = [0; 832];
+        state[HEADER] = 7;
+        assert_eq!(processor.check_extended_state(&state), Ok(()));
+        assert_eq!(processor.check_extended_state(&state[..831]), Err(InvalidState));
+        for (at, byte) in [(HEADER, 8), (HEADER + 7, 0x80), (HEADER + 8, 1), (HEADER + 63, 1)] {
+            let mut bad = state;
+            bad[at] = byte;
+            assert_eq!(processor.check_extended_state(&bad), Err(InvalidState));
+        }
+        // What `fxsave` knows has no header.
+        let legacy = Processor { extended_state_len: 512, ..processor };
+        assert_eq!(legacy.check_extended_state(&state[..512]), Ok(()));
     }
 }

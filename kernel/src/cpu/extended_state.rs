@@ -107,33 +107,31 @@ impl ExtendedState {
     /// [`InvalidState`] when the processor would refuse it (SDM volume 1, 13.8); nothing
     /// changed.
     pub(crate) fn import(&mut self, from: &[u8]) -> Result<(), InvalidState> {
-        let features = features();
-        if from.len() < features.extended_state_len {
-            return Err(InvalidState);
-        }
-        let mxcsr = u32::from_le_bytes(word(from, MXCSR)?);
-        let mask = u32::from_le_bytes(word(self.bytes(), MXCSR_MASK)?);
-        // A mask of zero stands for that of the first processors with SSE.
-        let mask = if mask == 0 { 0xffbf } else { mask };
-        if mxcsr & !mask != 0 {
-            return Err(InvalidState);
-        }
-        if features.xsave {
-            let header = from.get(LEGACY_LEN..LEGACY_LEN + HEADER_LEN).ok_or(InvalidState)?;
-            let (used, reserved) = header.split_at(8);
-            let used = u64::from_le_bytes(used.try_into().map_err(|_| InvalidState)?);
-            if used & !features.components != 0 || reserved.iter().any(|&byte| byte != 0) {
-                return Err(InvalidState);
-            }
-        }
-        let len = features.extended_state_len;
-        self.bytes_mut()[..len].copy_from_slice(&from[..len]);
+        let processor = features().processor();
+        processor.check_extended_state(from)?;
+        let len = processor.extended_state_len;
+        let bytes = self.bytes_mut();
+        bytes[..len].copy_from_slice(&from[..len]);
+        // The processor ignores it; who looks at the state shall see the true one.
+        bytes[MXCSR_MASK..MXCSR_MASK + 4].copy_from_slice(&processor.mxcsr_mask.to_le_bytes());
         Ok(())
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Result<[u8; 4], InvalidState> {
-    bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).ok_or(InvalidState)
+/// The bits that MXCSR has (SDM volume 1, 11.6.6).
+///
+/// # Safety
+/// The processor has `fxsave`, which is switched on.
+pub(super) unsafe fn read_mxcsr_mask() -> u32 {
+    /// That of the first processors with SSE, which say zero.
+    const DEFAULT: u32 = 0xffbf;
+    #[repr(C, align(16))]
+    struct Area([u8; LEGACY_LEN]);
+    let mut area = Area([0; LEGACY_LEN]);
+    // SAFETY: by the caller; the area is large enough and aligned.
+    unsafe { fxsave(area.0.as_mut_ptr()) };
+    let mask = area.0[MXCSR_MASK..].first_chunk().copied().map(u32::from_le_bytes);
+    mask.filter(|&mask| mask != 0).unwrap_or(DEFAULT)
 }
 
 #[target_feature(enable = "xsave")]

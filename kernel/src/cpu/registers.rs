@@ -4,10 +4,14 @@ use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 
 use spin::Once;
+use syscalls::machine::Processor;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{FsBase, Msr};
 use x86_64::registers::xcontrol::{XCr0, XCr0Flags};
+
+use super::extended_state::read_mxcsr_mask;
+use crate::machine::PROCESSORS;
 
 /// What the processor can do, as far as the kernel cares.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +24,31 @@ pub(crate) struct Features {
     pub components: u64,
     /// Length of the extended state in the standard format, in bytes.
     pub extended_state_len: usize,
+    /// The bits that MXCSR has.
+    pub mxcsr_mask: u32,
     /// `rdrand` works.
     pub rdrand: bool,
     /// `rdseed` works.
     pub rdseed: bool,
     /// CPUID leaf 1, EDX.
     pub leaf_1_edx: u32,
+}
+
+/// `AT_HWCAP2`: applications may use `rdfsbase` and its family.
+const HWCAP2_FSGSBASE: u64 = 1 << 1;
+
+impl Features {
+    /// What of it applications may know.
+    pub(crate) fn processor(&self) -> Processor {
+        Processor {
+            hwcap: u64::from(self.leaf_1_edx),
+            hwcap2: if self.fsgsbase { HWCAP2_FSGSBASE } else { 0 },
+            extended_state_len: self.extended_state_len,
+            extended_state_components: self.components,
+            mxcsr_mask: self.mxcsr_mask,
+            count: PROCESSORS,
+        }
+    }
 }
 
 static FEATURES: Once<Features> = Once::new();
@@ -55,6 +78,8 @@ pub(crate) unsafe fn enable_features() {
         xsave,
         components,
         extended_state_len: if xsave { __cpuid_count(0xd, 0).ebx as usize } else { 512 },
+        // SAFETY: every processor of 64 bits has it, and the boot code has switched it on.
+        mxcsr_mask: unsafe { read_mxcsr_mask() },
         rdrand: leaf_1.ecx & (1 << 30) != 0,
         rdseed: leaf_7.is_some_and(|leaf| leaf.ebx & (1 << 18) != 0),
         leaf_1_edx: leaf_1.edx,

@@ -24,6 +24,7 @@ pub(super) const PROCESSOR: Processor = Processor {
     hwcap2: 2,
     extended_state_len: 832,
     extended_state_components: 7,
+    mxcsr_mask: 0xffff,
     count: 1,
 };
 

@@ -154,9 +154,7 @@ impl Thread for FakeThread {
     }
 
     fn restore_extended_state(&self, from: &[u8]) -> Result<(), InvalidState> {
-        if !is_valid(from) {
-            return Err(InvalidState);
-        }
+        PROCESSOR.check_extended_state(from)?;
         lock(&self.extended_state).copy_from_slice(&from[..PROCESSOR.extended_state_len]);
         Ok(())
     }
@@ -173,25 +171,12 @@ impl Thread for FakeThread {
     }
 }
 
-/// Offset of MXCSR in the legacy region (SDM volume 1, 10.5.1), and of the XSAVE header
-/// (13.4.2): XSTATE_BV, XCOMP_BV and 48 reserved bytes.
+/// Offset of MXCSR in the legacy region (SDM volume 1, 10.5.1).
 const MXCSR: usize = 24;
-const HEADER: usize = 512;
 
 fn initial_extended_state() -> Vec<u8> {
     let mut state = alloc::vec![0; PROCESSOR.extended_state_len];
     state[..2].copy_from_slice(&0x37f_u16.to_le_bytes());
     state[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80_u32.to_le_bytes());
     state
-}
-
-/// Whether `xrstor` would take these bytes.
-fn is_valid(state: &[u8]) -> bool {
-    if state.len() < PROCESSOR.extended_state_len {
-        return false;
-    }
-    let word = |at: usize| state[at..at + 8].iter().rev().fold(0, |a, &b| a << 8 | u64::from(b));
-    word(HEADER) & !PROCESSOR.extended_state_components == 0
-        && state[HEADER + 8..HEADER + 64].iter().all(|&byte| byte == 0)
-        && state[MXCSR + 2..MXCSR + 4] == [0, 0]
 }
