@@ -12,6 +12,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use abi::TASK_SIZE;
+
 pub use abi::boot::channel::{ExitStatus, Stream};
 
 /// The machine has no memory left for what was asked.
@@ -506,7 +508,8 @@ pub struct InvalidState;
 pub enum Flow {
     /// Back to the application after a system call: only `rax` has changed.
     Return,
-    /// Back to the application with all registers as they are now.
+    /// Back to the application with all registers as they are now; the instruction pointer is
+    /// at most `TASK_SIZE`.
     Restore,
     /// The thread ends and does not come back.
     End,
@@ -617,6 +620,14 @@ impl Registers {
     #[must_use]
     pub const fn arguments(&self) -> [u64; 6] {
         [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+
+    /// Keeps the instruction pointer in the application, whoever has set it: beyond, it becomes
+    /// [`TASK_SIZE`], where nothing of the application is, so that the fetch faults.
+    pub(crate) const fn keep_in_application(&mut self) {
+        if self.rip > TASK_SIZE {
+            self.rip = TASK_SIZE;
+        }
     }
 }
 

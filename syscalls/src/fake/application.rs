@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use abi::number;
+use abi::{TASK_SIZE, number};
 
 use crate::machine::{Fault, Flow, Registers, Task, Thread, Trap};
 
@@ -121,7 +121,15 @@ impl Application {
                 self.registers.rax = answer;
                 Flow::Return
             }
-            None => self.task.clone().syscall(&mut self.registers),
+            None => {
+                let before = self.registers;
+                let flow = self.task.clone().syscall(&mut self.registers);
+                if flow == Flow::Return {
+                    let expected = Registers { rax: self.registers.rax, ..before };
+                    assert_eq!(self.registers, expected, "only rax has changed");
+                }
+                flow
+            }
         }
     }
 
@@ -196,12 +204,19 @@ impl Application {
         match flow {
             Flow::Return => return,
             Flow::End => resume_unwind(Box::new(Over)),
-            Flow::Restore => {}
+            Flow::Restore => {
+                let at = self.registers.rip;
+                assert!(at <= TASK_SIZE, "the machine cannot go on at {at:#x}");
+            }
         }
         while self.registers.rip != here && self.registers.rip != here.wrapping_sub(SYSCALL_LEN) {
             let at = self.registers.rip;
             let program =
                 self.programs.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned();
+            if at == TASK_SIZE {
+                self.fetch(at);
+                continue;
+            }
             let Some(program) = program else {
                 assert!(self.depth > 0, "the application jumps to {at:#x}, where no program is");
                 resume_unwind(Box::new(Jump));

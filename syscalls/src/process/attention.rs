@@ -24,6 +24,8 @@ impl Attention {
     pub(crate) const TRACED: u32 = 32;
     /// The tracer wants it to stop.
     pub(crate) const TRAP: u32 = 64;
+    /// The registers may not be those of the entry any more: a tracer had them.
+    pub(crate) const REGISTERS: u32 = 128;
     /// Those that end a wait which a signal may end.
     pub(crate) const INTERRUPTIONS: u32 = Self::SIGNAL | Self::EXIT | Self::STOP | Self::TRAP;
 

@@ -137,7 +137,8 @@ impl Thread {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(super) fn start_from(&self, start: ThreadStart) -> Result<()> {
+    pub(super) fn start_from(&self, mut start: ThreadStart) -> Result<()> {
+        start.registers.keep_in_application();
         if let Some(this) = self.this.upgrade() {
             let space = self.process.memory().space().clone();
             let machine = self.system.machine.start_thread(this, space, start)?;

@@ -92,6 +92,11 @@ impl Thread {
                 if self.is_traced() {
                     self.set_step(registers);
                 }
+                if self.attention.has(Attention::REGISTERS) {
+                    self.attention.clear(Attention::REGISTERS);
+                }
+                // A handler, a frame, a tracer or a program's file may have said any address.
+                registers.keep_in_application();
                 return Flow::Restore;
             }
         }

@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::sync::Mutex;
 
-use abi::Errno;
 use abi::signal::{RtSigFrame, SigAction, SigInfo, Signal, StackT, sa, si};
+use abi::{Errno, TASK_SIZE};
 use zerocopy::FromBytes;
 
 use crate::fake::kit::{self, AREA, AREA_LEN, BAD_ADDRESS, Kit};
@@ -399,4 +399,42 @@ fn wrong_arguments_are_refused() {
     assert_eq!(call("kill", [999, 0, 0, 0, 0, 0]), Err(Errno::ESRCH));
     assert_eq!(call("tkill", [0, 10, 0, 0, 0, 0]), Err(Errno::EINVAL));
     assert_eq!(call("restart_syscall", [0; 6]), Err(Errno::EINTR));
+}
+
+#[test]
+fn a_handler_beyond_the_application_is_a_segmentation_fault() {
+    for handler in [TASK_SIZE, 1 << 63, 0xffff_ffff_8000_0000] {
+        let kit = kit::process();
+        let room = kit.room(64);
+        let status = run(&kit, move |application| {
+            handle(application, room, Signal::SIGUSR1, 0);
+            application.store(room, &handler.to_ne_bytes());
+            let number = u64::from(Signal::SIGUSR1.number());
+            assert_eq!(application.call("rt_sigaction", &[number, room, 0, 8]), 0);
+            let own = application.call("getpid", &[]);
+            application.call("kill", &[own, number]);
+        });
+        assert_eq!(status, Some(ExitStatus::Killed(Signal::SIGSEGV.number())));
+    }
+}
+
+#[test]
+fn a_frame_that_leads_beyond_the_application_is_a_segmentation_fault() {
+    for address in [TASK_SIZE, 1 << 63, 0xffff_ffff_8000_0000] {
+        let kit = kit::process();
+        let room = kit.room(64);
+        kit.machine.set_program(HANDLER, move |application| {
+            let context = core::mem::offset_of!(RtSigFrame, context) as u64;
+            let registers = core::mem::offset_of!(abi::signal::UContext, registers) as u64;
+            let rip = core::mem::offset_of!(abi::signal::SigContext, rip) as u64;
+            let at = application.registers.rsp + context + registers + rip;
+            application.store(at, &u64::to_ne_bytes(address));
+        });
+        let status = run(&kit, move |application| {
+            handle(application, room, Signal::SIGUSR1, 0);
+            let own = application.call("getpid", &[]);
+            application.call("kill", &[own, u64::from(Signal::SIGUSR1.number())]);
+        });
+        assert_eq!(status, Some(ExitStatus::Killed(Signal::SIGSEGV.number())));
+    }
 }

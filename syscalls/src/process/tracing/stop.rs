@@ -1,8 +1,8 @@
 //! The stops of a thread that is traced: ptrace(2), "Stopped states".
 
+use abi::Errno;
 use abi::ptrace::{MESSAGE_CALL_ENTRY, MESSAGE_CALL_EXIT, TraceOptions, event};
 use abi::signal::{SigInfo, Signal, si};
-use abi::{Errno, TASK_SIZE};
 
 use crate::context::Context;
 use crate::machine::{ExitStatus, Registers};
@@ -66,6 +66,7 @@ impl Thread {
                 _ => {
                     state.stop = None;
                     *registers = state.registers;
+                    self.attention.set(Attention::REGISTERS);
                     return Some((state.given.take(), left));
                 }
             }
@@ -268,18 +269,13 @@ impl Thread {
         }
     }
 
-    /// Lets the processor trap after the next instruction, where the tracer wants that, and
-    /// sees to it that the registers are fit for the application: before the return to it.
+    /// Lets the processor trap after the next instruction, where the tracer wants that: before
+    /// the return to the application.
     pub(crate) fn set_step(&self, registers: &mut Registers) {
         let mut state = self.tracing.state.lock();
         if state.pace.steps() && registers.rflags & TRAP_FLAG == 0 {
             registers.rflags |= TRAP_FLAG;
             state.is_flag_forced = true;
-        }
-        drop(state);
-        if registers.rip >= TASK_SIZE {
-            // Nothing of the application is there; the lowest address beyond it faults.
-            registers.rip = TASK_SIZE;
         }
     }
 

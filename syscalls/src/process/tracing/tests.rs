@@ -126,3 +126,56 @@ fn the_parent_learns_of_the_end_after_the_tracer() {
     });
     assert_eq!(seen, [0, 0x700, 0]);
 }
+
+/// Where no machine can go on.
+const NOWHERE: u64 = 1 << 63;
+const RIP: u64 = 128;
+const RDI: u64 = 112;
+
+/// Sends a child to nowhere from the entry of the call that `body` makes, and detaches.
+fn sent_nowhere(application: &mut Application, body: fn(&mut Application)) {
+    let child = traced(application, body);
+    trace(application, request::SYSCALL, child, 0, 0);
+    status(application);
+    assert_eq!(trace(application, request::POKEUSER, child, RIP, NOWHERE), 0);
+    assert_eq!(trace(application, request::DETACH, child, 0, 0), 0);
+}
+
+#[test]
+fn who_was_sent_beyond_the_application_gets_a_segmentation_fault() {
+    let killed = u64::from(Signal::SIGSEGV.number());
+    let seen = notes(|application, notes| {
+        let child = traced(application, |_| {});
+        trace(application, request::POKEUSER, child, RIP, NOWHERE);
+        trace(application, request::DETACH, child, 0, 0);
+        note(notes, status(application) & 0x7f);
+        sent_nowhere(application, |child| {
+            child.call("close", &[77]);
+        });
+        note(notes, status(application) & 0x7f);
+        // Its child goes the same way, and tells nobody.
+        sent_nowhere(application, |child| {
+            child.fork("fork", &[], |_| {});
+        });
+        note(notes, status(application) & 0x7f);
+    });
+    assert_eq!(seen, [killed; 3]);
+}
+
+#[test]
+fn what_a_tracer_changed_at_the_entry_of_a_call_stays_after_it_has_gone() {
+    let seen = notes(|application, notes| {
+        let child = traced(application, |child| {
+            child.registers.rdi = 0;
+            child.call("getppid", &[]);
+            let rdi = child.registers.rdi;
+            exit(child, rdi);
+        });
+        trace(application, request::SYSCALL, child, 0, 0);
+        status(application);
+        trace(application, request::POKEUSER, child, RDI, 9);
+        trace(application, request::DETACH, child, 0, 0);
+        note(notes, status(application));
+    });
+    assert_eq!(seen, [0x900]);
+}
