@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::open::open_unwatched;
-use crate::fs::{File, Inode, Location, OnExec, OpenFile, PollEvents, Positions, anonymous};
+use crate::fs::{Fd, File, Inode, Location, OnExec, OpenFile, PollEvents, Positions, anonymous};
 use crate::io::{Sink, Source};
 use crate::process::descriptor::ProcessFile;
 use crate::system::System;
@@ -294,23 +294,56 @@ impl Group {
         }
     }
 
-    /// An event as the reader gets it, with the descriptors that belong to it.
-    fn deliver(&self, cx: &Context<'_>, event: Event) -> Result<Vec<u8>> {
-        let delivered = self.bytes(cx, &event);
-        if let (Err(_), Some(question)) = (&delivered, &event.question) {
-            // Nobody can answer it any more.
-            question.decide(Answer::Denied);
-            self.answered.wake_all();
+    /// Gives an event to the reader, with the descriptors that belong to it. Returns how many
+    /// bytes that are.
+    fn deliver(&self, cx: &Context<'_>, event: Event, to: &mut dyn Sink) -> Result<usize> {
+        let mut descriptors = Descriptors::default();
+        let delivered = self.put(cx, &event, to, &mut descriptors);
+        if let Some(question) = event.question {
+            match (&delivered, descriptors.file) {
+                (Ok(_), Some(fd)) => self.queue.lock().was_asked(fd.0, question),
+                _ => {
+                    // Nobody can answer it any more.
+                    question.decide(Answer::Denied);
+                    self.answered.wake_all();
+                }
+            }
+        }
+        if delivered.is_err() {
+            for fd in descriptors.file.into_iter().chain(descriptors.process) {
+                // The reader, who does not know it, may have closed it.
+                let _ = cx.files().remove(fd);
+            }
         }
         delivered
     }
 
-    fn bytes(&self, cx: &Context<'_>, event: &Event) -> Result<Vec<u8>> {
+    fn put(
+        &self,
+        cx: &Context<'_>,
+        event: &Event,
+        to: &mut dyn Sink,
+        descriptors: &mut Descriptors,
+    ) -> Result<usize> {
+        let bytes = self.bytes(cx, event, descriptors)?;
+        match to.put(&bytes)? {
+            all if all == bytes.len() => Ok(all),
+            _ => Err(Errno::EFAULT.because("a part of the event cannot be written")),
+        }
+    }
+
+    /// An event as the reader gets it, and the descriptors that belong to it.
+    fn bytes(
+        &self,
+        cx: &Context<'_>,
+        event: &Event,
+        descriptors: &mut Descriptors,
+    ) -> Result<Vec<u8>> {
         let tells_errors = self.flags.contains(FanotifyInit::REPORT_FD_ERROR);
         let fd = match &event.subject {
             Subject::File(at) => match self.open_file(cx, at) {
                 Err(error) if tells_errors => -(error.errno as i32),
-                opened => opened?,
+                opened => descriptors.file.insert(opened?).0,
             },
             _ if tells_errors => -(Errno::EBADF as i32),
             _ => NO_FD,
@@ -324,15 +357,12 @@ impl Group {
             let header = RecordHeader { kind: record::PIDFD, pad: 0, len: PIDFD_RECORD as u16 };
             records.extend_from_slice(header.as_bytes());
             let fd = match process_descriptor(cx, event.actor) {
-                Ok(fd) => fd,
+                Ok(fd) => descriptors.process.insert(fd).0,
                 Err(error) if tells_errors => -(error.errno as i32),
                 Err(error) if error.errno == Errno::ESRCH => NO_PIDFD,
                 Err(_) => PIDFD_ERROR,
             };
             records.extend_from_slice(&fd.to_ne_bytes());
-        }
-        if let Some(question) = &event.question {
-            self.queue.lock().was_asked(fd, question.clone());
         }
         let metadata = EventMetadata {
             event_len: (size_of::<EventMetadata>() + records.len()) as u32,
@@ -346,7 +376,7 @@ impl Group {
         Ok([metadata.as_bytes(), &records].concat())
     }
 
-    fn open_file(&self, cx: &Context<'_>, at: &Location) -> Result<i32> {
+    fn open_file(&self, cx: &Context<'_>, at: &Location) -> Result<Fd> {
         let open = open_unwatched(cx, at.clone(), self.event_flags)?;
         add(cx, open, OnExec::of(self.event_flags))
     }
@@ -369,6 +399,13 @@ impl Group {
     }
 }
 
+/// The descriptors that belong to an event.
+#[derive(Default)]
+struct Descriptors {
+    file: Option<Fd>,
+    process: Option<Fd>,
+}
+
 /// What may have marks for something that happens.
 fn targets(happening: &Happening<'_>) -> [Option<(Target, Role)>; 4] {
     let inode = |inode: &Arc<dyn Inode>, role| Target::inode(inode).ok().map(|at| (at, role));
@@ -385,13 +422,13 @@ fn targets(happening: &Happening<'_>) -> [Option<(Target, Role)>; 4] {
     [inode(happening.inode, Role::Itself), parent, mount, whole]
 }
 
-fn add(cx: &Context<'_>, open: Arc<OpenFile>, on_exec: OnExec) -> Result<i32> {
+fn add(cx: &Context<'_>, open: Arc<OpenFile>, on_exec: OnExec) -> Result<Fd> {
     let limit = cx.process.limits().current(Resource::OpenFiles);
-    Ok(cx.files().add(open, 0, on_exec, limit)?.0)
+    cx.files().add(open, 0, on_exec, limit)
 }
 
 /// A descriptor of a process, if it is still there.
-fn process_descriptor(cx: &Context<'_>, id: u32) -> Result<i32> {
+fn process_descriptor(cx: &Context<'_>, id: u32) -> Result<Fd> {
     let process = cx.system.processes.of_task(id).filter(|process| !process.has_ended());
     let process = process.ok_or_else(|| Errno::ESRCH.because("the process has ended"))?;
     add(cx, ProcessFile::open(process, OpenFlags::empty()), OnExec::Close)
@@ -427,8 +464,8 @@ impl File for Group {
             let room = to.remaining();
             let patience = if done > 0 { Patience::None } else { open.patience() };
             let event = cx.block_on(&[&self.changed], patience, || self.take(room));
-            match event.and_then(|event| self.deliver(cx, event)) {
-                Ok(bytes) => done += to.put(&bytes)?,
+            match event.and_then(|event| self.deliver(cx, event, to)) {
+                Ok(bytes) => done += bytes,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => return Ok(done),
             }

@@ -33,19 +33,17 @@ impl Queue {
             }
         }
         let has_room = is_unlimited || self.events.len() < MAX_EVENTS;
-        let event = if has_room { event } else { Event::overflow() };
-        let overflows = event.mask == FanotifyMask::Q_OVERFLOW;
-        if overflows && self.events.back().is_some_and(|last| last.mask == event.mask) {
+        if has_room && self.events.try_reserve(1).is_ok() {
+            self.events.push_back(event);
             return;
         }
-        match self.events.try_reserve(1) {
-            Ok(()) => self.events.push_back(event),
-            Err(_) => {
-                // Nobody could answer what nobody can read.
-                if let Some(question) = event.question {
-                    question.decide(Answer::Allowed);
-                }
-            }
+        // Nobody could answer what nobody can read.
+        if let Some(question) = event.question {
+            question.decide(Answer::Allowed);
+        }
+        let is_told = self.events.back().is_some_and(|last| last.mask == FanotifyMask::Q_OVERFLOW);
+        if !is_told && self.events.try_reserve(1).is_ok() {
+            self.events.push_back(Event::overflow());
         }
     }
 
@@ -88,5 +86,32 @@ impl Queue {
         for question in waiting.chain(self.asked.drain(..).map(|(_, question)| question)) {
             question.decide(Answer::Allowed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Subject;
+    use super::*;
+
+    fn event(actor: u32, question: Option<Arc<Question>>) -> Event {
+        Event { mask: FanotifyMask::OPEN_PERM, actor, subject: Subject::Overflow, question }
+    }
+
+    #[test]
+    fn a_question_that_finds_no_room_is_answered() {
+        let mut queue = Queue::default();
+        for actor in 0..MAX_EVENTS as u32 {
+            queue.push(event(actor, None), false);
+        }
+        for len in [MAX_EVENTS + 1, MAX_EVENTS + 1] {
+            let question = Arc::<Question>::default();
+            queue.push(event(0, Some(question.clone())), false);
+            assert_eq!(question.answer(), Some(Answer::Allowed));
+            assert_eq!(queue.len(), len);
+        }
+        let question = Arc::<Question>::default();
+        queue.push(event(0, Some(question.clone())), true);
+        assert_eq!(question.answer(), None);
     }
 }

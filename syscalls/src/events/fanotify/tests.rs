@@ -9,6 +9,7 @@ use abi::fanotify::{
 };
 
 use crate::fake::kit::{self, Kit};
+use crate::process::family_tests::{ROOM, errno, exit, note, notes};
 
 const AT_FDCWD: u64 = -100_i64 as u64;
 const CREATE: u64 = 0o100;
@@ -203,4 +204,36 @@ fn a_group_that_is_gone_has_no_marks() {
     assert!(!test.kit.system.notifier.fanotify.is_idle());
     assert_eq!(test.kit.call("close", [test.fd, 0, 0, 0, 0, 0]), Ok(0));
     assert!(test.kit.system.notifier.fanotify.is_idle());
+}
+
+#[test]
+fn a_question_that_cannot_be_read_is_denied() {
+    const NOT_MAPPED: u64 = 0x1000;
+    let seen = notes(|application, notes| {
+        application.store(ROOM, b"/tmp/f\0");
+        application.call("openat", &[AT_FDCWD, ROOM, CREATE, 0o600]);
+        let flags = FanotifyInit::CLASS_CONTENT | FanotifyInit::REPORT_FD_ERROR;
+        let group = application.call("fanotify_init", &[flags.bits().into(), 0]);
+        let add = u64::from(FanotifyMarkFlags::ADD.bits());
+        let mask = FanotifyMask::OPEN_PERM.bits();
+        note(notes, application.call("fanotify_mark", &[group, add, mask, AT_FDCWD, ROOM]));
+        for address in [NOT_MAPPED, ROOM + 64] {
+            let inner = notes.clone();
+            let child = application.fork("fork", &[], move |child| {
+                note(&inner, child.call("openat", &[AT_FDCWD, ROOM, 0]));
+                exit(child, 0);
+            });
+            application.call("poll", &[0, 0, 10]);
+            // The second one is told that the file could not be opened.
+            application.store(ROOM + 32, &[0; 16]);
+            if address != NOT_MAPPED {
+                application.call("prlimit64", &[0, 7, ROOM + 32, 0]);
+            }
+            let read = application.call("read", &[group, address, 64]);
+            note(notes, read);
+            application.call("wait4", &[child, 0, 0, 0]);
+        }
+    });
+    let denied = errno(Errno::EPERM);
+    assert_eq!(seen, [0, errno(Errno::EFAULT), denied, 24, denied]);
 }
