@@ -71,7 +71,12 @@ pub(crate) fn io_setup(cx: &Context<'_>, events: u32, to: UserPtr<u64>) -> Resul
         lock_limit: 0,
     })?;
     cx.process.aio.add(page, events);
-    to.write(cx, &page)
+    let told = to.write(cx, &page);
+    if told.is_err() {
+        // Nobody knows it.
+        io_destroy(cx, page)?;
+    }
+    told
 }
 
 /// io_destroy(2).
@@ -243,22 +248,25 @@ fn fetch(
     if least > most {
         return Err(Errno::EINVAL.because("more are wanted than fit"));
     }
-    let enough = || Ok((context.len() >= least).then_some(()));
+    let enough = || Ok(context.has(least)?.then_some(()));
     cx.wait_until(&[&context.changed], deadline_ns, Interruption::Fail, enough)?;
-    let mut done = 0;
-    while done < most {
-        let Some(event) = context.take() else {
-            break;
-        };
-        to.element(done).write(cx, &event)?;
-        done += 1;
+    let events = context.take(most);
+    let write = |(at, event): (usize, &IoEvent)| to.element(at).write(cx, event);
+    match events.iter().enumerate().try_for_each(write) {
+        Ok(()) => Ok(events.len()),
+        Err(error) => {
+            context.put_back(events);
+            Err(error)
+        }
     }
-    Ok(done)
 }
 
 #[cfg(test)]
 mod tests {
+    use abi::process::CloneFlags;
+
     use crate::fake::kit::{self, Kit};
+    use crate::process::family_tests::{ROOM, errno, exit, load, note, notes};
 
     use super::*;
 
@@ -301,6 +309,8 @@ mod tests {
         assert_eq!(submit(&kit, context, &operation(99, READ, room, 9)), Err(Errno::EAGAIN));
         let events = kit.room(128);
         let fetch = |least: u64| kit.call("io_getevents", [context, least, 4, events, 0, 0]);
+        let fault = kit.call("io_getevents", [context, 1, 4, kit::BAD_ADDRESS, 0, 0]);
+        assert_eq!(fault, Err(Errno::EFAULT));
         assert_eq!(fetch(2), Ok(2));
         let [first, second]: [IoEvent; 2] = [0, 32].map(|at| kit.get_value(events + at));
         assert_eq!((first.data, first.result), (7, 3));
@@ -309,5 +319,34 @@ mod tests {
         assert_eq!(submit(&kit, context, &operation(99, READ, room, 9)), Err(Errno::EBADF));
         assert_eq!(kit.call("io_destroy", [context, 0, 0, 0, 0, 0]), Ok(0));
         assert_eq!(kit.call("io_destroy", [context, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn who_waits_for_results_of_a_context_that_goes_is_told() {
+        let seen = notes(|application, notes| {
+            application.store(ROOM, &[0; 8]);
+            application.call("io_setup", &[2, ROOM]);
+            let context: u64 = load(application, ROOM);
+            let clone = CloneFlags::VM | CloneFlags::SIGHAND | CloneFlags::THREAD;
+            let inner = notes.clone();
+            application.fork("clone", &[clone.bits(), 0, 0, 0, 0], move |thread| {
+                note(&inner, thread.call("io_getevents", &[context, 1, 1, ROOM + 64, 0]));
+                thread.call("exit", &[0]);
+            });
+            application.call("poll", &[0, 0, 10]);
+            note(notes, application.call("io_destroy", &[context]));
+            application.call("poll", &[0, 0, 10]);
+            exit(application, 0);
+        });
+        assert_eq!(seen, [0, errno(Errno::EINVAL)]);
+    }
+
+    #[test]
+    fn a_context_that_nobody_is_told_of_is_none() {
+        let kit = kit::process();
+        for _ in 0..3 {
+            let page = kit.call("mmap", [0, 4096, 1, 0x22, u64::MAX, 0]).unwrap();
+            assert_eq!(kit.call("io_setup", [40_000, page, 0, 0, 0, 0]), Err(Errno::EFAULT));
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
 use spin::Mutex;
@@ -34,7 +35,8 @@ pub(crate) struct IoEvent {
 pub(crate) struct IoContext {
     room: usize,
     events: Mutex<VecDeque<IoEvent>>,
-    /// Woken when there is a result.
+    is_dead: AtomicBool,
+    /// Woken when there is a result, and at the end.
     pub(crate) changed: WaitQueue,
 }
 
@@ -50,14 +52,39 @@ impl IoContext {
         self.changed.wake_all();
     }
 
-    /// How many results there are.
-    pub(crate) fn len(&self) -> usize {
-        self.events.lock().len()
+    /// Whether there are `count` results.
+    ///
+    /// # Errors
+    /// `EINVAL` when there is none, and none will come: io_destroy(2).
+    pub(crate) fn has(&self, count: usize) -> Result<bool> {
+        let len = self.events.lock().len();
+        match self.is_dead.load(Ordering::Relaxed) {
+            true if len == 0 && count > 0 => Err(unknown()),
+            is_dead => Ok(is_dead || len >= count),
+        }
     }
 
-    /// Takes the oldest result.
-    pub(crate) fn take(&self) -> Option<IoEvent> {
-        self.events.lock().pop_front()
+    /// Takes the oldest results, at most so many.
+    pub(crate) fn take(&self, most: usize) -> VecDeque<IoEvent> {
+        let mut events = self.events.lock();
+        let rest = most.min(events.len());
+        let rest = events.split_off(rest);
+        core::mem::replace(&mut *events, rest)
+    }
+
+    /// Gives results back that could not be told.
+    pub(crate) fn put_back(&self, mut oldest: VecDeque<IoEvent>) {
+        let mut events = self.events.lock();
+        oldest.append(&mut events);
+        *events = oldest;
+        drop(events);
+        self.changed.wake_all();
+    }
+
+    /// Ends it: who waits for results does not any more.
+    fn end(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.changed.wake_all();
     }
 }
 
@@ -90,6 +117,7 @@ impl IoContexts {
         let context = IoContext {
             room: events as usize,
             events: Mutex::default(),
+            is_dead: AtomicBool::new(false),
             changed: WaitQueue::new(),
         };
         self.contexts.lock().insert(number, Arc::new(context));
@@ -109,14 +137,14 @@ impl IoContexts {
     /// `EINVAL`.
     pub(crate) fn remove(&self, number: u64) -> Result<()> {
         let removed = self.contexts.lock().remove(&number).ok_or_else(unknown)?;
-        removed.changed.wake_all();
+        removed.end();
         Ok(())
     }
 
     /// Removes all: the end of the address space they are in.
     pub(crate) fn clear(&self) {
         let all = core::mem::take(&mut *self.contexts.lock());
-        drop(all);
+        all.values().for_each(|context| context.end());
     }
 }
 
