@@ -40,17 +40,17 @@ pub(crate) fn unshare(cx: &Context<'_>, flags: u64) -> Result<()> {
         cx.check_copy_of_files()?;
     }
     let new = cx.renew(flags)?;
-    if flags.contains(CloneFlags::FILES) {
-        cx.thread.part_from_files();
-    }
     if flags.contains(CloneFlags::FS) {
         cx.thread.part_from_paths();
     }
+    if let Some(mounts) = new.mounts {
+        cx.separate_mounts(cx.thread, mounts)?;
+    }
+    if flags.contains(CloneFlags::FILES) {
+        cx.thread.part_from_files();
+    }
     if flags.intersects(CloneFlags::SYSVSEM | CloneFlags::NEWIPC) {
         cx.leave_semaphores();
-    }
-    if flags.contains(CloneFlags::NEWNS) {
-        cx.separate_mounts(cx.thread, &new.owner)?;
     }
     if let Some(namespaces) = new.namespaces {
         cx.thread.set_namespaces(Arc::new(namespaces));
@@ -81,18 +81,19 @@ pub(crate) fn setns(cx: &Context<'_>, fd: Fd, wanted: u32) -> Result<()> {
             return Err(gone());
         }
         cx.check_access(process)?;
-        let thread = process.first_thread().ok_or_else(gone)?;
+        // What remains of a first thread that has ended is in no namespace.
+        let thread = process.first_thread().filter(|one| !one.has_ended()).ok_or_else(gone)?;
         // Users first, for that gives the privileges for the others.
         let mut kinds: Vec<Kind> = Kind::ALL.into_iter().collect();
         kinds.sort_by_key(|&kind| kind != Kind::User);
         let meant = kinds.into_iter().filter(|kind| wanted.contains(kind.flag()));
         let found: Vec<_> =
             meant.filter_map(|kind| file::of_thread(&thread, kind, false)).collect();
-        return found.iter().try_for_each(|namespace| cx.enter(namespace));
+        return cx.enter(&found);
     }
     let namespace = file::namespace_at(cx, fd)?;
     if !wanted.is_empty() && wanted != namespace.kind().flag() {
         return Err(Errno::EINVAL.because("the namespace is of another kind"));
     }
-    cx.enter(&namespace)
+    cx.enter(&[namespace])
 }

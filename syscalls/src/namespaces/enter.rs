@@ -7,11 +7,11 @@ use abi::process::CloneFlags;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::fs::Location;
+use crate::fs::{Location, MountTable};
 use crate::mm::AddressSpace;
 use crate::process::{Capability, Credentials, Process, Thread};
 
-use super::{Kind, Namespace, Namespaces, UserNamespace, file, tally};
+use super::{Counted, Kind, Namespace, Namespaces, UserNamespace, file};
 
 /// Those that are kept in [`Namespaces`].
 const KEPT: CloneFlags =
@@ -23,16 +23,31 @@ pub(crate) struct Renewed {
     pub(crate) credentials: Option<Credentials>,
     /// New namespaces, where they change.
     pub(crate) namespaces: Option<Namespaces>,
-    /// To whom new namespaces belong.
-    pub(crate) owner: UserNamespace,
+    /// What a copy of the mounts will have, where there is to be one.
+    pub(crate) mounts: Option<NewMounts>,
+}
+
+/// A namespace of mounts that is to be made.
+pub(crate) struct NewMounts {
+    /// To whom it will belong.
+    owner: UserNamespace,
+    counted: Counted,
+}
+
+/// Where a thread goes over to.
+struct Passage {
+    users: UserNamespace,
+    /// Mounts, and the root directory there.
+    mounts: Option<(Arc<MountTable>, Location)>,
+    kept: Namespaces,
 }
 
 impl Context<'_> {
     /// Makes the new namespaces that `flags` ask for; nobody is in them yet.
     ///
     /// # Errors
-    /// `EPERM` without `CAP_SYS_ADMIN`, unless one of users is made with them; those of the
-    /// kinds of namespaces.
+    /// `EPERM` without `CAP_SYS_ADMIN`, unless one of users is made with them; `ENOSPC` when
+    /// there are too many; those of the kinds of namespaces.
     pub(crate) fn renew(&self, flags: CloneFlags) -> Result<Renewed> {
         let who = self.credentials();
         let mut credentials = None;
@@ -56,7 +71,14 @@ impl Context<'_> {
             }
             namespaces = Some(own.renewed(self, flags, &owner)?);
         }
-        Ok(Renewed { credentials, namespaces, owner })
+        let mounts = match flags.contains(CloneFlags::NEWNS) {
+            true => {
+                let counted = Counted::new(self, Kind::Mounts, &owner)?;
+                Some(NewMounts { owner, counted })
+            }
+            false => None,
+        };
+        Ok(Renewed { credentials, namespaces, mounts })
     }
 
     /// Whether the root directory is not the one of the mounts: chroot(2).
@@ -66,39 +88,60 @@ impl Context<'_> {
         top.is_none_or(|top| !top.is(&root) && !root.is_mount_root())
     }
 
-    /// Lets the caller see a copy of its mounts, which `owner` owns.
+    /// Lets `thread` see a copy of its mounts.
     ///
     /// # Errors
-    /// `ENOSPC` when there are too many such namespaces; `ENOMEM`.
-    pub(crate) fn separate_mounts(&self, thread: &Thread, owner: &UserNamespace) -> Result<()> {
-        let counted = tally::Counted::new(self, Kind::Mounts, owner)?;
+    /// `ENOMEM`.
+    pub(crate) fn separate_mounts(&self, thread: &Thread, new: NewMounts) -> Result<()> {
         thread.paths().separate_mounts()?;
         if let Some(mounts) = thread.paths().mounts() {
-            mounts.belong_to(owner.clone(), counted);
+            mounts.belong_to(new.owner, new.counted);
         }
         Ok(())
     }
 
-    /// Goes over to a namespace: setns(2).
+    /// Goes over to namespaces, to all of them or to none: setns(2). Where one of users is among
+    /// them, it is the first.
     ///
     /// # Errors
-    /// `EPERM`; `EINVAL` and `EUSERS` where the kind of namespace does not allow it.
-    pub(crate) fn enter(&self, to: &Namespace) -> Result<()> {
-        match to {
-            Namespace::User(users) => return self.enter_users(users),
-            Namespace::Mounts(_) => return self.enter_mounts(to),
-            _ => {}
+    /// `EPERM`; `EINVAL` and `EUSERS` where the kind of namespace does not allow it; `ENOMEM`.
+    pub(crate) fn enter(&self, namespaces: &[Namespace]) -> Result<()> {
+        let mut passage = Passage {
+            users: self.user_namespace(),
+            mounts: None,
+            kept: (*self.thread.namespaces()).clone(),
+        };
+        for to in namespaces {
+            self.prepare_to_enter(to, &mut passage)?;
         }
-        self.check_may_enter(to)?;
-        let mut new = (*self.thread.namespaces()).clone();
+        // What can fail is the first to be done, and is undone then.
+        let old = self.thread.namespaces();
+        if !Arc::ptr_eq(&passage.kept.time, &old.time) {
+            self.enter_time(&passage.kept).inspect_err(|_| old.time.enter(self.process))?;
+        }
+        if namespaces.iter().any(|to| to.kind() == Kind::Ipc) {
+            self.leave_semaphores();
+        }
+        self.pass(passage)
+    }
+
+    /// Fails where the caller may not go over to this one; notes that it does.
+    fn prepare_to_enter(&self, to: &Namespace, passage: &mut Passage) -> Result<()> {
+        if let Namespace::User(users) = to {
+            self.check_may_enter_users(users)?;
+            passage.users = users.clone();
+            return Ok(());
+        }
+        // Whoever goes over to a namespace needs privileges there and where it is.
+        let owner = to.owner().unwrap_or(UserNamespace::FIRST);
+        file::check_privilege(self, Capability::SysAdmin, &owner)?;
+        file::check_privilege(self, Capability::SysAdmin, &passage.users)?;
+        let new = &mut passage.kept;
         match to {
             Namespace::Uts(uts) => new.uts = uts.clone(),
             Namespace::Cgroup(cgroup) => new.cgroup = cgroup.clone(),
             Namespace::Net(net) => new.net = net.clone(),
-            Namespace::Ipc(ipc) => {
-                self.leave_semaphores();
-                new.ipc = ipc.clone();
-            }
+            Namespace::Ipc(ipc) => new.ipc = ipc.clone(),
             Namespace::Pid(numbers) => {
                 if !self.pid_namespace().surrounds(numbers) {
                     return Err(Errno::EINVAL.because("not a namespace within the caller's"));
@@ -110,46 +153,43 @@ impl Context<'_> {
                     return Err(Errno::EUSERS.because("the process has several threads"));
                 }
                 (new.time, new.time_for_children) = (time.clone(), time.clone());
-                self.enter_time(&new)?;
             }
-            Namespace::User(_) | Namespace::Mounts(_) => {}
+            Namespace::Mounts(mounts) => {
+                file::check_privilege(self, Capability::SysChroot, &passage.users)?;
+                if self.paths().is_shared() {
+                    return Err(Errno::EINVAL.because("the caller shares its view of files"));
+                }
+                let root = mounts.root();
+                let root = root.ok_or_else(|| Errno::EINVAL.because("nothing is mounted"))?;
+                passage.mounts = Some((mounts.clone(), root.enter_mounts()));
+            }
+            Namespace::User(_) => {}
         }
-        self.thread.set_namespaces(Arc::new(new));
         Ok(())
     }
 
-    /// Whoever goes over to a namespace needs privileges there and where it is.
-    fn check_may_enter(&self, to: &Namespace) -> Result<()> {
-        let owner = to.owner().unwrap_or(UserNamespace::FIRST);
-        file::check_privilege(self, Capability::SysAdmin, &owner)?;
-        file::check_privilege(self, Capability::SysAdmin, &self.user_namespace())
-    }
-
-    fn enter_users(&self, users: &UserNamespace) -> Result<()> {
+    fn check_may_enter_users(&self, users: &UserNamespace) -> Result<()> {
         if *users == self.user_namespace() {
             return Err(Errno::EINVAL.because("the caller is there already"));
         }
         if self.process.threads().len() > 1 || self.paths().is_shared() {
             return Err(Errno::EINVAL.because("the caller shares memory or its view of files"));
         }
-        file::check_privilege(self, Capability::SysAdmin, users)?;
-        self.change_credentials(|credentials| {
-            credentials.enter(users.clone());
-            Ok(())
-        })?;
-        self.thread.publish_answers();
-        Ok(())
+        file::check_privilege(self, Capability::SysAdmin, users)
     }
 
-    fn enter_mounts(&self, to: &Namespace) -> Result<()> {
-        let Namespace::Mounts(mounts) = to else { return Ok(()) };
-        self.check_may_enter(to)?;
-        file::check_privilege(self, Capability::SysChroot, &self.user_namespace())?;
-        if self.paths().is_shared() {
-            return Err(Errno::EINVAL.because("the caller shares its view of files"));
+    fn pass(&self, passage: Passage) -> Result<()> {
+        if let Some((mounts, root)) = passage.mounts {
+            self.paths().see(mounts, root);
         }
-        let root = mounts.root().ok_or_else(|| Errno::EINVAL.because("nothing is mounted"))?;
-        self.paths().see(mounts.clone(), root.enter_mounts());
+        self.thread.set_namespaces(Arc::new(passage.kept));
+        if passage.users != self.user_namespace() {
+            self.change_credentials(|credentials| {
+                credentials.enter(passage.users);
+                Ok(())
+            })?;
+            self.thread.publish_answers();
+        }
         Ok(())
     }
 

@@ -1,13 +1,16 @@
 //! Namespaces through system calls.
 
+use alloc::sync::Arc;
+
 use abi::Errno;
 use abi::process::CloneFlags;
 
 use crate::fake::kit::{self, Kit};
+use crate::process::Thread;
 use crate::process::family_tests::{ANY, exit, note, notes};
 
 use super::user::{Extent, Ids};
-use super::{Kind, tally};
+use super::{Kind, Namespace, UserNamespace, tally};
 
 fn unshare(kit: &Kit, flags: CloneFlags) -> Result<u64, Errno> {
     kit.call("unshare", [flags.bits(), 0, 0, 0, 0, 0])
@@ -124,4 +127,21 @@ fn the_end_of_the_first_process_is_the_end_of_its_namespace() {
         note(notes, application.call("wait4", &[ANY, 0, 0, 0]));
     });
     assert_eq!(seen, [1, Errno::ECHILD.as_return_value()]);
+}
+
+#[test]
+fn a_process_goes_over_to_all_namespaces_or_to_none() {
+    let kit = kit::process();
+    let cx = kit.context();
+    let own = kit.thread.namespaces();
+    let flags = CloneFlags::NEWIPC | CloneFlags::NEWTIME;
+    let new = own.renewed(&cx, flags, &UserNamespace::FIRST).unwrap();
+    let both = [Namespace::Ipc(new.ipc.clone()), Namespace::Time(new.time_for_children.clone())];
+    let other = Thread::new(kit.system.clone(), kit.process.clone());
+    assert_eq!(cx.enter(&both).unwrap_err().errno, Errno::EUSERS);
+    assert!(Arc::ptr_eq(&kit.thread.namespaces().ipc, &own.ipc));
+    drop(other);
+    assert_eq!(cx.enter(&both), Ok(()));
+    assert!(Arc::ptr_eq(&kit.thread.namespaces().ipc, &new.ipc));
+    assert!(Arc::ptr_eq(&kit.thread.namespaces().time, &new.time_for_children));
 }

@@ -16,7 +16,8 @@ use crate::error::{Because, Result};
 use crate::fs::{Fd, OnExec};
 use crate::machine::{ExtendedStart, Registers, ThreadStart};
 use crate::mm::AddressSpace;
-use crate::namespaces::{Namespaces, PidNamespace, UserNamespace};
+use crate::namespaces::enter::NewMounts;
+use crate::namespaces::{Namespaces, PidNamespace};
 use crate::wait::{Interruption, WaitQueue};
 
 use super::descriptor::ProcessFile;
@@ -121,7 +122,7 @@ impl Context<'_> {
         let credentials = renewed.credentials.map_or_else(|| self.credentials(), Arc::new);
         let of_child = OfChild { id, memory: memory.clone(), credentials, pid_namespace };
         let child = Arc::new(self.process.child(self.thread, of_child, new.flags));
-        let started = self.start_child(new, &child, (namespaces, &renewed.owner), borrowed);
+        let started = self.start_child(new, &child, (namespaces, renewed.mounts), borrowed);
         if started.is_err() {
             child.pid_namespace.forget(id);
         }
@@ -132,7 +133,7 @@ impl Context<'_> {
         &self,
         new: &NewTask,
         child: &Arc<Process>,
-        (mut namespaces, owner): (Namespaces, &UserNamespace),
+        (mut namespaces, mounts): (Namespaces, Option<NewMounts>),
         borrowed: Option<Arc<BorrowedMemory>>,
     ) -> Result<()> {
         let (id, memory) = (child.id(), child.memory());
@@ -141,8 +142,8 @@ impl Context<'_> {
             child.made_by.call_once(|| self.thread.downgrade());
         }
         let thread = Thread::new(self.system.clone(), child.clone());
-        if new.flags.contains(CloneFlags::NEWNS) {
-            self.separate_mounts(&thread, owner)?;
+        if let Some(mounts) = mounts {
+            self.separate_mounts(&thread, mounts)?;
         }
         *thread.borrowed.lock() = borrowed;
         if !new.flags.contains(CloneFlags::VM) {
@@ -223,9 +224,9 @@ impl Context<'_> {
         if let Some(namespaces) = renewed.namespaces {
             thread.set_namespaces(Arc::new(namespaces));
         }
-        let separated = match new.flags.contains(CloneFlags::NEWNS) {
-            true => self.separate_mounts(&thread, &renewed.owner),
-            false => Ok(()),
+        let separated = match renewed.mounts {
+            Some(mounts) => self.separate_mounts(&thread, mounts),
+            None => Ok(()),
         };
         self.share_tracer(&thread, new.flags, new.event());
         let started = separated.and_then(|()| thread.start_from(self.start_of_child(new)));
