@@ -136,8 +136,8 @@ fn looking(
         }
         request::SETSIGMASK => {
             check_mask_size(address)?;
-            tracee.set_blocked(SignalSet::from_bits(UserPtr::<u64>::new(data).read(cx)?));
-            Ok(0_u64.into())
+            let blocked = SignalSet::from_bits(UserPtr::<u64>::new(data).read(cx)?);
+            tracee.set_blocked(blocked).map(Into::into)
         }
         request::GET_SYSCALL_INFO => {
             let (info, len) = tracee.call_info();

@@ -35,7 +35,7 @@ pub(super) fn access(
             UserPtr::new(data).write(cx, &word)?;
         }
         request::POKEUSER => poke_user(tracee, address, data)?,
-        request::GETREGS => UserPtr::new(data).write(cx, &tracee.registers())?,
+        request::GETREGS => UserPtr::new(data).write(cx, &tracee.registers()?)?,
         request::SETREGS => {
             tracee.set_registers(&UserPtr::<UserRegisters>::new(data).read(cx)?)?;
         }
@@ -83,7 +83,7 @@ fn place(address: u64) -> Result<Place> {
 fn peek_user(tracee: &Tracee, address: u64) -> Result<u64> {
     Ok(match place(address)? {
         Place::General(index) => {
-            let registers = tracee.registers();
+            let registers = tracee.registers()?;
             let mut word = 0_u64;
             let at = index * WORD as usize;
             word.as_mut_bytes().copy_from_slice(&registers.as_bytes()[at..at + WORD as usize]);
@@ -97,7 +97,7 @@ fn peek_user(tracee: &Tracee, address: u64) -> Result<u64> {
 fn poke_user(tracee: &Tracee, address: u64, value: u64) -> Result<()> {
     match place(address)? {
         Place::General(index) => {
-            let mut registers = tracee.registers();
+            let mut registers = tracee.registers()?;
             let at = index * WORD as usize;
             registers.as_mut_bytes()[at..at + WORD as usize].copy_from_slice(value.as_bytes());
             tracee.set_registers(&registers)
@@ -110,7 +110,7 @@ fn poke_user(tracee: &Tracee, address: u64, value: u64) -> Result<()> {
 /// The bytes of a set of registers.
 fn set_of(tracee: &Tracee, kind: u64) -> Result<Vec<u8>> {
     match u32::try_from(kind) {
-        Ok(note::PRSTATUS) => Ok(buffer::copied(tracee.registers().as_bytes())?),
+        Ok(note::PRSTATUS) => Ok(buffer::copied(tracee.registers()?.as_bytes())?),
         Ok(note::PRFPREG) => {
             let mut state = tracee.extended_state()?;
             state.truncate(FXSAVE_LEN);
@@ -174,7 +174,7 @@ fn set_set(cx: &Context<'_>, tracee: &Tracee, kind: u64, vector: UserPtr<Iovec>)
 
 /// `PTRACE_ARCH_PRCTL`: the bases of FS and GS, as arch_prctl(2).
 fn bases(cx: &Context<'_>, tracee: &Tracee, address: u64, code: u64) -> Result<()> {
-    let mut registers = tracee.registers();
+    let mut registers = tracee.registers()?;
     // The code is an int.
     match code as i32 {
         ARCH_GET_FS => return UserPtr::new(address).write(cx, &registers.fs_base),

@@ -324,6 +324,12 @@ impl Thread {
         self.is_leaving.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it ends, or has ended.
+    #[must_use]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
     /// Whether it has ended: its process may only wait to be told of.
     #[must_use]
     pub(crate) fn has_ended(&self) -> bool {

@@ -36,7 +36,8 @@ impl Context<'_> {
         let maker = self.process.made_by.get().and_then(Weak::upgrade);
         let tracer = parent.and_then(|parent| {
             let maker = maker.filter(|one| Arc::ptr_eq(one.process(), &parent));
-            maker.filter(|one| !one.has_ended()).or_else(|| parent.first_thread())
+            let mut others = parent.threads().into_iter();
+            maker.filter(|one| !one.is_leaving()).or_else(|| others.find(|one| !one.is_leaving()))
         });
         let tracer = tracer.ok_or_else(|| Errno::EPERM.because("no parent could trace it"))?;
         tracer.credentials().domain.check_trace(&self.credentials().domain)?;
@@ -76,7 +77,9 @@ impl Context<'_> {
         }
         thread.unpark();
         let queues = [&self.process.children_changed];
-        let is_there = || Ok((thread.is_in_trace_stop() || !thread.is_traced()).then_some(()));
+        let ends = || thread.has_ended() || thread.attention.has(Attention::EXIT);
+        let is_there =
+            || Ok((thread.is_in_trace_stop() || !thread.is_traced() || ends()).then_some(()));
         self.wait_until(&queues, None, Interruption::Never, is_there)?;
         Ok(())
     }
@@ -123,13 +126,22 @@ impl Thread {
     /// Becomes traced by `tracer`.
     ///
     /// # Errors
-    /// `EPERM` when somebody traces it already, or it ends.
-    fn be_traced_by(&self, tracer: &Self, seizure: Seizure, options: TraceOptions) -> Result<()> {
+    /// `EPERM` when somebody traces it already, or one of both ends.
+    pub(super) fn be_traced_by(
+        &self,
+        tracer: &Self,
+        seizure: Seizure,
+        options: TraceOptions,
+    ) -> Result<()> {
         if self.has_ended() || self.attention.has(Attention::EXIT) {
             return Err(Errno::EPERM.because("the thread ends"));
         }
         let process = tracer.process();
         let mut tracees = process.tracees.lock();
+        if tracer.is_leaving() {
+            // It has let go of what it traced, or is about to.
+            return Err(Errno::EPERM.because("the tracer ends"));
+        }
         let mut state = self.tracing.state.lock();
         if state.tracer.is_some() {
             return Err(Errno::EPERM.because("the thread is traced already"));

@@ -11,7 +11,7 @@ use abi::signal::{FXSAVE_LEN, SigInfo, Signal};
 use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
-use crate::machine::{DebugRegisters, Registers};
+use crate::machine::{self, DebugRegisters, Registers};
 use crate::process::{Attention, Thread};
 use crate::signal::SignalSet;
 
@@ -61,6 +61,16 @@ impl Tracee {
     /// The thread.
     pub(crate) fn thread(&self) -> &Thread {
         &self.thread
+    }
+
+    /// The machine's side of it, while it is stopped: it may have been killed since, while the
+    /// caller waited for memory of its own.
+    ///
+    /// # Errors
+    /// `ESRCH`.
+    fn machine(&self) -> Result<Arc<dyn machine::Thread>> {
+        let known = self.thread.machine_if_known();
+        known.filter(|_| self.thread.is_in_trace_stop()).ok_or_else(not_stopped)
     }
 
     /// Lets it go on, with this signal.
@@ -146,10 +156,11 @@ impl Tracee {
     /// Replaces what is told of the signal.
     ///
     /// # Errors
-    /// `EINVAL` when the whole process has stopped.
+    /// `EINVAL` when the whole process has stopped; `ESRCH` when the thread is not stopped any
+    /// more.
     pub(crate) fn set_info(&self, new: SigInfo) -> Result<()> {
         let mut state = self.thread.tracing.state.lock();
-        match state.stop.as_mut().and_then(|stop| stop.info.as_mut()) {
+        match state.stop.as_mut().ok_or_else(not_stopped)?.info.as_mut() {
             Some(info) => {
                 *info = new;
                 Ok(())
@@ -164,10 +175,15 @@ impl Tracee {
     }
 
     /// Replaces what it blocks.
-    pub(crate) fn set_blocked(&self, blocked: SignalSet) {
+    ///
+    /// # Errors
+    /// `ESRCH` when the thread is not stopped any more.
+    pub(crate) fn set_blocked(&self, blocked: SignalSet) -> Result<()> {
+        self.machine()?;
         self.thread.signals.forget_mask_of_call();
         self.thread.attention.clear(Attention::MASK);
         self.thread.set_blocked(blocked);
+        Ok(())
     }
 
     fn plain_registers(&self) -> Registers {
@@ -175,16 +191,20 @@ impl Tracee {
     }
 
     /// Its registers.
-    pub(crate) fn registers(&self) -> UserRegisters {
-        user_registers(&self.plain_registers(), &*self.thread.machine())
+    ///
+    /// # Errors
+    /// `ESRCH` when the thread is not stopped any more.
+    pub(crate) fn registers(&self) -> Result<UserRegisters> {
+        Ok(user_registers(&self.plain_registers(), &*self.machine()?))
     }
 
     /// Replaces its registers.
     ///
     /// # Errors
-    /// `EIO` for what a register cannot hold; nothing changed.
+    /// `EIO` for what a register cannot hold; `ESRCH` when the thread is not stopped any more;
+    /// nothing changed.
     pub(crate) fn set_registers(&self, new: &UserRegisters) -> Result<()> {
-        let machine = self.thread.machine();
+        let machine = self.machine()?;
         let mut state = self.thread.tracing.state.lock();
         let plain = registers::checked(&state.registers, new)?;
         if new.rflags & registers::TRAP_FLAG != 0 {
@@ -200,11 +220,11 @@ impl Tracee {
     /// Its extended state, with the components that there may be where debuggers look for them.
     ///
     /// # Errors
-    /// `ENOMEM`.
+    /// `ENOMEM`; `ESRCH` when the thread is not stopped any more.
     pub(crate) fn extended_state(&self) -> Result<Vec<u8>> {
         let processor = self.thread.system().machine.processor();
         let mut state = buffer::zeroed(processor.extended_state_len.max(FXSAVE_LEN))?;
-        let machine = self.thread.machine();
+        let machine = self.machine()?;
         machine.save_extended_state(&mut state[..processor.extended_state_len]);
         let components = processor.extended_state_components.to_le_bytes();
         state[XCR0_OFFSET..XCR0_OFFSET + components.len()].copy_from_slice(&components);
@@ -214,9 +234,10 @@ impl Tracee {
     /// Replaces its extended state.
     ///
     /// # Errors
-    /// `EINVAL` when the processor would refuse it; nothing changed.
+    /// `EINVAL` when the processor would refuse it; `ESRCH` when the thread is not stopped any
+    /// more; nothing changed.
     pub(crate) fn set_extended_state(&self, state: &[u8]) -> Result<()> {
-        let machine = self.thread.machine();
+        let machine = self.machine()?;
         let invalid = |_| Errno::EINVAL.because("not a state of the processor");
         machine.restore_extended_state(state).map_err(invalid)
     }
@@ -250,8 +271,10 @@ impl Tracee {
     /// Sets a debug register, 0 to 7.
     ///
     /// # Errors
-    /// `EINVAL` for what cannot be watched; `EIO` where there is no such register.
+    /// `EINVAL` for what cannot be watched; `EIO` where there is no such register; `ESRCH` when
+    /// the thread is not stopped any more.
     pub(crate) fn set_debug_register(&self, number: usize, value: u64) -> Result<()> {
+        let machine = self.machine()?;
         let mut state = self.thread.tracing.state.lock();
         let mut new = state.debug;
         match number {
@@ -266,7 +289,7 @@ impl Tracee {
         registers::check_watched(&new, (number < 4).then_some(number))?;
         state.debug = new;
         drop(state);
-        self.thread.machine().set_debug_registers(DebugRegisters {
+        machine.set_debug_registers(DebugRegisters {
             control: registers::effective_control(new.control),
             ..new
         });

@@ -3,12 +3,18 @@
 use abi::Errno;
 use abi::core_dump::UserRegisters;
 use abi::number;
-use abi::ptrace::request;
+use abi::process::CloneFlags;
+use abi::ptrace::{TraceOptions, request};
 use abi::signal::Signal;
 use zerocopy::IntoBytes;
 
-use crate::fake::Application;
+use crate::error::Result;
+use crate::fake::{Application, kit};
+use crate::process::Thread;
 use crate::process::family_tests::{ANY, ROOM, errno, exit, load, note, notes};
+use crate::signal::SignalSet;
+
+use super::{Seizure, Stop};
 
 /// `__WALL`.
 const ALL: u64 = 0x4000_0000;
@@ -178,4 +184,85 @@ fn what_a_tracer_changed_at_the_entry_of_a_call_stays_after_it_has_gone() {
         note(notes, status(application));
     });
     assert_eq!(seen, [0x900]);
+}
+
+#[test]
+fn who_waits_for_a_stop_learns_of_the_end() {
+    let seen = notes(|application, notes| {
+        let stopped = application.fork("fork", &[], |child| {
+            let own = child.call("getpid", &[]);
+            child.call("kill", &[own, u64::from(Signal::SIGSTOP.number())]);
+        });
+        application.call("poll", &[0, 0, 10]);
+        application.call("pipe2", &[ROOM, 0]);
+        let [from, to]: [u32; 2] = load(application, ROOM);
+        let killer = application.fork("fork", &[], move |child| {
+            child.call("read", &[from.into(), ROOM, 1]);
+            child.call("kill", &[stopped, u64::from(Signal::SIGKILL.number())]);
+            exit(child, 0);
+        });
+        application.call("poll", &[0, 0, 10]);
+        // The killer runs while this one waits for the stop.
+        application.call("write", &[to.into(), ROOM, 1]);
+        note(notes, trace(application, request::ATTACH, stopped, 0, 0));
+        application.call("wait4", &[killer, ROOM, 0, 0]);
+        application.call("wait4", &[stopped, ROOM, 0, 0]);
+        note(notes, u64::from(load::<u32>(application, ROOM)));
+    });
+    assert_eq!(seen, [0, u64::from(Signal::SIGKILL.number())]);
+}
+
+#[test]
+fn a_thread_that_lives_traces_in_the_place_of_the_one_that_has_ended() {
+    let threads = CloneFlags::VM | CloneFlags::SIGHAND | CloneFlags::THREAD;
+    let seen = notes(move |application, notes| {
+        let inner = notes.clone();
+        let parent = application.fork("fork", &[], move |main| {
+            let inner = inner.clone();
+            let child = main.fork("fork", &[], |child| {
+                child.call("poll", &[0, 0, 20]);
+                trace(child, request::TRACEME, 0, 0, 0);
+                let own = child.call("getpid", &[]);
+                child.call("kill", &[own, u64::from(Signal::SIGSTOP.number())]);
+                exit(child, 3);
+            });
+            main.fork("clone", &[threads.bits(), 0, 0, 0, 0], move |thread| {
+                note(&inner, status(thread));
+                note(&inner, trace(thread, request::CONT, child, 0, 0));
+                note(&inner, status(thread));
+                exit(thread, 0);
+            });
+            main.call("exit", &[0]);
+        });
+        application.call("wait4", &[parent, ROOM, 0, 0]);
+    });
+    assert_eq!(seen, [stopped(Signal::SIGSTOP), 0, 0x300]);
+}
+
+#[test]
+fn who_ends_begins_to_trace_nobody() {
+    let kit = kit::process();
+    let tracer = Thread::new(kit.system.clone(), kit.process.clone());
+    tracer.begin_to_leave();
+    let refused = kit.thread.be_traced_by(&tracer, Seizure::Seized, TraceOptions::empty());
+    assert_eq!(refused.unwrap_err().errno, Errno::EPERM);
+    assert!(!kit.thread.is_traced());
+}
+
+#[test]
+fn a_tracer_does_not_take_its_own_registers_for_those_of_who_has_gone() {
+    let kit = kit::process();
+    let cx = kit.context();
+    // It has no machine's side any more.
+    let gone = Thread::new(kit.system.clone(), kit.process.clone());
+    gone.be_traced_by(&kit.thread, Seizure::Seized, TraceOptions::empty()).unwrap();
+    gone.tracing.state.lock().stop =
+        Some(Stop { code: 5, info: None, is_told: true, is_listening: false });
+    let tracee = cx.stopped_tracee(gone).unwrap();
+    let gone = |result: Result<()>| assert_eq!(result.unwrap_err().errno, Errno::ESRCH);
+    gone(tracee.registers().map(drop));
+    gone(tracee.set_registers(&UserRegisters { cs: 0x33, ss: 0x2b, ..Default::default() }));
+    gone(tracee.extended_state().map(drop));
+    gone(tracee.set_debug_register(0, 0));
+    gone(tracee.set_blocked(SignalSet::default()));
 }
