@@ -1,6 +1,7 @@
 // ptrace(2): the stops of a traced process and what its tracer learns and changes in them.
 // build: glibc musl
 #include "children.h"
+#include <cpuid.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -218,6 +219,25 @@ static void watched(void)
     status_of(pid);
 }
 
+/* Whether the processor and the kernel have XSAVE, and with it the set of extended states. */
+static int has_extended_states(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE);
+}
+
+static void extended_states(pid_t pid, struct iovec *vector)
+{
+    long taken = request(PTRACE_GETREGSET, pid, 0x202, (unsigned long)vector);
+    int no_set = taken < 0 && errno == ENODEV;
+    long given = request(PTRACE_SETREGSET, pid, 0x202, (unsigned long)vector);
+    memset((char *)vector->iov_base + 520, 0xff, 8);
+    int refused = request(PTRACE_SETREGSET, pid, 0x202, (unsigned long)vector) < 0;
+    /* What this says is the same on all processors. */
+    TRUTH(has_extended_states() ? taken == 0 && given == 0 && refused && errno == EINVAL
+                                : no_set && given < 0 && refused && errno == ENODEV);
+}
+
 static void state_sets(void)
 {
     char area[16384];
@@ -233,10 +253,7 @@ static void state_sets(void)
     NUMBER(vector.iov_len);
     CALL(request(PTRACE_SETREGSET, pid, 2, (unsigned long)&vector));
     vector.iov_len = sizeof area;
-    CALL(request(PTRACE_GETREGSET, pid, 0x202, (unsigned long)&vector));
-    CALL(request(PTRACE_SETREGSET, pid, 0x202, (unsigned long)&vector));
-    memset(area + 520, 0xff, 8);
-    CALL(request(PTRACE_SETREGSET, pid, 0x202, (unsigned long)&vector));
+    extended_states(pid, &vector);
     CALL(request(PTRACE_GETREGSET, pid, 77, (unsigned long)&vector));
     CALL(request(PTRACE_GETFPREGS, pid, 0, (unsigned long)area));
     NUMBER(*(unsigned short *)area);

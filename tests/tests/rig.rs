@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 const PER_BOOT: usize = 48;
 
 /// What always runs: a program for each of the areas.
-const ALWAYS: [&str; 14] = [
+const ALWAYS: [&str; 15] = [
     "end_null",
     "events_epoll::glibc",
     "files_io",
@@ -43,6 +43,7 @@ const ALWAYS: [&str; 14] = [
     "pipe::glibc",
     "process_fork::glibc",
     "signals_basic::glibc",
+    "signals_interrupt",
     "sockets_inet::glibc",
     "terminal_pty::glibc",
     "thread_basics::glibc",

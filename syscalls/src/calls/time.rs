@@ -267,15 +267,15 @@ fn sleep_until(cx: &Context<'_>, clock: &Clock, deadline_ns: u64) -> Result<()> 
         }
         // In steps, for the moment comes earlier or later when somebody sets the clock.
         Clock::Realtime => loop {
+            let timers = &cx.system.timers;
+            let sets = timers.wall_clock_sets();
             let left_ns = deadline_ns.saturating_sub(clock.now_ns(cx));
             if left_ns == 0 {
                 return Ok(());
             }
-            let machine = &cx.system.machine;
-            let offset_ns = || machine.wall_clock_ns().wrapping_sub(machine.monotonic_ns());
-            let (before, until_ns) = (offset_ns(), machine.monotonic_ns().saturating_add(left_ns));
-            let was_set = || Ok((offset_ns() != before).then_some(()));
-            let queues = [&cx.system.timers.wall_clock_set];
+            let until_ns = cx.system.machine.monotonic_ns().saturating_add(left_ns);
+            let was_set = || Ok((timers.wall_clock_sets() != sets).then_some(()));
+            let queues = [&timers.wall_clock_set];
             cx.wait_until(&queues, Some(until_ns), Interruption::NoRestart, was_set)?;
         },
         Clock::Cpu(..) => {

@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Weak;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Mutex;
 
@@ -57,6 +58,7 @@ pub(crate) struct Timers {
     watchers: Mutex<Vec<Weak<dyn WallClockWatcher>>>,
     /// Woken when somebody has set the time of day.
     pub(crate) wall_clock_set: WaitQueue,
+    wall_clock_sets: AtomicU64,
 }
 
 #[derive(Default)]
@@ -117,12 +119,18 @@ impl Timers {
 
     /// Somebody has set the time of day: what waits for one may have to wait less or longer.
     pub(crate) fn wall_clock_was_set(&self, machine: &dyn Machine) {
+        self.wall_clock_sets.fetch_add(1, Ordering::SeqCst);
         self.queue.lock().tell(machine);
         let watchers = self.watchers.lock().clone();
         for watcher in watchers.iter().filter_map(Weak::upgrade) {
             watcher.wall_clock_was_set();
         }
         self.wall_clock_set.wake_all();
+    }
+
+    /// How often somebody has set the time of day.
+    pub(crate) fn wall_clock_sets(&self) -> u64 {
+        self.wall_clock_sets.load(Ordering::SeqCst)
     }
 }
 
