@@ -11,6 +11,8 @@ pub enum Error {
     NotFound(String),
     /// The program is there and cannot be executed.
     NotExecutable(String),
+    /// KVM cannot be used on this host; another engine may do.
+    NoKvm(String),
     /// Anything else that kept the program from running to its end.
     Failed(String),
 }
@@ -28,7 +30,7 @@ impl Error {
         match self {
             Self::NotFound(_) => 127,
             Self::NotExecutable(_) => 126,
-            Self::Usage(_) | Self::Failed(_) => 125,
+            Self::Usage(_) | Self::NoKvm(_) | Self::Failed(_) => 125,
         }
     }
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) => write!(f, "{text} (see `birgus --help`)"),
+            Self::NoKvm(why) => write!(f, "KVM cannot be used here: {why}"),
             Self::NotFound(text) | Self::NotExecutable(text) | Self::Failed(text) => {
                 f.write_str(text)
             }

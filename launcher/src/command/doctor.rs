@@ -63,12 +63,12 @@ fn qemu_engine(is_dispensable: bool) -> Finding {
     }
 }
 
-fn kvm_engine(examined: &Result<(), String>) -> Finding {
+fn kvm_engine(examined: &Result<(), Error>) -> Finding {
     match examined {
         Ok(()) => Finding::Good("KVM: a small guest ran on it, and programs will".to_owned()),
-        Err(why) => Finding::Note(format!(
-            "KVM cannot be used here: {why}; programs run in QEMU's emulation, which is slower"
-        )),
+        Err(why) => {
+            Finding::Note(format!("{why}; programs run in QEMU's emulation, which is slower"))
+        }
     }
 }
 

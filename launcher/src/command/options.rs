@@ -8,7 +8,7 @@ use crate::Error;
 use crate::escape::escaped_os;
 use crate::ltp::options::LtpOptions;
 use crate::ltp::sequence;
-use crate::vmm::options::{self as monitor, Task};
+use crate::vmm::options as monitor;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -34,7 +34,7 @@ pub enum Command {
     /// Inside a machine: run the entries of a batch.
     LtpSequence,
     /// In the process that `run` starts: the KVM engine itself.
-    Monitor(Box<Task>),
+    Monitor(Box<monitor::Options>),
     /// Print how to use `birgus`, or one of its commands.
     Help(Topic),
     /// Print the version.

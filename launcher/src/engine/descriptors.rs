@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::io;
 use rustix::net::{listen, sockopt};
 use rustix::process::{ForeignRawFd, Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// How many connections may wait; the host has a limit of its own (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -24,11 +24,10 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// The host does not let this process have descriptors of its child.
 pub(super) fn widen_backlogs(process: Pid) -> io::Result<usize> {
-    let child = pidfd_open(process, PidfdFlags::empty())?;
     let mut count = 0;
     for descriptor in sockets(process) {
         // It may have been closed since it was seen.
-        let Ok(socket) = get(&child, descriptor) else { continue };
+        let Ok(socket) = get(process, descriptor) else { continue };
         if sockopt::socket_acceptconn(&socket)? {
             listen(&socket, BACKLOG)?;
             count += 1;
@@ -42,14 +41,14 @@ pub(super) fn widen_backlogs(process: Pid) -> io::Result<usize> {
 /// # Errors
 /// As [`widen_backlogs`]; the child has no such descriptor.
 pub(super) fn let_wait(process: Pid, descriptor: ForeignRawFd) -> io::Result<()> {
-    let child = pidfd_open(process, PidfdFlags::empty())?;
-    let file = get(&child, descriptor)?;
+    let file = get(process, descriptor)?;
     let flags = rustix::fs::fcntl_getfl(&file)?;
     rustix::fs::fcntl_setfl(&file, flags.difference(OFlags::NONBLOCK))
 }
 
-fn get(child: &OwnedFd, descriptor: ForeignRawFd) -> io::Result<OwnedFd> {
-    pidfd_getfd(child.as_fd(), descriptor, PidfdGetfdFlags::empty())
+fn get(process: Pid, descriptor: ForeignRawFd) -> io::Result<OwnedFd> {
+    let child = pidfd_open(process, PidfdFlags::empty())?;
+    pidfd_getfd(child, descriptor, PidfdGetfdFlags::empty())
 }
 
 /// The descriptors of a process that are sockets.

@@ -6,19 +6,17 @@
 
 use super::link;
 use super::process::{self, Process};
-use super::{Machine, Started};
+use super::{Machine, PostMortem, Started, Vm};
 use crate::Error;
 use crate::escape::{escaped, escaped_os};
 use crate::image::Mount;
 use crate::units::MIB;
+use crate::vmm::PROBE_MEMORY;
 use crate::vmm::options::{COMMAND, Options, Share};
-use crate::vmm::verdict::{Phases, Verdict};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::vmm::verdict::{self, Phases};
 use rustix::fs::{Mode, OFlags};
-use rustix::pipe::PipeFlags;
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -41,17 +39,12 @@ const VERDICT_MAX: usize = 1024;
 ///
 /// # Errors
 /// What the machine needs cannot be had.
-pub fn start(machine: &Machine, patience: Duration) -> Result<Result<Started, String>, Error> {
+pub fn start(machine: &Machine, patience: Duration) -> Result<Started, Error> {
     let cannot = |error| Error::io("cannot start the KVM monitor", &error);
     let (control, theirs) = UnixStream::pair().map_err(cannot)?;
     let theirs = OwnedFd::from(theirs);
-    let (verdict, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-        .map_err(|error| cannot(io::Error::from(error)))?;
     let shared = machine.mounts.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let network = match link::prepare(machine)? {
-        Ok(network) => network,
-        Err(why) => return Ok(Err(why)),
-    };
+    let network = link::prepare(machine)?;
     let device = network.device.as_ref();
     let shares = machine.mounts.iter().zip(&shared).map(|(mount, directory)| Share {
         tag: mount.tag.clone(),
@@ -63,7 +56,6 @@ pub fn start(machine: &Machine, patience: Duration) -> Result<Result<Started, St
         kernel: machine.kernel.as_raw_fd(),
         archive: machine.archive.as_raw_fd(),
         control: theirs.as_raw_fd(),
-        verdict: tell.as_raw_fd(),
         shares: shares.collect(),
         link: device.map(|(kind, fd)| (*kind, fd.as_raw_fd())),
         sandbox: machine.sandbox,
@@ -71,61 +63,45 @@ pub fn start(machine: &Machine, patience: Duration) -> Result<Result<Started, St
         patient: patience == LONG_PATIENCE,
         command_line: machine.command_line.clone(),
     };
-    let mut inherited = vec![machine.kernel.as_fd(), machine.archive.as_fd()];
-    inherited.extend([theirs.as_fd(), tell.as_fd()]);
+    let mut inherited = vec![machine.kernel.as_fd(), machine.archive.as_fd(), theirs.as_fd()];
     inherited.extend(shared.iter().map(AsFd::as_fd));
     inherited.extend(device.map(|(_, fd)| fd.as_fd()));
-    let mut child =
-        process::spawn(&mut command(&options.to_arguments()), &inherited).map_err(cannot)?;
-    drop((theirs, tell));
-    let verdict = read_verdict(&File::from(verdict), patience);
-    let serial = child.stdout.take();
+    let mut vm = spawn(&options, &inherited, control).map_err(cannot)?;
+    drop(theirs);
     // Where there is no use for the process, it ends here.
-    let process = Process::new(NAME, child, control, serial);
-    let (phases, lacking) = match verdict {
-        Ok(ready) => ready,
-        Err(why) => return Ok(Err(why)),
-    };
-    let remarks = match lacking.is_empty() {
-        true => Vec::new(),
-        false => vec![format!(
-            "the sandbox of the machine lacks what this host does not have: {lacking}"
-        )],
-    };
-    let vm = process.with_companion(network.helper.map(link::Helper::start).transpose()?);
-    Ok(Ok(Started { vm, remarks, note: network.note, phases: Some(phases) }))
+    let (phases, lacking) = read_verdict(&mut vm, patience)?;
+    let lacks =
+        || format!("the sandbox of the machine lacks what this host does not have: {lacking}");
+    let remarks = Vec::from_iter((!lacking.is_empty()).then(lacks));
+    if let Some(helper) = network.helper {
+        vm.accompany(helper.start()?);
+    }
+    Ok(Started { vm, remarks, note: network.note, phases: Some(phases) })
 }
 
 /// Whether KVM works on this host, without a machine.
 ///
 /// # Errors
 /// Why it does not.
-pub fn examine() -> Result<(), String> {
-    let cannot = |error: io::Error| format!("the KVM monitor cannot be started: {error}");
-    let (verdict, tell) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| cannot(error.into()))?;
-    let arguments = Options::examination(tell.as_raw_fd());
-    let child = process::spawn(&mut command(&arguments), &[tell.as_fd()]).map_err(cannot)?;
-    drop(tell);
-    let found = read_verdict(&File::from(verdict), PATIENCE);
-    let (control, _) = UnixStream::pair().map_err(cannot)?;
-    drop(Process::new(NAME, child, control, None));
-    found.map(drop)
+pub fn examine() -> Result<(), Error> {
+    let cannot = |error| Error::io("cannot start the KVM monitor", &error);
+    let (control, theirs) = UnixStream::pair().map_err(cannot)?;
+    let control_number = theirs.as_raw_fd();
+    let options = Options { memory: PROBE_MEMORY, control: control_number, ..Options::default() };
+    let mut monitor = spawn(&options, &[theirs.as_fd()], control).map_err(cannot)?;
+    drop(theirs);
+    read_verdict(&mut monitor, PATIENCE).map(drop)
 }
 
 /// The monitor is this very program, also after its file was replaced.
-fn command(arguments: &[String]) -> Command {
+fn spawn(
+    options: &Options,
+    inherited: &[BorrowedFd<'_>],
+    control: UnixStream,
+) -> io::Result<Process> {
     let mut command = Command::new("/proc/self/exe");
-    command
-        .arg0("birgus")
-        .arg(COMMAND)
-        .args(arguments)
-        .current_dir("/")
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+    command.arg0("birgus").arg(COMMAND).args(options.to_arguments()).stdout(Stdio::piped());
+    Ok(Process::new(NAME, process::spawn(&mut command, inherited)?, control))
 }
 
 /// Opens a directory that is to be served.
@@ -136,29 +112,30 @@ fn open(mount: &Mount) -> Result<OwnedFd, Error> {
     })
 }
 
-/// Waits for the monitor's verdict.
-fn read_verdict(mut from: &File, patience: Duration) -> Result<(Phases, String), String> {
+/// Waits for the monitor's verdict, byte by byte: what follows is the guest's.
+fn read_verdict(monitor: &mut Process, patience: Duration) -> Result<(Phases, String), Error> {
+    let cannot = |error| Error::io("cannot hear the KVM monitor", &error);
+    let mut control = monitor.control().map_err(cannot)?;
     let until = Instant::now() + patience;
-    let mut line = Vec::new();
-    while line.len() < VERDICT_MAX && !line.ends_with(b"\n") {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).unwrap_or_default();
-        match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(1..) => {}
-            _ => return Err(format!("no sign of life in {} ms", patience.as_millis())),
-        }
-        let mut part = [0; 256];
-        match from.read(&mut part) {
-            Ok(len @ 1..) => line.extend_from_slice(&part[..len]),
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while line.len() < VERDICT_MAX && byte != *b"\n" {
+        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        match control.set_read_timeout(Some(left)).and_then(|()| control.read(&mut byte)) {
+            Ok(1) => line.extend(byte),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let patience = patience.as_millis();
+                return Err(Error::NoKvm(format!("no sign of life in {patience} ms")));
+            }
             _ => break,
         }
     }
-    match Verdict::parse(line.strip_suffix(b"\n").unwrap_or_default()) {
-        Some(Verdict::Ready(phases, lacking)) => {
-            Ok((phases, escaped(lacking.as_bytes()).to_string()))
-        }
-        Some(Verdict::Unusable(why)) => Err(escaped(why.as_bytes()).to_string()),
-        None => Err("the monitor ended without a word".to_owned()),
-    }
+    control.set_read_timeout(None).map_err(cannot)?;
+    let line = escaped(line.strip_suffix(b"\n").unwrap_or_default()).to_string();
+    let words = |monitor: &mut Process| {
+        let PostMortem { status, engine, .. } = monitor.end();
+        let engine = escaped(engine.trim_ascii());
+        Error::Failed(format!("the KVM monitor ended ({}): {engine}", status.unwrap_or_default()))
+    };
+    verdict::parse(&line).ok_or_else(|| words(monitor))?.map_err(Error::NoKvm)
 }

@@ -40,27 +40,26 @@ pub(super) struct Helper {
     socket: OwnedFd,
 }
 
-/// Gets hold of the network. The inner error says why there is none, and another engine has
-/// one.
-pub(super) fn prepare(machine: &Machine) -> Result<Result<Prepared, String>, Error> {
+/// Gets hold of the network; [`Error::NoKvm`] where there is none, and another engine has one.
+pub(super) fn prepare(machine: &Machine) -> Result<Prepared, Error> {
     match &machine.network {
-        Network::None => Ok(Ok(Prepared::default())),
+        Network::None => Ok(Prepared::default()),
         Network::Tap(name) => {
             let tap = open_tap(name)
                 .map_err(|error| Error::io(format_args!("--net tap={name}"), &error))?;
-            Ok(Ok(Prepared { device: Some((LinkKind::Tap, tap)), ..Prepared::default() }))
+            Ok(Prepared { device: Some((LinkKind::Tap, tap)), ..Prepared::default() })
         }
         Network::User => user(machine),
     }
 }
 
-fn user(machine: &Machine) -> Result<Result<Prepared, String>, Error> {
+fn user(machine: &Machine) -> Result<Prepared, Error> {
     let Some(program) = find() else {
         if !machine.published.is_empty() {
-            return Ok(Err(format!("it cannot pass ports on, because {MISSING}")));
+            return Err(Error::NoKvm(format!("it cannot pass ports on, because {MISSING}")));
         }
         let note = format!("the program has no network: {MISSING}");
-        return Ok(Ok(Prepared { note: Some(note), ..Prepared::default() }));
+        return Ok(Prepared { note: Some(note), ..Prepared::default() });
     };
     let (ours, theirs) =
         UnixStream::pair().map_err(|error| Error::io("cannot connect to passt", &error))?;
@@ -71,14 +70,9 @@ fn user(machine: &Machine) -> Result<Result<Prepared, String>, Error> {
         .args(["-a", &ADDRESS.to_string(), "-n", &PREFIX_LEN.to_string()])
         .args(["-g", &GATEWAY.to_string(), "--dns-forward", &NAME_SERVER.to_string()])
         .args(machine.published.iter().flat_map(published))
-        .current_dir("/")
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        // It says little, and most of it when it fails.
-        .stderr(Stdio::piped());
+        .stdout(Stdio::null());
     let device = Some((LinkKind::Stream, OwnedFd::from(ours)));
-    Ok(Ok(Prepared { device, helper: Some(Helper { command, socket }), note: None }))
+    Ok(Prepared { device, helper: Some(Helper { command, socket }), note: None })
 }
 
 fn published(port: &Publish) -> [String; 2] {

@@ -77,7 +77,7 @@ pub trait Vm {
 /// What is known about a virtual machine that ended. None of the text is to be trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PostMortem {
-    /// How the engine itself ended, where it did so by itself: `exit status 1`.
+    /// How the engine itself ended, where it did so by itself: `exit status: 1`.
     pub status: Option<String>,
     /// Last words of the engine.
     pub engine: Vec<u8>,
@@ -115,16 +115,12 @@ pub fn start(choice: EngineChoice, machine: &Machine) -> Result<Started, Error> 
         EngineChoice::Kvm if machine.kind == MachineKind::Q35 => {
             Err(Error::Usage("--machine q35 is QEMU's: use --engine qemu".into()))
         }
-        EngineChoice::Kvm => match kvm::start(machine, kvm::LONG_PATIENCE)? {
-            Ok(started) => Ok(started),
-            Err(why) => Err(Error::Failed(format!("KVM cannot be used here: {why}"))),
-        },
-        EngineChoice::Auto => match kvm::start(machine, kvm::PATIENCE)? {
-            Ok(started) => Ok(started),
-            Err(why) => on_qemu(vec![format!(
-                "KVM cannot be used here: {why}; QEMU emulates, which is slower (--engine qemu \
-                 does so without these words)"
+        EngineChoice::Kvm => kvm::start(machine, kvm::LONG_PATIENCE),
+        EngineChoice::Auto => match kvm::start(machine, kvm::PATIENCE) {
+            Err(why @ Error::NoKvm(_)) => on_qemu(vec![format!(
+                "{why}; QEMU emulates, which is slower (--engine qemu does so without these words)"
             )]),
+            started => started,
         },
     }
 }

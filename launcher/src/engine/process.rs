@@ -13,8 +13,8 @@ use rustix::process::{self, Pid, Signal};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdout, Command, ExitStatus};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,9 @@ pub struct Process {
     serial: Option<JoinHandle<Vec<u8>>>,
     ended: Option<PostMortem>,
     /// A process that ends with the machine: the one that does its networking.
-    companion: Option<Child>,
-    care: Option<Care>,
+    companion: Option<Companion>,
+    /// What is put right when it has booted.
+    pub(super) care: Option<Care>,
 }
 
 /// What is put right in a QEMU that has booted.
@@ -48,9 +49,17 @@ pub(super) struct Care {
     pub(super) is_public: bool,
 }
 
+/// A process beside the machine, whose last words are kept as well.
+#[derive(Debug)]
+struct Companion {
+    child: Child,
+    words: Option<JoinHandle<Vec<u8>>>,
+}
+
 /// Starts an engine: as a session of its own (so that the terminal's signals do not reach it)
 /// that dies with this thread and inherits `descriptors` and no others.
 pub(super) fn spawn(command: &mut Command, descriptors: &[BorrowedFd<'_>]) -> io::Result<Child> {
+    command.current_dir("/").env_clear().stdin(Stdio::null()).stderr(Stdio::piped());
     let parent = process::getpid();
     let descriptors: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let prepare = move || {
@@ -60,12 +69,10 @@ pub(super) fn spawn(command: &mut Command, descriptors: &[BorrowedFd<'_>]) -> io
             // The parent died before it could be watched.
             return Err(io::Error::from(io::ErrorKind::NotFound));
         }
-        // SAFETY: close_range(2) with this flag only marks descriptors; it touches no memory.
-        let marked = unsafe {
-            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
-        };
         // Kernels before 5.11 do not have it. All of our own descriptors are marked anyway.
-        let _ = marked;
+        // SAFETY: close_range(2) with this flag only marks descriptors; it touches no memory.
+        let _ =
+            unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         for &descriptor in &descriptors {
             // SAFETY: the caller's descriptors are open until the child has been started.
             let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
@@ -95,28 +102,17 @@ fn keep_last_words(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> 
 }
 
 impl Process {
-    /// The machine in the process `child`, whose serial port writes to `serial`.
-    pub(super) fn new(
-        name: &'static str,
-        mut child: Child,
-        control: UnixStream,
-        serial: Option<ChildStdout>,
-    ) -> Self {
+    /// The machine in the process `child`, whose serial port writes to its standard output.
+    pub(super) fn new(name: &'static str, mut child: Child, control: UnixStream) -> Self {
         let stderr = child.stderr.take().map(keep_last_words);
-        let serial = serial.map(keep_last_words);
+        let serial = child.stdout.take().map(keep_last_words);
         Self { name, child, control, stderr, serial, ended: None, companion: None, care: None }
     }
 
-    /// Takes care of the process when its machine has booted.
-    pub(super) fn with_care(mut self, care: Care) -> Self {
-        self.care = Some(care);
-        self
-    }
-
-    /// Ends `companion` with the machine.
-    pub(super) fn with_companion(mut self, companion: Option<Child>) -> Self {
-        self.companion = companion;
-        self
+    /// Ends `child` with the machine.
+    pub(super) fn accompany(&mut self, mut child: Child) {
+        let words = child.stderr.take().map(keep_last_words);
+        self.companion = Some(Companion { child, words });
     }
 
     /// The id of the process.
@@ -147,7 +143,7 @@ impl Process {
         let until = Instant::now() + if gone { LAST_BREATH } else { Duration::ZERO };
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => return Some(words_for(status)),
+                Ok(Some(status)) => return Some(status.to_string()),
                 Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(2)),
                 Ok(None) => return None,
                 Err(error) => return Some(reason(&error)),
@@ -156,26 +152,20 @@ impl Process {
     }
 }
 
-/// Ends the process beside the machine; its words, where it had failed before.
-fn end_companion(mut companion: Child) -> Option<Vec<u8>> {
-    let failed = companion.try_wait().is_ok_and(|status| status.is_some_and(|s| !s.success()));
-    // Killing fails only where there is nothing to kill.
-    let _ = companion.kill();
-    let _ = companion.wait();
-    let mut words = Vec::new();
-    if let Some(from) = companion.stderr.take() {
-        // It is a pipe that nobody writes to any more.
-        let _ = from.take(WORDS_KEPT as u64).read_to_end(&mut words);
+impl Companion {
+    /// Ends the process; its words, where it had failed before.
+    fn end(mut self) -> Option<Vec<u8>> {
+        let failed = self.child.try_wait().is_ok_and(|status| status.is_some_and(|s| !s.success()));
+        // Killing fails only where there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        failed.then(|| words(self.words))
     }
-    failed.then_some(words)
 }
 
-fn words_for(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "ended".to_owned(),
-    }
+/// What a thread has kept.
+fn words(thread: Option<JoinHandle<Vec<u8>>>) -> Vec<u8> {
+    thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
 }
 
 impl Vm for Process {
@@ -213,10 +203,7 @@ impl Vm for Process {
         // Killing fails only where there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let companion = self.companion.take().and_then(end_companion);
-        let words = |thread: Option<JoinHandle<Vec<u8>>>| {
-            thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
-        };
+        let companion = self.companion.take().and_then(Companion::end);
         let known = PostMortem {
             status,
             engine: words(self.stderr.take()),

@@ -59,13 +59,11 @@ pub fn start(machine: &Machine) -> Result<Process, Error> {
     let theirs = OwnedFd::from(theirs);
     let mut process = command(&program, machine, &theirs);
     let inherited = [machine.kernel.as_fd(), machine.archive.as_fd(), theirs.as_fd()];
-    let mut child = process::spawn(&mut process, &inherited).map_err(cannot)?;
-    let serial = child.stdout.take();
-    let care = Care {
-        channel: theirs.as_raw_fd(),
-        is_public: machine.published.iter().any(|port| !port.udp),
-    };
-    Ok(Process::new(NAME, child, control, serial).with_care(care))
+    let child = process::spawn(&mut process, &inherited).map_err(cannot)?;
+    let mut process = Process::new(NAME, child, control);
+    let is_public = machine.published.iter().any(|port| !port.udp);
+    process.care = Some(Care { channel: theirs.as_raw_fd(), is_public });
+    Ok(process)
 }
 
 fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
@@ -90,11 +88,7 @@ fn command(program: &Path, machine: &Machine, control: &OwnedFd) -> Command {
         .args(network(machine, bus))
         .args(machine.mounts.iter().flat_map(|mount| serve(mount, bus)))
         .args(["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"])
-        .current_dir("/")
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stdout(Stdio::piped());
     command
 }
 
@@ -103,24 +97,17 @@ fn network(machine: &Machine, bus: &str) -> Vec<String> {
     let (netdev, address) = match &machine.network {
         Network::None => return Vec::new(),
         Network::User => {
-            let rule = |port: &Publish| {
-                let protocol = if port.udp { "udp" } else { "tcp" };
-                format!(
-                    ",hostfwd={protocol}:{}:{}-:{}",
-                    port.host.ip(),
-                    port.host.port(),
-                    port.guest
-                )
+            let rule = |Publish { host, guest, udp }: &Publish| {
+                let protocol = if *udp { "udp" } else { "tcp" };
+                format!(",hostfwd={protocol}:{}:{}-:{guest}", host.ip(), host.port())
             };
             let rules: String = machine.published.iter().map(rule).collect();
             (format!("user,id=net{rules}"), String::new())
         }
         Network::Tap(name) => {
             let address = super::link::hardware_address().map(|byte| format!("{byte:02x}"));
-            (
-                format!("tap,id=net,ifname={name},script=no,downscript=no"),
-                format!(",mac={}", address.join(":")),
-            )
+            let netdev = format!("tap,id=net,ifname={name},script=no,downscript=no");
+            (netdev, format!(",mac={}", address.join(":")))
         }
     };
     let device = format!("virtio-net-{bus},netdev=net{address}");

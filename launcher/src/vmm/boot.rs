@@ -5,14 +5,14 @@ use super::layout::{
     COMMAND_LINE, COMMAND_LINE_MAX, EXTENDED_START, LOW_END, MEMORY_MAP, MODULES, START_INFO,
 };
 use super::memory::{Memory, show, usable};
+use crate::Error;
 use linux_loader::configurator::{BootConfigurator, BootParams, pvh::PvhBootConfigurator};
 use linux_loader::loader::elf::start_info::{
     hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info,
 };
 use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use linux_loader::loader::{KernelLoader, KernelLoaderResult};
-use std::fmt;
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 use std::os::fd::BorrowedFd;
 use vm_memory::{Address, Bytes, GuestAddress, ReadVolatile};
 
@@ -22,31 +22,9 @@ const MEMORY_TYPE_RAM: u32 = 1;
 
 const PAGE: u64 = abi::PAGE_SIZE as u64;
 
-/// Why a kernel cannot be booted.
-#[derive(Debug)]
-pub enum Error {
-    /// It is no kernel, or is not where memory is.
-    Kernel(linux_loader::loader::Error),
-    /// It does not say where PVH enters it.
-    NoEntry,
-    /// It, or what it is to boot with, is not where memory is.
-    NoRoom(&'static str),
-    /// The host failed.
-    Io(io::Error),
+fn no_room(what: &str) -> Error {
+    Error::Failed(format!("there is no room in the memory for {what}"))
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kernel(why) => write!(f, "the kernel cannot be loaded: {why}"),
-            Self::NoEntry => f.write_str("the kernel cannot be entered by PVH: it has no note"),
-            Self::NoRoom(what) => write!(f, "there is no room in the memory for {what}"),
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// Copies the kernel to where it belongs; its entry and its end.
 ///
@@ -58,17 +36,17 @@ where
 {
     // What the file does not fill is zero already.
     let loaded = Elf::load(memory, None, file, Some(GuestAddress(EXTENDED_START)));
-    let KernelLoaderResult { pvh_boot_cap, kernel_end, .. } = loaded.map_err(Error::Kernel)?;
+    let KernelLoaderResult { pvh_boot_cap, kernel_end, .. } =
+        loaded.map_err(|why| Error::Failed(format!("the kernel cannot be loaded: {why}")))?;
     if kernel_end > LOW_END {
-        return Err(Error::NoRoom("the kernel"));
+        return Err(no_room("the kernel"));
     }
-    match pvh_boot_cap {
-        PvhBootCapability::PvhEntryPresent(entry) => {
-            let entry = u32::try_from(entry.raw_value()).map_err(|_| Error::NoEntry)?;
-            Ok((entry, kernel_end))
-        }
-        _ => Err(Error::NoEntry),
-    }
+    let entry = match pvh_boot_cap {
+        PvhBootCapability::PvhEntryPresent(entry) => u32::try_from(entry.raw_value()).ok(),
+        _ => None,
+    };
+    let no_note = "the kernel cannot be entered by PVH: it has no note";
+    Ok((entry.ok_or_else(|| Error::Failed(no_note.to_owned()))?, kernel_end))
 }
 
 /// Puts the archive and what the kernel is told into memory of `len` bytes, of which the kernel
@@ -84,10 +62,11 @@ pub fn describe(
     command_line: &str,
 ) -> Result<(), Error> {
     let (file, archive_len) = archive;
-    let place = place(len, kernel_end, archive_len).ok_or(Error::NoRoom("the files"))?;
-    show(memory, place, file, archive_len).map_err(Error::Io)?;
+    let place = place(len, kernel_end, archive_len).ok_or_else(|| no_room("the files"))?;
+    show(memory, place, file, archive_len)
+        .map_err(|error| Error::io("cannot map the files", &error))?;
     if command_line.len() >= COMMAND_LINE_MAX {
-        return Err(Error::NoRoom("the command line"));
+        return Err(no_room("the command line"));
     }
     let map =
         |(addr, size)| hvm_memmap_table_entry { addr, size, type_: MEMORY_TYPE_RAM, reserved: 0 };
@@ -107,12 +86,10 @@ pub fn describe(
     let mut told = BootParams::new(&info, GuestAddress(START_INFO));
     told.set_sections(&map, GuestAddress(MEMORY_MAP));
     told.set_modules(&[module], GuestAddress(MODULES));
-    let no_room = Error::NoRoom("what the kernel is told");
     let text = [command_line.as_bytes(), b"\0"].concat();
-    match PvhBootConfigurator::write_bootparams(&told, memory) {
-        Ok(()) => memory.write_slice(&text, GuestAddress(COMMAND_LINE)).map_err(|_| no_room),
-        Err(_) => Err(no_room),
-    }
+    let written = PvhBootConfigurator::write_bootparams(&told, memory).is_ok()
+        && memory.write_slice(&text, GuestAddress(COMMAND_LINE)).is_ok();
+    written.then_some(()).ok_or_else(|| no_room("what the kernel is told"))
 }
 
 /// Where an archive of so many bytes goes: at the end of a region, away from the kernel.
@@ -173,6 +150,6 @@ mod tests {
     fn a_kernel_that_does_not_fit_is_refused() {
         let memory = create(MIB).unwrap();
         let refused = load_kernel(&memory, &mut Cursor::new(crate::kernel::embedded()));
-        assert!(matches!(refused, Err(Error::Kernel(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
     }
 }

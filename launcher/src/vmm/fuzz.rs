@@ -5,7 +5,7 @@ use super::bus::Bus;
 use super::layout::DEVICES;
 use super::memory::Memory;
 use super::ninep::Server;
-use super::virtio::mmio::{Placed, place};
+use super::virtio::mmio::place;
 use super::virtio::queue::Worker;
 use super::virtio::{Device, Role, Work};
 use crate::session::Session;
@@ -33,10 +33,10 @@ const DEVICE_RING: u64 = 0x3000;
 pub fn bus(input: &[u8]) {
     let Ok(memory) = Memory::from_ranges(&[(GuestAddress(0), MEMORY as usize)]) else { return };
     let memory = Arc::new(memory);
-    let nothing = || -> (Role, Work) { (Role::Stream, Box::new(|_| {})) };
+    let nothing = || -> (Role, Work) { (Role::Stream, Box::new(|_| Ok(()))) };
     let queues = vec![nothing(), nothing()];
     let device = Device { kind: 3, features: 0, config: vec![1, 2, 3], queues };
-    let Ok(Placed { registers, workers }) = place(&device, &memory) else { return };
+    let Ok((registers, workers)) = place(&device, &memory) else { return };
     let mut bus = Bus::new(Box::new(io::sink()), vec![registers]);
     for operation in input.chunks_exact(16) {
         let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| operation[at + i]));
@@ -89,9 +89,8 @@ fn turn(worker: &Worker) {
         let bytes = chain.read(&worker.memory, PORTION);
         assert!(bytes.len() <= PORTION);
         let room = chain.room(&worker.memory);
-        let written = chain.write(&worker.memory, &[7; PORTION]);
-        assert!(written <= room.min(PORTION));
-        if worker.give_back(&chain, written).is_err() {
+        assert!(chain.write(&worker.memory, &[7; PORTION]) <= room.min(PORTION));
+        if worker.answer(&chain, &[7; PORTION]).is_err() {
             return;
         }
     }

@@ -1,12 +1,11 @@
 //! The guest's memory: anonymous, given by the host when it is first touched.
 
 use super::layout::{CONVENTIONAL_END, EXTENDED_START, HIGH_START, LOW_END};
-use crate::units::MIB;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr;
 use vm_memory::{
     Address, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
     MmapRegion,
@@ -16,10 +15,7 @@ use vm_memory::{
 pub type Memory = GuestMemoryMmap<()>;
 
 /// Largest pages of the host.
-const HUGE: u64 = 2 * MIB;
-
-const PROTECTION: i32 = libc::PROT_READ | libc::PROT_WRITE;
-const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+const HUGE: usize = 2 << 20;
 
 /// Where `len` bytes of memory are: start and length of one or two regions.
 #[must_use]
@@ -47,37 +43,25 @@ pub fn usable(len: u64) -> Vec<(u64, u64)> {
 /// # Errors
 /// The host has no such address space.
 pub fn create(len: u64) -> io::Result<Memory> {
-    let bytes = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let room = len.checked_add(HUGE).and_then(|room| usize::try_from(room).ok());
-    let room = room.ok_or(io::ErrorKind::OutOfMemory)?;
-    // SAFETY: a new mapping at a place that the host chooses.
-    let start = unsafe { libc::mmap(ptr::null_mut(), room, PROTECTION, FLAGS, -1, 0) };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    let start = start.cast::<u8>();
-    // SAFETY: there is room for one huge page more than is needed.
-    let start = unsafe { start.add(start.align_offset(HUGE as usize)) };
-    // SAFETY: within the mapping, which holds nothing yet. It is only advice.
-    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
-    let mut at = start;
     let mut made = Vec::new();
     for (address, len) in regions(len) {
-        // Both parts of `bytes`, which is a usize.
-        let len = len as usize;
-        // SAFETY: the regions lie behind one another in the mapping, which stays as long as
-        // the process does.
-        let region = unsafe { MmapRegion::build_raw(at, len, PROTECTION, FLAGS) };
-        // SAFETY: as above: at most the end of the mapping.
-        at = unsafe { at.add(len) };
-        let region = region.map_err(|error| io::Error::other(error.to_string()))?;
-        made.push(GuestRegionMmap::new(region, GuestAddress(address)).ok_or_else(too_large)?);
+        let bytes = usize::try_from(len).ok().filter(|bytes| bytes.checked_add(HUGE).is_some());
+        let bytes = bytes.ok_or(io::ErrorKind::OutOfMemory)?;
+        // It stays as long as the process does.
+        let mapping =
+            ManuallyDrop::new(MmapRegion::<()>::new(bytes + HUGE).map_err(io::Error::other)?);
+        // SAFETY: there is room for one huge page more than is needed.
+        let start = unsafe { mapping.as_ptr().add(mapping.as_ptr().align_offset(HUGE)) };
+        // SAFETY: within the mapping, which holds nothing yet. It is only advice.
+        unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
+        // SAFETY: as above.
+        let region =
+            unsafe { MmapRegion::build_raw(start, bytes, mapping.prot(), mapping.flags()) };
+        let region = region.map_err(io::Error::other)?;
+        let region = GuestRegionMmap::new(region, GuestAddress(address));
+        made.push(region.ok_or(io::ErrorKind::OutOfMemory)?);
     }
-    Memory::from_regions(made).map_err(|error| io::Error::other(error.to_string()))
-}
-
-fn too_large() -> io::Error {
-    io::Error::from(io::ErrorKind::OutOfMemory)
+    Memory::from_regions(made).map_err(io::Error::other)
 }
 
 /// Gives the memory to the virtual machine.
@@ -108,15 +92,14 @@ pub fn show(memory: &Memory, address: u64, file: BorrowedFd<'_>, len: u64) -> io
     if len == 0 {
         return Ok(());
     }
-    let bytes = usize::try_from(len).map_err(|_| too_large())?;
-    let slice = memory
-        .get_slice(GuestAddress(address), bytes)
-        .map_err(|error| io::Error::other(error.to_string()))?;
+    let bytes = usize::try_from(len).map_err(io::Error::other)?;
+    let slice = memory.get_slice(GuestAddress(address), bytes).map_err(io::Error::other)?;
     let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
     let at = slice.ptr_guard_mut().as_ptr().cast();
     // SAFETY: the place is the guest's memory, of which nobody holds a reference; the last page
     // belongs to it as a whole, because memory is whole MiB.
-    let shown = unsafe { libc::mmap(at, bytes, PROTECTION, flags, file.as_raw_fd(), 0) };
+    let shown = unsafe { libc::mmap(at, bytes, protection, flags, file.as_raw_fd(), 0) };
     match shown == libc::MAP_FAILED {
         true => Err(io::Error::last_os_error()),
         false => Ok(()),
@@ -126,6 +109,7 @@ pub fn show(memory: &Memory, address: u64, file: BorrowedFd<'_>, len: u64) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::MIB;
     use vm_memory::Bytes;
 
     #[test]

@@ -27,65 +27,50 @@ pub mod verdict;
 pub mod virtio;
 
 use crate::Error;
+use crate::engine::link;
+use crate::units::MIB;
 use bus::Bus;
 use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
 use layout::{DEVICE_LEN, DEVICES, FIRST_LINE, MAX_DEVICES};
 use memory::Memory;
 use ninep::Server;
-use options::{Options, Task};
-use sandbox::{Filter, Reach};
+use options::Options;
+use sandbox::Filter;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use vcpu::{Stop, Vcpu};
+use vcpu::Vcpu;
 use verdict::{Phases, Verdict, now_ns};
-use virtio::mmio::{Placed, place};
+use virtio::mmio::place;
 use virtio::{Device, Role, console, net, rng};
 use virtio_bindings::virtio_mmio as register;
 
 /// Memory for the probe alone, in bytes.
-const PROBE_MEMORY: u64 = 2 << 20;
+pub const PROBE_MEMORY: u64 = 2 << 20;
 
 /// The device, for which membership in the group `kvm` is enough.
 const DEVICE: &str = "/dev/kvm";
-
-/// A virtual machine without a guest.
-struct Machine {
-    vm: VmFd,
-    vcpu: Vcpu,
-    memory: Arc<Memory>,
-    created: u64,
-}
 
 /// Does what the monitor's command line asks for; the exit status.
 ///
 /// # Errors
 /// What kept the guest from running, or how it failed.
-pub fn main(task: &Task) -> Result<u8, Error> {
-    let (Task::Examine(verdict) | Task::Run(Options { verdict, .. })) = task;
-    let mut tell = File::from(inherited(*verdict)?);
-    let (len, is_patient) = match task {
-        Task::Examine(_) => (PROBE_MEMORY, false),
-        Task::Run(options) => (options.memory, options.patient),
-    };
-    let machine = match create(len, is_patient) {
-        Ok(machine) => machine,
-        Err(why) => return say(&mut tell, &Verdict::Unusable(why)).map(|()| 1),
-    };
-    match task {
-        Task::Examine(_) => {
-            say(&mut tell, &Verdict::Ready(Phases::default(), String::new())).map(|()| 0)
-        }
-        Task::Run(options) => run(options, machine, tell),
+pub fn main(options: &Options) -> Result<u8, Error> {
+    // A file, because the processor's thread may write and not send.
+    let mut tell = File::from(inherited(options.control)?);
+    match create(options.memory, options.patient) {
+        Err(why) => say(&mut tell, &Err(why)).map(|()| 1),
+        Ok(_) if options.kernel == 0 => say(&mut tell, &Ok(<_>::default())).map(|()| 0),
+        Ok(machine) => run(options, machine, tell),
     }
 }
 
 fn say(to: &mut File, verdict: &Verdict) -> Result<(), Error> {
-    let line = format!("{verdict}\n");
-    to.write_all(line.as_bytes()).map_err(|error| Error::io("cannot tell the verdict", &error))
+    writeln!(to, "{}", verdict::line(verdict))
+        .map_err(|error| Error::io("cannot tell the verdict", &error))
 }
 
 /// Takes a descriptor that was inherited.
@@ -100,9 +85,8 @@ fn inherited(number: RawFd) -> Result<OwnedFd, Error> {
 }
 
 /// Makes the machine and tries it.
-fn create(len: u64, is_patient: bool) -> Result<Machine, String> {
-    let cannot = |error: kvm_ioctls::Error| io::Error::from(error);
-    let kvm = Kvm::new().map_err(cannot).map_err(|error| match error.kind() {
+fn create(len: u64, is_patient: bool) -> Result<(VmFd, Vcpu, Arc<Memory>, u64), String> {
+    let kvm = Kvm::new().map_err(io::Error::from).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!("there is no {DEVICE}"),
         io::ErrorKind::PermissionDenied => {
             format!("{DEVICE} cannot be opened (be a member of the group kvm)")
@@ -110,26 +94,32 @@ fn create(len: u64, is_patient: bool) -> Result<Machine, String> {
         _ => format!("{DEVICE} cannot be opened: {error}"),
     })?;
     let refused = |error: io::Error| format!("{DEVICE} refuses a machine: {error}");
-    let vm = kvm.create_vm().map_err(cannot).map_err(refused)?;
-    let made = || {
-        vm.set_tss_address(layout::TASK_STATE).map_err(cannot)?;
-        vm.create_irq_chip().map_err(cannot)?;
-        let memory = memory::create(len)?;
+    let no_room = |error| format!("there is no room for {} MiB of memory: {error}", len / MIB);
+    let memory = memory::create(len).map_err(no_room)?;
+    let make = || {
+        let vm = kvm.create_vm()?;
+        vm.set_tss_address(layout::TASK_STATE)?;
+        vm.create_irq_chip()?;
         memory::register(&vm, &memory)?;
-        Ok((memory, Vcpu::new(&kvm, &vm).map_err(cannot)?))
+        let vcpu = Vcpu::new(&kvm, &vm)?;
+        Ok((vm, vcpu))
     };
-    let (memory, mut vcpu) = made().map_err(refused)?;
+    let (vm, mut vcpu) = make().map_err(refused)?;
     let created = now_ns();
     probe::run(&mut vcpu, &memory, is_patient)?;
-    Ok(Machine { vm, vcpu, memory: Arc::new(memory), created })
+    Ok((vm, vcpu, Arc::new(memory), created))
 }
 
 /// Runs the guest.
-fn run(options: &Options, machine: Machine, mut tell: File) -> Result<u8, Error> {
-    let Machine { vm, mut vcpu, memory, created } = machine;
+fn run(
+    options: &Options,
+    (vm, mut vcpu, memory, created): (VmFd, Vcpu, Arc<Memory>, u64),
+    mut tell: File,
+) -> Result<u8, Error> {
     let failed = |error: io::Error| Error::io("the monitor failed", &error);
     let shares = shares(options)?;
-    let devices = devices(options, &shares)?;
+    let control = tell.try_clone().map_err(failed)?;
+    let devices = devices(options, UnixStream::from(OwnedFd::from(control)), &shares)?;
     let words: Vec<String> = (0..devices.len()).map(device_word).collect();
     let command_line = format!("{} {}", words.join(" "), options.command_line);
     let entry = load(options, &memory, &command_line)?;
@@ -137,32 +127,24 @@ fn run(options: &Options, machine: Machine, mut tell: File) -> Result<u8, Error>
     vcpu.enter_at(entry, layout::START_INFO).map_err(|error| failed(error.into()))?;
     let loaded = now_ns();
     let lacking = enclose(options, &shares)?;
-    let filter = |role| match options.sandbox {
-        true => Filter::new(role).map_err(io::Error::other),
-        false => Ok(Filter::none()),
-    };
+    let filter = |role| if options.sandbox { Filter::new(role) } else { Ok(Filter::none()) };
     let registers = start(devices, &vm, &memory, &filter).map_err(failed)?;
     let mut bus = Bus::new(Box::new(io::stdout()), registers);
     let phases = Phases { created, loaded, entered: now_ns() };
-    filter(Role::Processor).and_then(|filter| confine(&filter)).map_err(failed)?;
-    say(&mut tell, &Verdict::Ready(phases, lacking))?;
+    filter(Role::Processor).and_then(|filter| filter.apply()).map_err(failed)?;
+    say(&mut tell, &Ok((phases, lacking)))?;
     drop(tell);
-    match vcpu.run(&mut bus) {
-        Stop::Reset => Ok(0),
-        Stop::Failure(report) => Err(Error::Failed(report)),
-    }
+    vcpu.run(&mut bus).map(|()| 0).map_err(Error::Failed)
 }
 
 /// Puts the kernel, the archive and the command line into memory; the kernel's entry.
 fn load(options: &Options, memory: &Memory, command_line: &str) -> Result<u32, Error> {
-    let refused = |error: boot::Error| Error::Failed(error.to_string());
     let mut kernel = File::from(inherited(options.kernel)?);
-    let (entry, end) = boot::load_kernel(memory, &mut kernel).map_err(refused)?;
+    let (entry, end) = boot::load_kernel(memory, &mut kernel)?;
     let archive = File::from(inherited(options.archive)?);
     let len = archive.metadata().map_err(|error| Error::io("cannot read the files", &error))?.len();
     let archive = (archive.as_fd(), len);
-    boot::describe(memory, options.memory, end, archive, command_line).map_err(refused)?;
-    Ok(entry)
+    boot::describe(memory, options.memory, end, archive, command_line).map(|()| entry)
 }
 
 /// The directories that are served.
@@ -184,36 +166,28 @@ fn enclose(options: &Options, shares: &[OwnedFd]) -> Result<String, Error> {
     if !options.sandbox {
         return Ok(String::new());
     }
-    let reach: Vec<Reach<'_>> = shares
-        .iter()
-        .zip(&options.shares)
-        .map(|(directory, share)| Reach { directory, read_only: share.read_only })
-        .collect();
+    let reach: Vec<_> =
+        shares.iter().zip(options.shares.iter().map(|share| share.read_only)).collect();
     let lacking = sandbox::enclose(&reach)
         .map_err(|error| Error::io("the monitor cannot give up its rights", &error.into()))?;
     Ok(lacking.join(", "))
 }
 
-fn confine(filter: &Filter) -> io::Result<()> {
-    filter.apply().map_err(io::Error::other)
-}
-
 /// The devices, in the order of their places.
-fn devices(options: &Options, shares: &[OwnedFd]) -> Result<Vec<Device>, Error> {
+fn devices(
+    options: &Options,
+    control: UnixStream,
+    shares: &[OwnedFd],
+) -> Result<Vec<Device>, Error> {
     let failed = |error: io::Error| Error::io("cannot make the devices", &error);
-    let control = UnixStream::from(inherited(options.control)?);
     let mut devices = vec![console::device(control).map_err(failed)?, rng::device()];
     if let Some((kind, link)) = options.link {
-        let link = File::from(inherited(link)?);
-        devices.push(
-            net::device(kind, link, crate::engine::link::hardware_address()).map_err(failed)?,
-        );
+        let (link, address) = (File::from(inherited(link)?), link::hardware_address());
+        devices.push(net::device(kind, link, address).map_err(failed)?);
     }
     for (directory, share) in shares.iter().zip(&options.shares) {
-        let server = directory
-            .try_clone()
-            .and_then(|root| Ok(Server::new(root, share.read_only)?))
-            .map_err(failed)?;
+        let root = directory.try_clone().map_err(failed)?;
+        let server = Server::new(root, share.read_only).map_err(|error| failed(error.into()))?;
         devices.push(virtio::ninep::device(&share.tag, server));
     }
     if devices.len() > MAX_DEVICES {
@@ -246,7 +220,7 @@ fn start(
     let ready = Arc::new(Barrier::new(number));
     let mut all = Vec::new();
     for (index, device) in devices.into_iter().enumerate() {
-        let Placed { registers, workers } = place(&device, memory)?;
+        let (registers, workers) = place(&device, memory)?;
         let (address, line) = device_place(index);
         vm.register_irqfd(registers.line(), line)?;
         let notify = IoEventAddress::Mmio(address + u64::from(register::VIRTIO_MMIO_QUEUE_NOTIFY));
@@ -256,12 +230,13 @@ fn start(
         for (worker, (role, work)) in workers.into_iter().zip(device.queues) {
             let (ready, filter) = (ready.clone(), filter(role)?);
             thread::Builder::new().name(format!("{role:?}")).spawn(move || {
-                if let Err(error) = confine(&filter) {
+                if let Err(error) = filter.apply() {
                     eprintln!("a thread cannot give up its rights: {error}");
                     std::process::exit(1);
                 }
                 ready.wait();
-                work(&worker);
+                // A device that cannot go on is silent.
+                let _ = work(&worker);
             })?;
         }
         all.push(registers);

@@ -13,14 +13,12 @@ pub const COMMAND: &str = "monitor";
 pub struct Options {
     /// Memory in bytes; whole MiB.
     pub memory: u64,
-    /// The kernel's ELF file.
+    /// The kernel's ELF file; 0 where it is only to say whether KVM works.
     pub kernel: RawFd,
     /// The boot archive.
     pub archive: RawFd,
-    /// The control channel.
+    /// The control channel, over which the verdict goes first.
     pub control: RawFd,
-    /// Where the verdict goes.
-    pub verdict: RawFd,
     /// The directories that are served.
     pub shares: Vec<Share>,
     /// The network, if there is one.
@@ -53,37 +51,20 @@ pub enum LinkKind {
     Tap,
 }
 
-/// What the monitor is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Run a machine.
-    Run(Options),
-    /// Say whether KVM works, to this descriptor.
-    Examine(RawFd),
-}
-
 impl Options {
-    /// The words for an examination.
-    #[must_use]
-    pub fn examination(verdict: RawFd) -> Vec<String> {
-        vec![format!("--verdict={verdict}"), "--examine".to_owned()]
-    }
-
     /// The words for this machine.
     #[must_use]
     pub fn to_arguments(&self) -> Vec<String> {
-        let Self { memory, kernel, archive, control, verdict, .. } = self;
+        let Self { memory, kernel, archive, control, .. } = self;
         let mut words = vec![
             format!("--memory={memory}"),
             format!("--kernel={kernel}"),
             format!("--archive={archive}"),
             format!("--control={control}"),
-            format!("--verdict={verdict}"),
             format!("--append={}", self.command_line),
         ];
         words.extend(self.shares.iter().map(|Share { tag, read_only, directory }| {
-            let mode = if *read_only { "ro" } else { "rw" };
-            format!("--share={directory}:{mode}:{tag}")
+            format!("--share={directory}:{}:{tag}", if *read_only { "ro" } else { "rw" })
         }));
         words.extend(self.link.map(|(kind, fd)| match kind {
             LinkKind::Stream => format!("--stream={fd}"),
@@ -99,39 +80,33 @@ impl Options {
 ///
 /// # Errors
 /// [`Error::Usage`] says what is wrong with them.
-pub fn parse(parser: &mut lexopt::Parser) -> Result<Task, Error> {
-    let (options, examine) =
-        read(parser).map_err(|error: lexopt::Error| Error::Usage(error.to_string()))?;
-    let needed = [options.kernel, options.archive, options.control, options.verdict];
-    // The streams are none of these.
-    match examine {
-        true if options.verdict > 2 => Ok(Task::Examine(options.verdict)),
-        false if needed.iter().all(|&fd| fd > 2) => Ok(Task::Run(options)),
+pub fn parse(parser: &mut lexopt::Parser) -> Result<Options, Error> {
+    let options = read(parser).map_err(|error| Error::Usage(error.to_string()))?;
+    // The streams are none of its descriptors.
+    match (options.control, options.kernel, options.archive) {
+        (3.., 0, 0) | (3.., 3.., 3..) => Ok(options),
         _ => Err(Error::Usage(format!("{COMMAND} is for birgus itself"))),
     }
 }
 
-/// The machine, and whether to examine KVM instead.
-fn read(parser: &mut lexopt::Parser) -> Result<(Options, bool), lexopt::Error> {
-    let (mut options, mut examine) = (Options::default(), false);
+fn read(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("memory") => options.memory = parser.value()?.parse()?,
             Long("kernel") => options.kernel = parser.value()?.parse()?,
             Long("archive") => options.archive = parser.value()?.parse()?,
             Long("control") => options.control = parser.value()?.parse()?,
-            Long("verdict") => options.verdict = parser.value()?.parse()?,
             Long("append") => options.command_line = parser.value()?.string()?,
             Long("share") => options.shares.push(parser.value()?.parse_with(share)?),
             Long("stream") => options.link = Some((LinkKind::Stream, parser.value()?.parse()?)),
             Long("tap") => options.link = Some((LinkKind::Tap, parser.value()?.parse()?)),
             Long("sandbox") => options.sandbox = true,
             Long("patient") => options.patient = true,
-            Long("examine") => examine = true,
             other => return Err(other.unexpected()),
         }
     }
-    Ok((options, examine))
+    Ok(options)
 }
 
 fn share(word: &str) -> Result<Share, &'static str> {
@@ -148,7 +123,7 @@ fn share(word: &str) -> Result<Share, &'static str> {
 mod tests {
     use super::*;
 
-    fn parse_words(words: &[String]) -> Result<Task, Error> {
+    fn parse_words(words: &[String]) -> Result<Options, Error> {
         parse(&mut lexopt::Parser::from_args(words))
     }
 
@@ -160,20 +135,18 @@ mod tests {
             kernel: 3,
             archive: 4,
             control: 5,
-            verdict: 6,
             shares: vec![share.clone(), Share { read_only: false, ..share }],
             link: Some((LinkKind::Tap, 7)),
             sandbox: true,
             patient: true,
             command_line: "--a=b -- c".into(),
         };
-        assert_eq!(parse_words(&options.to_arguments()).unwrap(), Task::Run(options));
-        assert_eq!(parse_words(&Options::examination(3)).unwrap(), Task::Examine(3));
+        assert_eq!(parse_words(&options.to_arguments()).unwrap(), options);
     }
 
     #[test]
     fn words_that_are_not_birguss_are_refused() {
-        for bad in ["", "--memory=1", "--share=1:xx:t --verdict=1", "--examine", "--kernel=x"] {
+        for bad in ["", "--memory=1", "--share=1:xx:t --control=3", "--control=1", "--kernel=x"] {
             let words: Vec<String> = bad.split_whitespace().map(str::to_owned).collect();
             assert!(parse_words(&words).is_err(), "{bad}");
         }

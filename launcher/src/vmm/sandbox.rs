@@ -23,6 +23,7 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter,
 };
 use std::collections::BTreeMap;
+use std::io;
 
 /// `KVM_RUN`, `KVM_GET_REGS` and `KVM_GET_SREGS`: the run, and the report of its failure.
 const PROCESSOR_IOCTLS: [u64; 3] = [0xae80, 0x8090_ae81, 0x8138_ae83];
@@ -71,38 +72,32 @@ const FILES: [i64; 21] = [
     libc::SYS_lseek,
 ];
 
-/// A directory that stays within reach.
-pub struct Reach<'a> {
-    /// The directory.
-    pub directory: &'a OwnedFd,
-    /// Whether nothing in it changes.
-    pub read_only: bool,
-}
-
 /// Gives up what the process has and the guest is not to get. To be called before any thread
-/// is started, and after all descriptors are open. Returns what this host does not let it do.
+/// is started, and after all descriptors are open. What stays within `reach` are directories,
+/// each with whether nothing in it changes. Returns what this host does not let it do.
 ///
 /// # Errors
 /// The process cannot even give up the way to more privileges.
-pub fn enclose(reach: &[Reach<'_>]) -> Result<Vec<String>, Errno> {
+pub fn enclose(reach: &[(&OwnedFd, bool)]) -> Result<Vec<String>, Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let mut lacking = Vec::new();
-    if let Err(error) = own_namespaces() {
-        lacking.push(format!("namespaces of its own ({})", words(error)));
-    }
-    let is_serving = !reach.is_empty();
-    if let Err(error) = drop_capabilities(is_serving) {
-        lacking.push(format!("fewer capabilities ({})", words(error)));
-    }
-    match landlock(reach) {
-        Ok(RulesetStatus::NotEnforced) => lacking.push("Landlock (not in this kernel)".to_owned()),
-        Ok(_) => {}
-        Err(error) => lacking.push(format!("Landlock ({error})")),
-    }
-    if !has_seccomp() {
-        lacking.push("seccomp (not in this kernel)".to_owned());
-    }
-    Ok(lacking)
+    let absent = || "not in this kernel".to_owned();
+    let words = |error: Errno| crate::error::reason(&error.into());
+    let given_up = [
+        ("namespaces of its own", own_namespaces().map_err(words)),
+        ("fewer capabilities", drop_capabilities(!reach.is_empty()).map_err(words)),
+        (
+            "Landlock",
+            match landlock(reach) {
+                Ok(RulesetStatus::NotEnforced) => Err(absent()),
+                // What an older one lacks, namespaces and filters forbid as well.
+                other => other.map(drop).map_err(|error| error.to_string()),
+            },
+        ),
+        ("seccomp", if has_seccomp() { Ok(()) } else { Err(absent()) }),
+    ];
+    let lacking =
+        |(what, done): (&str, Result<(), String>)| Some(format!("{what} ({})", done.err()?));
+    Ok(given_up.into_iter().filter_map(lacking).collect())
 }
 
 /// An empty file system, no network, and nobody to talk to.
@@ -138,10 +133,6 @@ fn own_namespaces() -> Result<(), Errno> {
     chdir("/")
 }
 
-fn words(error: Errno) -> String {
-    crate::error::reason(&error.into())
-}
-
 fn write_proc(name: &str, text: &str) -> Result<(), Errno> {
     let path = format!("/proc/self/{name}");
     let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -162,14 +153,14 @@ fn drop_capabilities(is_serving: bool) -> Result<(), Errno> {
 }
 
 /// No file but those within reach, and no network.
-fn landlock(reach: &[Reach<'_>]) -> Result<RulesetStatus, landlock::RulesetError> {
+fn landlock(reach: &[(&OwnedFd, bool)]) -> Result<RulesetStatus, landlock::RulesetError> {
     const VERSION: ABI = ABI::V5;
     let all = AccessFs::from_all(VERSION);
     let mut ruleset = Ruleset::default()
         .handle_access(all)?
         .handle_access(AccessNet::from_all(VERSION))?
         .create()?;
-    for Reach { directory, read_only } in reach {
+    for (directory, read_only) in reach {
         let wanted = if *read_only { AccessFs::from_read(VERSION) } else { all };
         let wanted = wanted & !(AccessFs::Execute | AccessFs::IoctlDev);
         ruleset = ruleset.add_rule(PathBeneath::new(directory.as_fd(), wanted))?;
@@ -196,45 +187,44 @@ impl Filter {
     ///
     /// # Errors
     /// It cannot be compiled.
-    pub fn new(role: Role) -> Result<Self, seccompiler::Error> {
-        if !has_seccomp() {
-            return Ok(Self::none());
-        }
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-            COMMON.into_iter().map(|number| (number, Vec::new())).collect();
-        // Memory is never executable.
-        for number in [libc::SYS_mmap, libc::SYS_mprotect] {
-            let executable = libc::PROT_EXEC.cast_unsigned().into();
-            rules.insert(number, vec![rule(2, SeccompCmpOp::MaskedEq(executable), 0)?]);
-        }
-        let more: &[i64] = match role {
-            Role::Processor => &[],
-            Role::Stream => &STREAM,
-            Role::Files => &FILES,
-        };
-        rules.extend(more.iter().map(|&number| (number, Vec::new())));
+    pub fn new(role: Role) -> io::Result<Self> {
+        let compiled = has_seccomp().then(|| Self::compile(role)).transpose();
+        compiled.map(Self).map_err(io::Error::other)
+    }
+
+    fn compile(role: Role) -> Result<BpfProgram, seccompiler::Error> {
         // The standard library may look whether a descriptor is open before it closes it.
-        let mut commands = vec![libc::F_GETFD];
-        commands.extend((role == Role::Files).then_some(libc::F_DUPFD_CLOEXEC));
-        let allowed =
-            commands.into_iter().map(|c| rule(1, SeccompCmpOp::Eq, c.cast_unsigned().into()));
-        rules.insert(libc::SYS_fcntl, allowed.collect::<Result<_, _>>()?);
-        if role == Role::Processor {
-            let ioctls = PROCESSOR_IOCTLS.into_iter();
-            let allowed = ioctls.map(|request| rule(1, SeccompCmpOp::Eq, request));
-            rules.insert(libc::SYS_ioctl, allowed.collect::<Result<_, _>>()?);
+        const F_GETFD: u64 = libc::F_GETFD.cast_unsigned() as u64;
+        const F_DUPFD: u64 = libc::F_DUPFD_CLOEXEC.cast_unsigned() as u64;
+        let (more, commands, ioctls): (&[i64], &[u64], &[u64]) = match role {
+            Role::Processor => (&[], &[F_GETFD], &PROCESSOR_IOCTLS),
+            Role::Stream => (&STREAM, &[F_GETFD], &[]),
+            Role::Files => (&FILES, &[F_GETFD, F_DUPFD], &[]),
+        };
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+            COMMON.iter().chain(more).map(|&number| (number, Vec::new())).collect();
+        // Memory is never executable.
+        let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC.cast_unsigned().into());
+        for number in [libc::SYS_mmap, libc::SYS_mprotect] {
+            rules.insert(number, vec![rule(2, executable.clone(), 0)?]);
+        }
+        for (number, values) in [(libc::SYS_fcntl, commands), (libc::SYS_ioctl, ioctls)] {
+            let allowed = values.iter().map(|&value| rule(1, SeccompCmpOp::Eq, value));
+            // No rule would be every value.
+            if !values.is_empty() {
+                rules.insert(number, allowed.collect::<Result<_, _>>()?);
+            }
         }
         let (otherwise, then) = (SeccompAction::KillProcess, SeccompAction::Allow);
-        let filter = SeccompFilter::new(rules, otherwise, then, TargetArch::x86_64)?;
-        Ok(Self(Some(filter.try_into()?)))
+        Ok(SeccompFilter::new(rules, otherwise, then, TargetArch::x86_64)?.try_into()?)
     }
 
     /// Applies it to this thread, for ever.
     ///
     /// # Errors
     /// The kernel refuses it.
-    pub fn apply(&self) -> Result<(), seccompiler::Error> {
-        self.0.as_ref().map_or(Ok(()), |program| apply_filter(program))
+    pub fn apply(&self) -> io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), |program| apply_filter(program)).map_err(io::Error::other)
     }
 }
 

@@ -13,21 +13,16 @@ const CR0_PROTECTED: u64 = 0x11;
 /// RFLAGS: the bit that is always set.
 const FLAGS_RESET: u64 = 0x2;
 
-/// CPUID leaf 1, ECX: there is a hypervisor.
+/// CPUID leaf 1, ECX: there is a hypervisor; the processor can be one (Intel's).
 const HYPERVISOR: u32 = 1 << 31;
+const VMX: u32 = 1 << 5;
+
+/// CPUID leaf 0x8000_0001, ECX: the processor can be a hypervisor (AMD's).
+const SVM: u32 = 1 << 2;
 
 /// x87 and SSE after a reset.
 const X87_CONTROL: u16 = 0x37f;
 const MXCSR: u32 = 0x1f80;
-
-/// How the processor came to a stop.
-#[derive(Debug)]
-pub enum Stop {
-    /// The guest reset the machine, which is how it ends it.
-    Reset,
-    /// The guest failed, or KVM did; what is known of it.
-    Failure(String),
-}
 
 /// The processor.
 pub struct Vcpu {
@@ -58,56 +53,41 @@ impl Vcpu {
         let code = segment(0x08, 0xb);
         let data = segment(0x10, 0x3);
         let task = kvm_segment { limit: 0x67, g: 0, db: 0, s: 0, ..segment(0x18, 0xb) };
-        self.fd.set_sregs(&kvm_sregs {
-            cs: code,
-            ds: data,
-            es: data,
-            fs: data,
-            gs: data,
-            ss: data,
-            tr: task,
-            cr0: CR0_PROTECTED,
-            ..self.reset
-        })?;
+        let (cs, ds, es, fs, gs, ss, tr) = (code, data, data, data, data, data, task);
+        let sregs = kvm_sregs { cs, ds, es, fs, gs, ss, tr, cr0: CR0_PROTECTED, ..self.reset };
+        self.fd.set_sregs(&sregs)?;
         let rip = u64::from(entry);
         self.fd.set_regs(&kvm_regs { rip, rbx, rflags: FLAGS_RESET, ..kvm_regs::default() })?;
         self.fd.set_fpu(&kvm_fpu { fcw: X87_CONTROL, mxcsr: MXCSR, ..kvm_fpu::default() })
     }
 
-    /// Runs until the machine ends.
-    pub fn run(&mut self, bus: &mut Bus) -> Stop {
-        loop {
-            let failure = match self.fd.run() {
-                Ok(VcpuExit::IoOut(port, data)) => match bus.port_out(port, data) {
-                    true => continue,
-                    false => return Stop::Reset,
-                },
-                Ok(VcpuExit::IoIn(port, data)) => {
-                    bus.port_in(port, data);
-                    continue;
+    /// Runs until the guest resets the machine, which is how it ends it.
+    ///
+    /// # Errors
+    /// The guest failed, or KVM did; what is known of it.
+    pub fn run(&mut self, bus: &mut Bus) -> Result<(), String> {
+        let failure = loop {
+            match self.fd.run() {
+                Ok(VcpuExit::IoOut(port, data)) => {
+                    if !bus.port_out(port, data) {
+                        return Ok(());
+                    }
                 }
-                Ok(VcpuExit::MmioRead(address, data)) => {
-                    bus.read(address, data);
-                    continue;
-                }
-                Ok(VcpuExit::MmioWrite(address, data)) => {
-                    bus.write(address, data);
-                    continue;
-                }
-                Ok(VcpuExit::Intr) => continue,
-                Ok(VcpuExit::Shutdown) => "a triple fault".to_owned(),
-                Ok(VcpuExit::InternalError) => "an internal error of KVM".to_owned(),
+                Ok(VcpuExit::IoIn(port, data)) => bus.port_in(port, data),
+                Ok(VcpuExit::MmioRead(address, data)) => bus.read(address, data),
+                Ok(VcpuExit::MmioWrite(address, data)) => bus.write(address, data),
+                Ok(VcpuExit::Intr) => {}
+                Ok(VcpuExit::Shutdown) => break "a triple fault".to_owned(),
+                Ok(VcpuExit::InternalError) => break "an internal error of KVM".to_owned(),
                 Ok(VcpuExit::FailEntry(reason, _)) => {
-                    format!("the processor refuses the guest's state ({reason:#x})")
+                    break format!("the processor refuses the guest's state ({reason:#x})");
                 }
-                Ok(other) => format!("an unexpected exit, {other:?}"),
-                Err(error) => match error.errno() {
-                    libc::EINTR | libc::EAGAIN => continue,
-                    _ => format!("KVM cannot go on: {}", io::Error::from(error)),
-                },
-            };
-            return Stop::Failure(self.report(&failure));
-        }
+                Ok(other) => break format!("an unexpected exit, {other:?}"),
+                Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {}
+                Err(error) => break format!("KVM cannot go on: {}", io::Error::from(error)),
+            }
+        };
+        Err(self.report(&failure))
     }
 
     /// Runs until the first write to a port; its number and the value, or why there is none.
@@ -148,9 +128,11 @@ fn adapt(entry: &mut kvm_cpuid_entry2) {
         // The APIC's number, and how many there are, is not the host's.
         0x1 => {
             entry.ebx = entry.ebx & 0xffff | 1 << 16;
-            entry.ecx |= HYPERVISOR;
+            entry.ecx = entry.ecx & !VMX | HYPERVISOR;
         }
         0xb | 0x1f => entry.edx = 0,
+        // KVM's own support of hypervisors in a guest is no business of this one.
+        0x8000_0001 => entry.ecx &= !SVM,
         _ => {}
     }
 }
@@ -158,15 +140,12 @@ fn adapt(entry: &mut kvm_cpuid_entry2) {
 /// A flat segment of 4 GiB.
 fn segment(selector: u16, kind: u8) -> kvm_segment {
     kvm_segment {
-        base: 0,
         limit: u32::MAX,
         selector,
         type_: kind,
         present: 1,
-        dpl: 0,
         db: 1,
         s: 1,
-        l: 0,
         g: 1,
         ..kvm_segment::default()
     }
@@ -189,7 +168,8 @@ mod tests {
             ..kvm_cpuid_entry2::default()
         };
         let host = [
-            entry(0x1, 0, [0x80_0f12, 0x0520_0800, XSAVE_AND_AVX, 0]),
+            entry(0x1, 0, [0x80_0f12, 0x0520_0800, XSAVE_AND_AVX | VMX, 0]),
+            entry(0x8000_0001, 0, [0, 0, 0x21 | SVM, 7]),
             entry(0xb, 1, [4, 32, 0x201, 5]),
             entry(0xd, 0, [7, 832, 832, 0]),
             entry(0xd, 2, [256, 576, 0, 0]),
@@ -197,7 +177,8 @@ mod tests {
         let mut guest = host;
         guest.iter_mut().for_each(adapt);
         assert_eq!(guest[0], entry(0x1, 0, [0x80_0f12, 0x1_0800, XSAVE_AND_AVX | HYPERVISOR, 0]));
-        assert_eq!(guest[1].edx, 0);
-        assert_eq!(guest[2..], host[2..]);
+        assert_eq!(guest[1], entry(0x8000_0001, 0, [0, 0, 0x21, 7]));
+        assert_eq!(guest[2].edx, 0);
+        assert_eq!(guest[3..], host[3..]);
     }
 }

@@ -1,7 +1,5 @@
 //! What the monitor tells its parent before the kernel runs: whether KVM works.
 
-use std::fmt;
-
 /// When things happened, in nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
@@ -13,45 +11,31 @@ pub struct Phases {
     pub entered: u64,
 }
 
-/// The one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// KVM works, and the kernel is about to run; what of the sandbox this host does not have.
-    Ready(Phases, String),
-    /// KVM cannot be used, and why.
-    Unusable(String),
-}
+/// The one line: KVM works, the kernel is about to run, and what of the sandbox this host does
+/// not have; or why KVM cannot be used.
+pub type Verdict = Result<(Phases, String), String>;
 
-const READY: &str = "ready";
-const UNUSABLE: &str = "unusable";
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ready(Phases { created, loaded, entered }, lacking) => {
-                write!(f, "{READY} {created} {loaded} {entered} {lacking}")
-            }
-            Self::Unusable(why) => write!(f, "{UNUSABLE} {why}"),
+/// Writes the line, without its end.
+#[must_use]
+pub fn line(verdict: &Verdict) -> String {
+    match verdict {
+        Ok((Phases { created, loaded, entered }, lacking)) => {
+            format!("ready {created} {loaded} {entered} {lacking}")
         }
+        Err(why) => format!("unusable {why}"),
     }
 }
 
-impl Verdict {
-    /// Reads the line, without its end.
-    #[must_use]
-    pub fn parse(line: &[u8]) -> Option<Self> {
-        let (word, rest) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-        match word {
-            READY => {
-                let mut words = rest.splitn(4, ' ');
-                let mut time = || words.next()?.parse().ok();
-                let phases = Phases { created: time()?, loaded: time()?, entered: time()? };
-                Some(Self::Ready(phases, words.next()?.to_owned()))
-            }
-            UNUSABLE => Some(Self::Unusable(rest.to_owned())),
-            _ => None,
-        }
+/// Reads the line, without its end.
+#[must_use]
+pub fn parse(line: &str) -> Option<Verdict> {
+    let mut words = line.splitn(5, ' ');
+    if words.next()? != "ready" {
+        return line.strip_prefix("unusable ").map(|why| Err(why.to_owned()));
     }
+    let mut time = || words.next()?.parse().ok();
+    let phases = Phases { created: time()?, loaded: time()?, entered: time()? };
+    Some(Ok((phases, words.next()?.to_owned())))
 }
 
 /// Now, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -70,15 +54,15 @@ mod tests {
     fn a_verdict_survives_the_way() {
         let phases = Phases { created: 1, loaded: 2, entered: u64::MAX };
         let verdicts = [
-            Verdict::Ready(phases, String::new()),
-            Verdict::Ready(phases, "this, and that".into()),
-            Verdict::Unusable("it is not there".into()),
+            Ok((phases, String::new())),
+            Ok((phases, "this, and that".into())),
+            Err("it is not there".into()),
         ];
         for verdict in verdicts {
-            assert_eq!(Verdict::parse(verdict.to_string().as_bytes()), Some(verdict));
+            assert_eq!(parse(&line(&verdict)), Some(verdict));
         }
         for bad in ["", "ready", "ready 1 2", "ready 1 2 x", "fine 1 2 3", "unusable"] {
-            assert_eq!(Verdict::parse(bad.as_bytes()), None, "{bad}");
+            assert_eq!(parse(bad), None, "{bad}");
         }
     }
 }

@@ -7,14 +7,14 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 /// Flags of open(2) that a guest may choose; the others are ignored.
-const ALLOWED: OFlags = OFlags::RDWR
-    .union(OFlags::WRONLY)
-    .union(OFlags::APPEND)
-    .union(OFlags::TRUNC)
-    .union(OFlags::EXCL)
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::DSYNC)
-    .union(OFlags::SYNC);
+const ALLOWED: OFlags = OFlags::from_bits_retain(
+    (libc::O_ACCMODE
+        | libc::O_APPEND
+        | libc::O_TRUNC
+        | libc::O_EXCL
+        | libc::O_DIRECTORY
+        | libc::O_SYNC) as u32,
+);
 
 /// What every file is opened with: no link is followed, no terminal taken, no FIFO waited for.
 const ALWAYS: OFlags =
@@ -69,33 +69,35 @@ pub(super) fn walk(directory: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     open_beneath(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, 0)
 }
 
-/// Makes a regular file, or opens it, and opens none but those.
+/// Makes a regular file, or opens it, and opens none but those; whether it is new.
 pub(super) fn create(
-    directory: &OwnedFd,
+    at: &OwnedFd,
     name: &[u8],
     flags: u32,
     mode: u32,
-) -> Result<OwnedFd, Errno> {
+) -> Result<(OwnedFd, bool), Errno> {
     let flags = OFlags::from_bits_truncate(flags) & ALLOWED | ALWAYS | OFlags::CREATE;
-    let file = open_beneath(directory, name, flags - OFlags::DIRECTORY, mode & 0o7777)?;
-    match FileType::from_raw_mode(fs::fstat(&file)?.st_mode) {
-        FileType::RegularFile => Ok(file),
+    let kind = |file: &OwnedFd| Ok(FileType::from_raw_mode(fs::fstat(file)?.st_mode));
+    let old = walk(at, name).ok().map(|file| kind(&file)).transpose()?;
+    // To open one of these can have an effect.
+    let is_device = |kind: FileType| kind.is_char_device() || kind.is_block_device();
+    if old.is_some_and(is_device) && !flags.contains(OFlags::EXCL) {
+        return Err(Errno::PERM);
+    }
+    let file = open_beneath(at, name, flags - OFlags::DIRECTORY, mode & 0o7777)?;
+    match kind(&file)? {
+        FileType::RegularFile => Ok((file, old.is_none())),
         _ => Err(Errno::PERM),
     }
 }
 
 /// `name` has one part, and is neither `.` nor `..`.
-fn open_beneath(
-    directory: &OwnedFd,
-    name: &[u8],
-    flags: OFlags,
-    mode: u32,
-) -> Result<OwnedFd, Errno> {
+fn open_beneath(at: &OwnedFd, name: &[u8], flags: OFlags, mode: u32) -> Result<OwnedFd, Errno> {
     let mode = Mode::from_raw_mode(mode);
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match fs::openat2(directory, name, flags, mode, resolve) {
+    match fs::openat2(at, name, flags, mode, resolve) {
         // Before Linux 5.6. Such a name leads nowhere else without it, too.
-        Err(Errno::NOSYS) => fs::openat(directory, name, flags, mode),
+        Err(Errno::NOSYS) => fs::openat(at, name, flags, mode),
         result => result,
     }
 }

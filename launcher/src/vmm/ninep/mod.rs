@@ -74,11 +74,9 @@ impl Server {
         };
         let (kind, tag) = (request.kind, request.tag);
         let result = self.dispatch(&mut request, room.min(MESSAGE_MAX));
-        let answer = Reply::message(result, kind, tag);
-        match answer.len() <= room {
-            true => answer,
-            false => Reply::message(Err(Errno::MSGSIZE), kind, tag),
-        }
+        let fits = |reply: &Reply| HEADER_LEN + reply.0.len() <= room;
+        let result = result.and_then(|reply| fits(&reply).then_some(reply).ok_or(Errno::MSGSIZE));
+        Reply::message(result, kind, tag)
     }
 
     fn dispatch(&mut self, request: &mut Request<'_>, room: usize) -> Answer {
@@ -119,6 +117,12 @@ impl Server {
 
     fn opened(&self, request: &mut Request<'_>) -> Result<&OwnedFd, Errno> {
         self.fid(request)?.open.as_ref().ok_or(Errno::BADF)
+    }
+
+    /// A fid that is not open, the files of all, and their numbers.
+    fn closed(&mut self, number: u32) -> Result<(&mut Fid, &Reopener, &mut Numbers), Errno> {
+        let fid = self.fids.get_mut(&number).filter(|fid| fid.open.is_none());
+        Ok((fid.ok_or(Errno::BADF)?, &self.reopener, &mut self.numbers))
     }
 
     fn insert(&mut self, number: u32, fid: Fid) -> Result<(), Errno> {
@@ -191,28 +195,22 @@ impl Server {
         if self.read_only && is_writing(flags) {
             return Err(Errno::ROFS);
         }
-        let fid = self.fids.get(&number).filter(|fid| fid.open.is_none()).ok_or(Errno::BADF)?;
-        let open = self.reopener.open(&fid.file, flags)?;
-        let qid = self.qid(&open)?;
-        if let Some(fid) = self.fids.get_mut(&number) {
-            fid.open = Some(open);
-        }
-        Ok(Reply::default().qid(qid).u32(0))
+        let (fid, reopener, numbers) = self.closed(number)?;
+        let open = fid.open.insert(reopener.open(&fid.file, flags)?);
+        Ok(Reply::default().qid(numbers.qid(&fs::fstat(open)?)).u32(0))
     }
 
     fn create(&mut self, request: &mut Request<'_>) -> Answer {
         let number = request.u32()?;
         let (name, flags) = (request.name()?, request.u32()?);
         let (mode, group) = (request.u32()?, request.u32()?);
-        let fid = self.fids.get(&number).filter(|fid| fid.open.is_none()).ok_or(Errno::BADF)?;
-        let is_new = walk(&fid.file, name).is_err();
-        let open = create(&fid.file, name, flags, mode)?;
+        let (fid, _, numbers) = self.closed(number)?;
+        let (open, is_new) = create(&fid.file, name, flags, mode)?;
         if is_new {
             give(&fid.file, name, fid.user, group);
         }
-        let (file, user) = (io::fcntl_dupfd_cloexec(&open, 0)?, fid.user);
-        let qid = self.qid(&file)?;
-        self.fids.insert(number, Fid { file, open: Some(open), user });
+        let qid = numbers.qid(&fs::fstat(&open)?);
+        (fid.file, fid.open) = (io::fcntl_dupfd_cloexec(&open, 0)?, Some(open));
         Ok(Reply::default().qid(qid).u32(0))
     }
 
@@ -316,19 +314,21 @@ impl Server {
         let most = count.min(room.min(self.message_len).saturating_sub(READ_HEADER));
         let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
         let mut entries = RawDir::new(file, &mut buffer);
-        let mut bytes = Vec::new();
+        let mut bytes = Reply::default();
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let (name, kind) = (entry.file_name().to_bytes(), entry.file_type());
-            if bytes.len() + ENTRY_HEADER + name.len() > most {
-                break;
+            match bytes.0.len() {
+                // No entry would be the end.
+                0 if ENTRY_HEADER + name.len() > most => return Err(Errno::INVAL),
+                len if len + ENTRY_HEADER + name.len() > most => break,
+                _ => {}
             }
             let path = numbers.number(device, entry.ino());
-            let record = Reply::default().qid(Qid { kind: Qid::kind(kind), version: 0, path });
-            let record = record.u64(entry.next_entry_cookie()).u8(kind_byte(kind));
-            bytes.extend(record.string(name)?.into_body());
+            bytes = bytes.qid(Qid { kind: Qid::kind(kind), version: 0, path });
+            bytes = bytes.u64(entry.next_entry_cookie()).u8(kind_byte(kind)).string(name)?;
         }
-        Ok(Reply::default().u32(bytes.len() as u32).bytes(&bytes))
+        Ok(Reply::default().u32(bytes.0.len() as u32).bytes(&bytes.0))
     }
 
     fn get_attributes(&mut self, request: &mut Request<'_>) -> Answer {
@@ -340,14 +340,9 @@ impl Server {
         let reply = Reply::default().u64(BASIC).qid(qid).u32(st_mode).u32(st_uid).u32(st_gid);
         let reply = reply.u64(st_nlink).u64(st_rdev).u64(st_size.cast_unsigned());
         let reply = reply.u64(stat.st_blksize.cast_unsigned()).u64(stat.st_blocks.cast_unsigned());
-        let times = [
-            (stat.st_atime, stat.st_atime_nsec),
-            (stat.st_mtime, stat.st_mtime_nsec),
-            (stat.st_ctime, stat.st_ctime_nsec),
-        ];
-        let reply = times
-            .into_iter()
-            .fold(reply, |reply, (seconds, ns)| reply.u64(seconds.cast_unsigned()).u64(ns));
+        let reply = reply.u64(stat.st_atime.cast_unsigned()).u64(stat.st_atime_nsec);
+        let reply = reply.u64(stat.st_mtime.cast_unsigned()).u64(stat.st_mtime_nsec);
+        let reply = reply.u64(stat.st_ctime.cast_unsigned()).u64(stat.st_ctime_nsec);
         // The time of creation, the generation and the version are not known.
         Ok(reply.u64(0).u64(0).u64(0).u64(0))
     }
@@ -368,17 +363,16 @@ impl Server {
         };
         let times = Timestamps { last_access: time(4, 7)?, last_modification: time(5, 8)? };
         let (place, name) = self.reopener.at(file);
-        if has(1) || has(2) {
-            let user = has(1).then(|| fs::Uid::from_raw(user));
-            let group = has(2).then(|| fs::Gid::from_raw(group));
+        let user = has(1).then(|| fs::Uid::from_raw(user));
+        let group = has(2).then(|| fs::Gid::from_raw(group));
+        if user.is_some() || group.is_some() {
             fs::chownat(file, "", user, group, AtFlags::EMPTY_PATH)?;
         }
         if has(0) {
             fs::chmodat(place, &*name, Mode::from_raw_mode(mode & 0o7777), AtFlags::empty())?;
         }
         if has(3) {
-            let open = self.reopener.open(file, OFlags::WRONLY.bits())?;
-            fs::ftruncate(open, size)?;
+            fs::ftruncate(self.reopener.open(file, OFlags::WRONLY.bits())?, size)?;
         }
         if has(4) || has(5) {
             fs::utimensat(file, "", &times, AtFlags::EMPTY_PATH)?;
@@ -390,10 +384,8 @@ impl Server {
         let found = fs::fstatfs(&self.fid(request)?.file)?;
         // The kind and the size of a block fit.
         let reply = Reply::default().u32(found.f_type as u32).u32(found.f_bsize as u32);
-        let numbers =
-            [found.f_blocks, found.f_bfree, found.f_bavail, found.f_files, found.f_ffree, 0];
-        let reply = numbers.into_iter().fold(reply, Reply::u64);
-        Ok(reply.u32(found.f_namelen as u32))
+        let reply = reply.u64(found.f_blocks).u64(found.f_bfree).u64(found.f_bavail);
+        Ok(reply.u64(found.f_files).u64(found.f_ffree).u64(0).u32(found.f_namelen as u32))
     }
 }
 

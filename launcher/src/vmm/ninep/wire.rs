@@ -81,27 +81,23 @@ impl<'a> Request<'a> {
 
 /// A reply that is being written.
 #[derive(Default)]
-pub(super) struct Reply(Vec<u8>);
+pub(super) struct Reply(pub(super) Vec<u8>);
 
 impl Reply {
-    pub(super) fn u8(mut self, value: u8) -> Self {
-        self.0.push(value);
-        self
+    pub(super) fn u8(self, value: u8) -> Self {
+        self.bytes(&[value])
     }
 
-    pub(super) fn u16(mut self, value: u16) -> Self {
-        self.0.extend(value.to_le_bytes());
-        self
+    pub(super) fn u16(self, value: u16) -> Self {
+        self.bytes(&value.to_le_bytes())
     }
 
-    pub(super) fn u32(mut self, value: u32) -> Self {
-        self.0.extend(value.to_le_bytes());
-        self
+    pub(super) fn u32(self, value: u32) -> Self {
+        self.bytes(&value.to_le_bytes())
     }
 
-    pub(super) fn u64(mut self, value: u64) -> Self {
-        self.0.extend(value.to_le_bytes());
-        self
+    pub(super) fn u64(self, value: u64) -> Self {
+        self.bytes(&value.to_le_bytes())
     }
 
     pub(super) fn qid(self, qid: Qid) -> Self {
@@ -116,11 +112,6 @@ impl Reply {
     pub(super) fn string(self, text: &[u8]) -> Result<Self, Errno> {
         let len = u16::try_from(text.len()).map_err(|_| Errno::NAMETOOLONG)?;
         Ok(self.u16(len).bytes(text))
-    }
-
-    /// What was written, for a part of a reply.
-    pub(super) fn into_body(self) -> Vec<u8> {
-        self.0
     }
 
     /// The message that answers a request.

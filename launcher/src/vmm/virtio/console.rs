@@ -28,9 +28,11 @@ pub fn device(channel: UnixStream) -> io::Result<Device> {
 }
 
 /// Without its channel the machine has nobody to run for.
-fn end_after(result: io::Result<()>) {
-    let _ = result;
-    std::process::exit(0);
+fn end_after(result: io::Result<()>) -> io::Result<()> {
+    if let Err(error) = result {
+        eprintln!("the control channel is lost: {error}");
+    }
+    std::process::exit(0)
 }
 
 /// From the host to the guest.
@@ -40,23 +42,22 @@ fn receive(worker: &Worker, mut channel: UnixStream) -> io::Result<()> {
         // Only what the guest has room for is taken off the channel.
         let chain = worker.next()?;
         let room = chain.room(&worker.memory).min(PORTION);
-        let len = match room {
-            0 => 0,
-            _ => channel.read(&mut buffer[..room])?,
-        };
+        let len = channel.read(&mut buffer[..room])?;
         if len == 0 && room > 0 {
             return Ok(());
         }
-        let written = chain.write(&worker.memory, &buffer[..len]);
-        worker.give_back(&chain, written)?;
+        worker.answer(&chain, &buffer[..len])?;
     }
 }
 
 /// From the guest to the host.
 fn transmit(worker: &Worker, mut channel: UnixStream) -> io::Result<()> {
-    loop {
-        let chain = worker.next()?;
-        channel.write_all(&chain.read(&worker.memory, PORTION))?;
-        worker.give_back(&chain, 0)?;
-    }
+    worker.serve(|chain| {
+        let bytes = chain.read(&worker.memory, PORTION + 1);
+        if bytes.len() > PORTION {
+            return Err(io::Error::other("the guest sends too much at once"));
+        }
+        channel.write_all(&bytes)?;
+        Ok(Vec::new())
+    })
 }

@@ -9,7 +9,7 @@ use virtio_bindings::virtio_config::{
     VIRTIO_CONFIG_S_DRIVER_OK as DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK as FEATURES_OK,
     VIRTIO_CONFIG_S_NEEDS_RESET as NEEDS_RESET, VIRTIO_F_VERSION_1,
 };
-use virtio_bindings::virtio_mmio as register;
+use virtio_bindings::virtio_mmio as reg;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -47,19 +47,11 @@ struct QueueState {
     kick: EventFd,
 }
 
-/// A device in its place: its registers, and the workers of its queues.
-pub struct Placed {
-    /// The registers.
-    pub registers: Registers,
-    /// The workers, in the order of the queues.
-    pub workers: Vec<Worker>,
-}
-
-/// Gives a device its place.
+/// Gives a device its place: its registers, and the workers of its queues in their order.
 ///
 /// # Errors
 /// The host has no more descriptors.
-pub fn place(device: &Device, memory: &Arc<Memory>) -> std::io::Result<Placed> {
+pub fn place(device: &Device, memory: &Arc<Memory>) -> std::io::Result<(Registers, Vec<Worker>)> {
     let line = EventFd::new(libc::EFD_CLOEXEC)?;
     let interrupt = Arc::new(Interrupt { status: 0.into(), line });
     let (mut queues, mut workers) = (Vec::new(), Vec::new());
@@ -85,7 +77,7 @@ pub fn place(device: &Device, memory: &Arc<Memory>) -> std::io::Result<Placed> {
         driver: Driver::default(),
         generation: 0,
     };
-    Ok(Placed { registers, workers })
+    Ok((registers, workers))
 }
 
 impl Registers {
@@ -104,7 +96,7 @@ impl Registers {
     /// A read; where nothing is, all ones.
     pub fn read(&self, offset: u32, data: &mut [u8]) {
         data.fill(0xff);
-        if let Some(at) = offset.checked_sub(register::VIRTIO_MMIO_CONFIG) {
+        if let Some(at) = offset.checked_sub(reg::VIRTIO_MMIO_CONFIG) {
             let start = usize::try_from(at).unwrap_or(usize::MAX);
             let config = self.config.get(start..).unwrap_or_default();
             data.iter_mut().zip(config).for_each(|(slot, byte)| *slot = *byte);
@@ -116,22 +108,19 @@ impl Registers {
     }
 
     fn register(&self, offset: u32) -> Option<u32> {
-        let queue = || self.queues.get(self.driver.queue_select as usize).map(|state| &state.queue);
+        let driver = &self.driver;
+        let queue = || self.queues.get(driver.queue_select as usize).map(|state| &state.queue);
         Some(match offset {
-            register::VIRTIO_MMIO_MAGIC_VALUE => MAGIC,
-            register::VIRTIO_MMIO_VERSION => VERSION,
-            register::VIRTIO_MMIO_DEVICE_ID => self.kind,
-            register::VIRTIO_MMIO_VENDOR_ID => VENDOR,
-            register::VIRTIO_MMIO_DEVICE_FEATURES => {
-                half(self.features, self.driver.features_select)
-            }
-            register::VIRTIO_MMIO_QUEUE_NUM_MAX => {
-                queue().map_or(0, |queue| queue.max_size().into())
-            }
-            register::VIRTIO_MMIO_QUEUE_READY => queue().map_or(0, |queue| queue.ready().into()),
-            register::VIRTIO_MMIO_INTERRUPT_STATUS => self.interrupt.status.load(Ordering::SeqCst),
-            register::VIRTIO_MMIO_STATUS => self.driver.status,
-            register::VIRTIO_MMIO_CONFIG_GENERATION => 0,
+            reg::VIRTIO_MMIO_MAGIC_VALUE => MAGIC,
+            reg::VIRTIO_MMIO_VERSION => VERSION,
+            reg::VIRTIO_MMIO_DEVICE_ID => self.kind,
+            reg::VIRTIO_MMIO_VENDOR_ID => VENDOR,
+            reg::VIRTIO_MMIO_DEVICE_FEATURES => half(self.features, driver.features_select),
+            reg::VIRTIO_MMIO_QUEUE_NUM_MAX => queue().map_or(0, |q| q.max_size().into()),
+            reg::VIRTIO_MMIO_QUEUE_READY => queue().map_or(0, |q| q.ready().into()),
+            reg::VIRTIO_MMIO_INTERRUPT_STATUS => self.interrupt.status.load(Ordering::SeqCst),
+            reg::VIRTIO_MMIO_STATUS => self.driver.status,
+            reg::VIRTIO_MMIO_CONFIG_GENERATION => 0,
             _ => return None,
         })
     }
@@ -141,25 +130,26 @@ impl Registers {
         let Ok(bytes) = data.try_into() else { return };
         let value = u32::from_le_bytes(bytes);
         match offset {
-            register::VIRTIO_MMIO_DEVICE_FEATURES_SEL => self.driver.features_select = value,
-            register::VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver.driver_features_select = value,
-            register::VIRTIO_MMIO_DRIVER_FEATURES => self.accept(value),
-            register::VIRTIO_MMIO_QUEUE_SEL => self.driver.queue_select = value,
-            register::VIRTIO_MMIO_INTERRUPT_ACK => {
+            reg::VIRTIO_MMIO_DEVICE_FEATURES_SEL => self.driver.features_select = value,
+            reg::VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver.driver_features_select = value,
+            reg::VIRTIO_MMIO_DRIVER_FEATURES => self.accept(value),
+            reg::VIRTIO_MMIO_QUEUE_SEL => self.driver.queue_select = value,
+            reg::VIRTIO_MMIO_INTERRUPT_ACK => {
                 self.interrupt.status.fetch_and(!value, Ordering::SeqCst);
             }
-            register::VIRTIO_MMIO_STATUS => self.set_status(value),
+            reg::VIRTIO_MMIO_STATUS => self.set_status(value),
             _ => self.set_queue(offset, value),
         }
     }
 
     fn accept(&mut self, value: u32) {
         if self.driver.status & FEATURES_OK == 0 {
-            self.driver.accepted = match self.driver.driver_features_select {
-                0 => self.driver.accepted & !u64::from(u32::MAX) | u64::from(value),
-                1 => self.driver.accepted & u64::from(u32::MAX) | u64::from(value) << 32,
-                _ => self.driver.accepted,
-            };
+            let (accepted, value) = (&mut self.driver.accepted, u64::from(value));
+            match self.driver.driver_features_select {
+                0 => *accepted = *accepted >> 32 << 32 | value,
+                1 => *accepted = *accepted & u64::from(u32::MAX) | value << 32,
+                _ => {}
+            }
         }
     }
 
@@ -168,7 +158,7 @@ impl Registers {
         let Some(state) = self.queues.get_mut(self.driver.queue_select as usize) else { return };
         let queue = &mut state.queue;
         if self.driver.status & DRIVER_OK != 0 {
-            if (offset, value) == (register::VIRTIO_MMIO_QUEUE_READY, 0) {
+            if (offset, value) == (reg::VIRTIO_MMIO_QUEUE_READY, 0) {
                 state.slot.reset();
                 queue.set_ready(false);
             }
@@ -176,20 +166,14 @@ impl Registers {
         }
         match offset {
             // What is no size of a queue leaves it as it is.
-            register::VIRTIO_MMIO_QUEUE_NUM => queue.set_size(u16::try_from(value).unwrap_or(0)),
-            register::VIRTIO_MMIO_QUEUE_READY => queue.set_ready(value == 1),
-            register::VIRTIO_MMIO_QUEUE_DESC_LOW => queue.set_desc_table_address(Some(value), None),
-            register::VIRTIO_MMIO_QUEUE_DESC_HIGH => {
-                queue.set_desc_table_address(None, Some(value))
-            }
-            register::VIRTIO_MMIO_QUEUE_AVAIL_LOW => {
-                queue.set_avail_ring_address(Some(value), None)
-            }
-            register::VIRTIO_MMIO_QUEUE_AVAIL_HIGH => {
-                queue.set_avail_ring_address(None, Some(value))
-            }
-            register::VIRTIO_MMIO_QUEUE_USED_LOW => queue.set_used_ring_address(Some(value), None),
-            register::VIRTIO_MMIO_QUEUE_USED_HIGH => queue.set_used_ring_address(None, Some(value)),
+            reg::VIRTIO_MMIO_QUEUE_NUM => queue.set_size(u16::try_from(value).unwrap_or(0)),
+            reg::VIRTIO_MMIO_QUEUE_READY => queue.set_ready(value == 1),
+            reg::VIRTIO_MMIO_QUEUE_DESC_LOW => queue.set_desc_table_address(Some(value), None),
+            reg::VIRTIO_MMIO_QUEUE_DESC_HIGH => queue.set_desc_table_address(None, Some(value)),
+            reg::VIRTIO_MMIO_QUEUE_AVAIL_LOW => queue.set_avail_ring_address(Some(value), None),
+            reg::VIRTIO_MMIO_QUEUE_AVAIL_HIGH => queue.set_avail_ring_address(None, Some(value)),
+            reg::VIRTIO_MMIO_QUEUE_USED_LOW => queue.set_used_ring_address(Some(value), None),
+            reg::VIRTIO_MMIO_QUEUE_USED_HIGH => queue.set_used_ring_address(None, Some(value)),
             _ => {}
         }
     }

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod rng;
 
 use queue::Worker;
+use std::io;
 
 /// A device, before it gets its place in the machine.
 pub struct Device {
@@ -26,7 +27,7 @@ pub struct Device {
 }
 
 /// The work of a queue, for ever.
-pub type Work = Box<dyn FnOnce(&Worker) + Send>;
+pub type Work = Box<dyn FnOnce(&Worker) -> io::Result<()> + Send>;
 
 /// What a thread needs of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,10 +25,7 @@ const FRAME_MAX: usize = 64 * 1024;
 /// The descriptor cannot be duplicated.
 pub fn device(kind: LinkKind, link: File, address: [u8; 6]) -> io::Result<Device> {
     let other = link.try_clone()?;
-    let receive = move |worker: &Worker| {
-        // A network that went away is silent.
-        let _ = receive(worker, kind, link);
-    };
+    let receive = move |worker: &Worker| receive(worker, kind, link);
     let transmit = move |worker: &Worker| transmit(worker, kind, other);
     Ok(Device {
         kind: NETWORK,
@@ -49,8 +46,7 @@ fn receive(worker: &Worker, kind: LinkKind, mut link: File) -> io::Result<()> {
             LinkKind::Stream => read_frame(&mut link, room)?,
         };
         let chain = worker.next()?;
-        let written = chain.write(&worker.memory, &buffer[..HEADER.len() + len]);
-        worker.give_back(&chain, written)?;
+        worker.answer(&chain, &buffer[..HEADER.len() + len])?;
     }
 }
 
@@ -65,8 +61,8 @@ fn read_frame(link: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
 }
 
 /// From the guest to the host. Frames that cannot be sent are lost, as in any network.
-fn transmit(worker: &Worker, kind: LinkKind, mut link: File) {
-    while let Ok(chain) = worker.next() {
+fn transmit(worker: &Worker, kind: LinkKind, mut link: File) -> io::Result<()> {
+    worker.serve(|chain| {
         let mut bytes = chain.read(&worker.memory, HEADER.len() + FRAME_MAX);
         if let Some(len) = bytes.len().checked_sub(HEADER.len()).filter(|&len| len > 0) {
             // The header makes room for the length, which goes before the frame.
@@ -77,10 +73,8 @@ fn transmit(worker: &Worker, kind: LinkKind, mut link: File) {
                 LinkKind::Stream => link.write_all(&bytes[prefix..]),
             };
         }
-        if worker.give_back(&chain, 0).is_err() {
-            return;
-        }
-    }
+        Ok(Vec::new())
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::queue::Worker;
 use super::{Device, Role, Work};
 use crate::vmm::ninep::{MESSAGE_MAX, Server};
-use std::io;
 
 const NINEP: u32 = 9;
 
@@ -12,23 +11,15 @@ const HAS_TAG: u64 = 1;
 
 /// A device called `tag`. A chain is a request, and room for its answer.
 #[must_use]
-pub fn device(tag: &str, server: Server) -> Device {
+pub fn device(tag: &str, mut server: Server) -> Device {
     // Tags are ours, and short.
     let config = [&(tag.len() as u16).to_le_bytes(), tag.as_bytes()].concat();
     let serve = move |worker: &Worker| {
-        // What cannot be served any more is silent.
-        let _ = serve(worker, server);
+        worker.serve(|chain| {
+            let request = chain.read(&worker.memory, MESSAGE_MAX);
+            Ok(server.answer(&request, chain.room(&worker.memory)))
+        })
     };
     let queues: Vec<(Role, Work)> = vec![(Role::Files, Box::new(serve))];
     Device { kind: NINEP, features: HAS_TAG, config, queues }
-}
-
-fn serve(worker: &Worker, mut server: Server) -> io::Result<()> {
-    loop {
-        let chain = worker.next()?;
-        let request = chain.read(&worker.memory, MESSAGE_MAX);
-        let answer = server.answer(&request, chain.room(&worker.memory));
-        let written = chain.write(&worker.memory, &answer);
-        worker.give_back(&chain, written)?;
-    }
 }

@@ -77,6 +77,17 @@ pub struct Chain {
 }
 
 impl Worker {
+    /// Answers chains for ever.
+    ///
+    /// # Errors
+    /// The host's, or those of `answer`.
+    pub fn serve(&self, mut answer: impl FnMut(&Chain) -> io::Result<Vec<u8>>) -> io::Result<()> {
+        loop {
+            let chain = self.next()?;
+            self.answer(&chain, &answer(&chain)?)?;
+        }
+    }
+
     /// Waits for the next chain of buffers.
     ///
     /// # Errors
@@ -98,17 +109,17 @@ impl Worker {
         Some(Chain { head: chain.head_index(), chain, generation: *generation })
     }
 
-    /// Gives a chain back, in which `len` bytes were written.
+    /// Gives a chain back with these bytes in it, as far as there is room.
     ///
     /// # Errors
     /// The host's, at which the worker ends.
-    pub fn give_back(&self, chain: &Chain, len: usize) -> io::Result<()> {
+    pub fn answer(&self, chain: &Chain, bytes: &[u8]) -> io::Result<()> {
         let mut slot = self.slot.lock();
         let Some(Active { queue, generation }) = slot.as_mut() else { return Ok(()) };
         if *generation != chain.generation {
             return Ok(());
         }
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let len = u32::try_from(chain.write(&self.memory, bytes)).unwrap_or(u32::MAX);
         // A ring that is not there any more, or a head that does not exist, is the guest's own
         // misfortune.
         if queue.add_used(&*self.memory, chain.head, len).is_err() {
@@ -120,7 +131,6 @@ impl Worker {
         if flags.map_or(0, u16::from_le) & NO_INTERRUPT != 0 {
             return Ok(());
         }
-        drop(slot);
         self.interrupt.status.fetch_or(USED_BUFFER, Ordering::SeqCst);
         self.interrupt.line.write(1)
     }
@@ -130,13 +140,10 @@ impl Chain {
     /// Reads what the guest wrote, up to `max` bytes.
     #[must_use]
     pub fn read(&self, memory: &Memory, max: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if let Ok(reader) = self.chain.clone().reader(memory) {
-            let len = reader.available_bytes().min(max);
-            bytes.reserve_exact(len);
-            // Memory that is there can be read.
-            let _ = reader.take(len as u64).read_to_end(&mut bytes);
-        }
+        let Ok(mut reader) = self.chain.clone().reader(memory) else { return Vec::new() };
+        let mut bytes = vec![0; reader.available_bytes().min(max)];
+        let len = reader.read(&mut bytes).unwrap_or(0);
+        bytes.truncate(len);
         bytes
     }
 
@@ -148,15 +155,8 @@ impl Chain {
 
     /// Writes for the guest, as far as there is room; how many bytes it took.
     #[must_use]
-    pub fn write(&self, memory: &Memory, mut bytes: &[u8]) -> usize {
-        let Ok(mut writer) = self.chain.clone().writer(memory) else { return 0 };
-        let len = bytes.len();
-        while !bytes.is_empty() {
-            match writer.write(bytes) {
-                Ok(taken @ 1..) => bytes = &bytes[taken..],
-                _ => break,
-            }
-        }
-        len - bytes.len()
+    pub fn write(&self, memory: &Memory, bytes: &[u8]) -> usize {
+        // One write goes over all buffers.
+        self.chain.clone().writer(memory).map_or(0, |mut writer| writer.write(bytes).unwrap_or(0))
     }
 }
