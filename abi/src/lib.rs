@@ -21,6 +21,7 @@
 //! - [`time_page`]: where applications read the time
 //! - [`timex`]: how the clock is kept right
 //! - [`namespaces`]: namespaces(7) and their ioctls
+//! - [`userfault`]: page faults that the application resolves
 //! - [`net`]: sockets and their options
 //! - [`boot`]: the guest–host contract: addresses, run configuration, control channel
 #![no_std]
@@ -49,6 +50,7 @@ pub mod terminal;
 pub mod time;
 pub mod time_page;
 pub mod timex;
+pub mod userfault;
 
 pub use errno::Errno;
 

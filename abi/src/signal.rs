@@ -342,6 +342,8 @@ pub mod si {
     pub const BUS_ADRALN: i32 = 1;
     /// `SIGBUS`: no such place in the mapped file.
     pub const BUS_ADRERR: i32 = 2;
+    /// `SIGBUS`: the memory is damaged there.
+    pub const BUS_MCEERR_AR: i32 = 4;
     /// `SIGTRAP`: breakpoint.
     pub const TRAP_BRKPT: i32 = 1;
     /// `SIGTRAP`: single step or watchpoint.

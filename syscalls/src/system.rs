@@ -11,6 +11,7 @@ use spin::{Mutex, Once};
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::events::notifier::Notifier;
+use crate::events::userfault;
 use crate::fs::fifo::Fifos;
 use crate::fs::pipe;
 use crate::fs::pipe_inode::PipeNumbers;
@@ -93,6 +94,8 @@ pub struct System {
     pub(crate) max_pipe_size: AtomicU64,
     /// How many descriptors a process may have: /proc/sys/fs/nr_open.
     pub(crate) max_open_files: AtomicU64,
+    /// Whether all may watch the faults of system calls: /proc/sys/vm/unprivileged_userfaultfd.
+    pub(crate) all_may_watch_faults: AtomicBool,
     /// What the machine was booted with: /proc/cmdline.
     command_line: Once<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
@@ -136,6 +139,7 @@ impl System {
             accounting: Accounting::default(),
             max_pipe_size: AtomicU64::new(pipe::MAX_SIZE),
             max_open_files: AtomicU64::new(MAX_OPEN_FILES),
+            all_may_watch_faults: AtomicBool::new(false),
             command_line: Once::new(),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })
@@ -148,6 +152,7 @@ impl System {
     pub fn equip(&self) -> Result<()> {
         terminal::console::add_devices(&self.vfs)?;
         terminal::pty::add_devices(self)?;
+        userfault::add_device(&self.vfs)?;
         let fifos = Arc::new(Fifos::default());
         self.vfs.devices.register(FileType::Fifo, Device::default(), fifos);
         ProcFs::mount(self)?;
@@ -167,6 +172,16 @@ impl System {
     #[must_use]
     pub(crate) fn thread(&self, id: u32) -> Option<Arc<Thread>> {
         self.processes.thread(id)
+    }
+
+    /// The thread of the application that runs now. Looks at all of them.
+    #[must_use]
+    pub(crate) fn running_thread(&self) -> Option<Arc<Thread>> {
+        let running = self.machine.current_thread();
+        let is_running = |thread: &Arc<Thread>| {
+            thread.machine_if_known().is_some_and(|machine| Arc::ptr_eq(&machine, &running))
+        };
+        self.processes.all().iter().find_map(|one| one.threads().into_iter().find(is_running))
     }
 
     /// How many processes and threads there may be: as on Linux, an eighth of the memory holds

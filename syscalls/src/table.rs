@@ -358,6 +358,8 @@ pub static TABLE: &[Row] = rows! {
         partial("epoll hears of the signals of the thread that added the file");
     signalfd4 = calls::event::signalfd4,
         partial("epoll hears of the signals of the thread that added the file");
+    userfaultfd = calls::event::userfaultfd,
+        partial("writes are watched in private anonymous memory only; not WP_ASYNC, WP_UNPOPULATED");
     inotify_init = calls::inotify::inotify_init, full;
     inotify_init1 = calls::inotify::inotify_init1, full;
     inotify_add_watch = calls::inotify::inotify_add_watch,

@@ -1,16 +1,19 @@
-//! Files that stand for events: eventfd(2), signalfd(2).
+//! Files that stand for events: eventfd(2), signalfd(2), userfaultfd(2).
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::events::EventFlags;
 use abi::fs::OpenFlags;
+use abi::userfault::UFFD_USER_MODE_ONLY;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::events::counter::Take;
-use crate::events::{Counter, SignalFile};
+use crate::events::{Counter, SignalFile, userfault};
 use crate::fs::{Fd, OnExec, OpenFile};
+use crate::process::Capability;
 use crate::signal::SignalSet;
 use crate::user::UserPtr;
 
@@ -78,4 +81,20 @@ pub(crate) fn signalfd4(
     file.ok_or_else(|| Errno::EINVAL.because("not a file of signals"))?.set(set);
     cx.process.signals.changed.wake_all();
     Ok(fd.0)
+}
+
+/// userfaultfd(2): makes a file from which page faults are read that the caller resolves.
+///
+/// # Differences from Linux
+/// Writes can be watched in private anonymous memory only; there are neither
+/// `UFFD_FEATURE_WP_ASYNC`, `UFFD_FEATURE_WP_UNPOPULATED` nor huge pages.
+pub(crate) fn userfaultfd(cx: &Context<'_>, flags: u32) -> Result<i32> {
+    let is_open_to_all = cx.system.all_may_watch_faults.load(Ordering::Relaxed);
+    let is_allowed = flags & UFFD_USER_MODE_ONLY != 0
+        || is_open_to_all
+        || cx.credentials().has(Capability::SysPtrace);
+    if !is_allowed {
+        return Err(Errno::EPERM.because("faults of system calls need CAP_SYS_PTRACE"));
+    }
+    userfault::create(cx, flags)
 }

@@ -177,7 +177,7 @@ pub(crate) fn memfd_create(cx: &Context<'_>, name: UserPath, flags: MemfdFlags) 
 }
 
 /// Gives `open` the lowest free descriptor from `lowest` on.
-pub(super) fn add(
+pub(crate) fn add(
     cx: &Context<'_>,
     open: Arc<OpenFile>,
     lowest: usize,

@@ -5,6 +5,7 @@
 //! - [`directory`]: signals for changes in directories, fcntl(2)
 //! - [`SignalFile`]: signals to read, signalfd(2)
 //! - [`Counter`]: a number to wait for, eventfd(2)
+//! - [`userfault`]: page faults to resolve, userfaultfd(2)
 //! - [`TimerFile`]: a timer to wait for, timerfd_create(2)
 
 pub(crate) mod counter;
@@ -15,6 +16,7 @@ pub(crate) mod inotify;
 pub(crate) mod notifier;
 pub(crate) mod signal_file;
 mod timer;
+pub(crate) mod userfault;
 
 pub(crate) use counter::Counter;
 pub(crate) use epoll::Epoll;

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::seal::SealSet;
 use crate::machine::Page;
-use crate::mm::Mappings;
+use crate::mm::{Mappings, Presence};
 
 use super::file::File;
 use super::mount::Location;
@@ -416,6 +416,13 @@ pub trait Inode: Any + Send + Sync {
     /// As [`Inode::page`].
     fn shared_page_to_write(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         self.shared_page(index)
+    }
+
+    /// What is at byte `index * PAGE_SIZE` of a file that is kept in memory only, as tmpfs does;
+    /// `None` where it is not. Called with areas of memory locked.
+    fn presence(&self, index: u64) -> Option<Presence> {
+        let _ = index;
+        None
     }
 
     /// Whether it must know which of its shared pages are written: they are mapped without

@@ -36,8 +36,18 @@ impl AddressSpace {
             Advice::PopulateRead => self.prefault(&range, Wanted::Read),
             Advice::PopulateWrite => self.prefault(&range, Wanted::Write),
             Advice::Remove => self.punch(&range),
+            Advice::DontNeed | Advice::DontNeedLocked | Advice::Free => {
+                self.tell_of_removal(&range);
+                self.state.lock().advise(self, &range, advice)
+            }
             _ => self.state.lock().advise(self, &range, advice),
         }
+    }
+
+    /// Lets monitors know that the pages of `range` will be given back.
+    fn tell_of_removal(&self, range: &Range<u64>) {
+        let told = self.state.lock().removing(range);
+        told.tell();
     }
 
     /// Fills all pages of `range` as an access would.
@@ -63,8 +73,10 @@ impl AddressSpace {
         let mut at = range.start;
         while at < range.end {
             let (object, hole) = self.state.lock().hole_at(at, range.end)?;
+            let next = at + (hole.end - hole.start);
+            self.tell_of_removal(&(at..next));
             object.punch(&hole)?;
-            at += hole.end - hole.start;
+            at = next;
         }
         Ok(())
     }
@@ -155,7 +167,7 @@ impl State {
     ) -> Result<()> {
         let (add, remove) = match advice {
             Advice::DontNeed | Advice::DontNeedLocked | Advice::Free => {
-                self.pages.release(&*memory.space, part);
+                self.pages.discard(&*memory.space, part);
                 return Ok(());
             }
             Advice::DontFork => (AreaFlags::DONT_FORK, AreaFlags::empty()),

@@ -11,6 +11,7 @@ use bitflags::bitflags;
 use crate::fs::OpenFile;
 use crate::machine::Access;
 
+use super::monitor::Monitored;
 use super::object::Object;
 
 /// Page size, as addresses are.
@@ -90,6 +91,8 @@ pub struct Area {
     pub flags: AreaFlags,
     /// What it shows.
     pub backing: Backing,
+    /// Who resolves some of its faults.
+    pub(super) monitored: Option<Monitored>,
     /// Its name in /proc/self/maps where it has a special one: `[stack]`, `[heap]`.
     pub name: &'static str,
 }
@@ -105,6 +108,7 @@ impl Area {
             share: Share::Private,
             flags: AreaFlags::empty(),
             backing: Backing::Anonymous,
+            monitored: None,
             name: "",
         }
     }
@@ -142,6 +146,7 @@ impl Area {
             && self.share == next.share
             && self.flags == next.flags
             && self.name == next.name
+            && self.monitored == next.monitored
             && match (&self.backing, &next.backing) {
                 (Backing::Anonymous, Backing::Anonymous) => true,
                 (Backing::Object(a, _), Backing::Object(b, offset)) => {

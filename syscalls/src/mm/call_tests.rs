@@ -6,7 +6,7 @@ use abi::{Errno, PAGE_SIZE, TASK_SIZE};
 
 use crate::fake::kit::{self, Kit};
 
-use super::{FaultSignal, MemoryLimits, Wanted};
+use super::{Accessor, FaultSignal, MemoryLimits, Wanted};
 
 pub(super) const PAGE: u64 = PAGE_SIZE as u64;
 pub(super) const READ: u64 = Protection::READ.bits() as u64;
@@ -144,10 +144,19 @@ fn protections_hold() {
     kit.set(address, &[7; 3 * PAGE_SIZE]);
     assert_eq!(protect(&kit, address + PAGE, PAGE, READ), Ok(0));
     assert_eq!(memory.write_partially(address, &[8; 3 * PAGE_SIZE]).0, PAGE_SIZE);
-    assert_eq!(memory.fault(address + PAGE, Wanted::Write), Err(FaultSignal::NotAllowed));
-    assert_eq!(memory.fault(address, Wanted::Execute), Err(FaultSignal::NotAllowed));
-    assert_eq!(memory.fault(address + 3 * PAGE, Wanted::Read), Err(FaultSignal::NotMapped));
-    assert_eq!(memory.fault(u64::MAX, Wanted::Read), Err(FaultSignal::NotMapped));
+    assert_eq!(
+        memory.fault(address + PAGE, Wanted::Write, Accessor::Call),
+        Err(FaultSignal::NotAllowed)
+    );
+    assert_eq!(
+        memory.fault(address, Wanted::Execute, Accessor::Call),
+        Err(FaultSignal::NotAllowed)
+    );
+    assert_eq!(
+        memory.fault(address + 3 * PAGE, Wanted::Read, Accessor::Call),
+        Err(FaultSignal::NotMapped)
+    );
+    assert_eq!(memory.fault(u64::MAX, Wanted::Read, Accessor::Call), Err(FaultSignal::NotMapped));
     assert_eq!(protect(&kit, address + PAGE, PAGE, 0), Ok(0));
     assert!(memory.read(address + PAGE, &mut [0]).is_err());
     assert_eq!(protect(&kit, address, 3 * PAGE, READ_WRITE), Ok(0));
@@ -246,8 +255,11 @@ fn a_growing_area_keeps_its_distance() {
     assert_eq!(memory.usage().stack, 101);
     // 256 pages stay between the areas.
     let lowest = PLACE + PAGE + 256 * PAGE;
-    assert_eq!(memory.fault(lowest - 1, Wanted::Write), Err(FaultSignal::NotMapped));
-    assert_eq!(memory.fault(lowest, Wanted::Write), Ok(()));
+    assert_eq!(
+        memory.fault(lowest - 1, Wanted::Write, Accessor::Call),
+        Err(FaultSignal::NotMapped)
+    );
+    assert_eq!(memory.fault(lowest, Wanted::Write, Accessor::Call), Ok(()));
     assert_eq!(
         map(&kit, lowest - PAGE, PAGE, READ, ANONYMOUS).map(|at| at == lowest - PAGE),
         Ok(false)
@@ -278,7 +290,7 @@ fn a_populated_mapping_survives_missing_memory() {
         kit.machine.fail_allocations_after(Some(successes));
         let populate = ANONYMOUS | u64::from(MapFlags::POPULATE.bits());
         let address = map(&kit, 0, 8 * PAGE, READ_WRITE, populate).unwrap();
-        let last = kit.process.memory().fault(address + 7 * PAGE, Wanted::Write);
+        let last = kit.process.memory().fault(address + 7 * PAGE, Wanted::Write, Accessor::Call);
         kit.machine.fail_allocations_after(None);
         // Eight pages, and one or two page tables.
         match successes {

@@ -8,9 +8,11 @@ use loader::MMAP_MIN_ADDR;
 
 use crate::error::{Because, Result};
 use crate::machine::{Access, OutOfMemory, Page};
+use crate::process::Thread;
 
 use super::address_space::{AddressSpace, State};
 use super::area::{Area, AreaFlags, Backing, PAGE, STACK_GUARD_GAP, Share, access_of, page_start};
+use super::monitor::Ask;
 use super::object::Object;
 use super::pages::Resident;
 
@@ -32,13 +34,27 @@ pub enum FaultSignal {
     NotMapped,
     /// The area does not allow it: `SIGSEGV` with `SEGV_ACCERR`.
     NotAllowed,
-    /// The page is beyond the end of its file, or cannot be read: `SIGBUS` with
-    /// `BUS_ADRERR`.
+    /// The page is beyond the end of its file, or cannot be read, or who resolves faults
+    /// there may not be asked: `SIGBUS` with `BUS_ADRERR`.
     NoPage,
+    /// The page is said to be damaged: `SIGBUS` with `BUS_MCEERR_AR`.
+    Poisoned,
     /// There is no memory left: the process is killed.
     OutOfMemory,
-    /// The thread is to end, and has given up waiting for the page.
+    /// The thread has given up waiting for the page: it is to end, or a signal has come
+    /// while the application waited.
     Interrupted,
+}
+
+/// Who makes an access to memory: that decides how a wait for its page can end.
+#[derive(Clone, Copy)]
+pub enum Accessor<'a> {
+    /// The application, with an instruction of this thread.
+    Application(&'a Thread),
+    /// A system call of the thread that runs.
+    Call,
+    /// A debugger, who does not wait for others.
+    Debugger,
 }
 
 impl From<OutOfMemory> for FaultSignal {
@@ -48,7 +64,7 @@ impl From<OutOfMemory> for FaultSignal {
 }
 
 /// A page that must be taken from an object, without the lock.
-struct Fetch {
+pub(super) struct Fetch {
     object: Object,
     index: u64,
     share: Share,
@@ -56,17 +72,27 @@ struct Fetch {
     generation: u64,
 }
 
+/// What is to be done next to resolve a fault.
+pub(super) enum Next {
+    /// Nothing.
+    Done,
+    /// A page must be taken from its object.
+    Fetch(Fetch),
+    /// A monitor must be asked to resolve it.
+    Ask(Ask),
+}
+
 /// A page of an area.
 #[derive(Clone, Copy)]
-struct Place {
-    at: u64,
+pub(super) struct Place {
+    pub(super) at: u64,
     /// What the area allows.
     access: Access,
     share: Share,
 }
 
 impl Place {
-    fn in_area(area: &Area, address: u64) -> Result<Self, FaultSignal> {
+    pub(super) fn in_area(area: &Area, address: u64) -> Result<Self, FaultSignal> {
         let access = access_of(area.protection).ok_or(FaultSignal::NotAllowed)?;
         Ok(Self { at: page_start(address), access, share: area.share })
     }
@@ -80,16 +106,28 @@ impl Place {
 
 impl AddressSpace {
     /// Fills the page at `address` so that the access works: the answer to a page fault.
+    /// Called with no lock held.
     ///
     /// # Errors
     /// [`FaultSignal`] when it cannot work.
-    pub fn fault(&self, address: u64, wanted: Wanted) -> Result<(), FaultSignal> {
+    pub fn fault(
+        &self,
+        address: u64,
+        wanted: Wanted,
+        accessor: Accessor<'_>,
+    ) -> Result<(), FaultSignal> {
         if address >= TASK_SIZE {
             return Err(FaultSignal::NotMapped);
         }
         loop {
-            let Some(fetch) = self.state.lock().try_fault(self, address, wanted)? else {
-                return Ok(());
+            let next = self.state.lock().try_fault(self, address, wanted)?;
+            let fetch = match next {
+                Next::Done => return Ok(()),
+                Next::Fetch(fetch) => fetch,
+                Next::Ask(ask) => {
+                    self.ask(&ask, address, wanted, accessor)?;
+                    continue;
+                }
             };
             let page = match fetch.object.page(fetch.index, fetch.share, fetch.wanted) {
                 Ok(Some(page)) => page,
@@ -110,10 +148,11 @@ impl AddressSpace {
     /// # Errors
     /// `EFAULT`; `ENOMEM`.
     pub(super) fn resolve(&self, address: u64, wanted: Wanted) -> Result<()> {
-        self.fault(address, wanted).map_err(|signal| match signal {
+        self.fault(address, wanted, Accessor::Call).map_err(|signal| match signal {
             FaultSignal::NotMapped => Errno::EFAULT.because("no memory is mapped there"),
             FaultSignal::NotAllowed => Errno::EFAULT.because("the memory does not allow that"),
             FaultSignal::NoPage => Errno::EFAULT.because("beyond the end of a mapped file"),
+            FaultSignal::Poisoned => Errno::EFAULT.because("the memory is damaged"),
             FaultSignal::OutOfMemory => Errno::ENOMEM.because("out of memory"),
             FaultSignal::Interrupted => Errno::EINTR.because("the thread is to end"),
         })
@@ -121,13 +160,13 @@ impl AddressSpace {
 }
 
 impl State {
-    /// Resolves a fault, or says what must be fetched first.
-    fn try_fault(
+    /// Resolves a fault, or says what must be done first.
+    pub(super) fn try_fault(
         &mut self,
         memory: &AddressSpace,
         address: u64,
         wanted: Wanted,
-    ) -> Result<Option<Fetch>, FaultSignal> {
+    ) -> Result<Next, FaultSignal> {
         let area = match self.areas.at(address) {
             Some(area) => area,
             None => {
@@ -141,15 +180,22 @@ impl State {
         let place = Place::in_area(area, address)?;
         if let Some(resident) = self.pages.get(place.at) {
             if wanted != Wanted::Write || resident.is_writable(place.share) {
-                return place.map(memory, resident).map(|()| None);
+                return place.map(memory, resident).map(|()| Next::Done);
+            }
+            if resident.guarded {
+                return area.ask_to_write();
             }
             if place.share == Share::Private {
                 let page = resident.page.clone();
-                return self.copy_on_write(memory, place, &*page).map(|()| None);
+                return self.copy_on_write(memory, place, &*page).map(|()| Next::Done);
             }
+        } else if self.pages.is_poisoned(place.at) {
+            return Err(FaultSignal::Poisoned);
+        } else if let Some(ask) = area.ask_for_page(place.at, wanted) {
+            return Ok(Next::Ask(ask));
         }
         match &area.backing {
-            Backing::Object(object, _) => Ok(Some(Fetch {
+            Backing::Object(object, _) => Ok(Next::Fetch(Fetch {
                 object: object.clone(),
                 index: area.object_offset(place.at) / PAGE,
                 share: area.share,
@@ -158,11 +204,11 @@ impl State {
             })),
             Backing::Anonymous if wanted == Wanted::Write => {
                 let page = memory.machine.allocate_page()?;
-                self.put(memory, place, Resident { page, own: true }).map(|()| None)
+                self.put(memory, place, Resident::new(page, true)).map(|()| Next::Done)
             }
             Backing::Anonymous => {
                 let page = self.zeros(&*memory.machine)?;
-                self.put(memory, place, Resident { page, own: false }).map(|()| None)
+                self.put(memory, place, Resident::new(page, false)).map(|()| Next::Done)
             }
         }
     }
@@ -188,11 +234,11 @@ impl State {
         }
         match (place.share, wanted) {
             (Share::Private, Wanted::Write) => self.copy_on_write(memory, place, &*page),
-            (Share::Private, _) => self.put(memory, place, Resident { page, own: false }),
+            (Share::Private, _) => self.put(memory, place, Resident::new(page, false)),
             (Share::Shared, _) => {
                 let tracks = matches!(&area.backing, Backing::Object(it, _) if it.tracks_writes());
                 let own = wanted == Wanted::Write || !tracks;
-                self.put(memory, place, Resident { page, own })
+                self.put(memory, place, Resident::new(page, own))
             }
         }
     }
@@ -205,11 +251,11 @@ impl State {
         page: &dyn Page,
     ) -> Result<(), FaultSignal> {
         let page = memory.machine.copy_page(page)?;
-        self.put(memory, place, Resident { page, own: true })
+        self.put(memory, place, Resident::new(page, true))
     }
 
     /// Makes `resident` the page there.
-    fn put(
+    pub(super) fn put(
         &mut self,
         memory: &AddressSpace,
         place: Place,

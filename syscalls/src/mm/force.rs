@@ -11,15 +11,15 @@ use crate::machine::Page;
 
 use super::address_space::AddressSpace;
 use super::area::{Area, Backing, PAGE, Share, page_start};
-use super::fault::Wanted;
+use super::fault::{Accessor, Wanted};
 use super::pages::Resident;
 
 /// What a debugger's access needs first.
 enum Step {
     /// Nothing: here is the page.
     Page(Arc<dyn Page>),
-    /// An ordinary fault.
-    Fault,
+    /// An ordinary fault, for this access.
+    Fault(Wanted),
     /// A page of the object that is shown there, which the area forbids to map.
     Hidden(Area),
 }
@@ -65,11 +65,8 @@ impl AddressSpace {
         loop {
             match self.next_step(address, wanted)? {
                 Step::Page(page) => return Ok(page),
-                Step::Fault => {
-                    let allowed = self.fault(address, wanted);
-                    if allowed.is_err() {
-                        self.fault(address, Wanted::Read).map_err(|_| nothing())?;
-                    }
+                Step::Fault(wanted) => {
+                    self.fault(address, wanted, Accessor::Debugger).map_err(|_| nothing())?;
                 }
                 Step::Hidden(area) => return self.hidden_page(&area, address),
             }
@@ -90,17 +87,22 @@ impl AddressSpace {
             return match wanted {
                 Wanted::Write if is_hidden => Err(nothing()),
                 _ if is_hidden => Ok(Step::Hidden(area.clone())),
-                _ => Ok(Step::Fault),
+                // What can only be read is copied once it is there.
+                _ if !protection.contains(Protection::WRITE) => Ok(Step::Fault(Wanted::Read)),
+                _ => Ok(Step::Fault(wanted)),
             };
         };
         if wanted != Wanted::Write || resident.is_writable(share) {
             return Ok(Step::Page(resident.page.clone()));
         }
         if protection.contains(Protection::WRITE) {
-            return Ok(Step::Fault);
+            return Ok(Step::Fault(Wanted::Write));
+        }
+        if resident.guarded {
+            return Err(Errno::EIO.because("whoever guards the page would have to be asked"));
         }
         let page = self.machine.copy_page(&*resident.page)?;
-        let resident = Resident { page: page.clone(), own: true };
+        let resident = Resident::new(page.clone(), true);
         match super::area::access_of(protection) {
             Some(access) => state.pages.map(&*self.space, at, resident, access)?,
             None => state.pages.replace(at, resident),

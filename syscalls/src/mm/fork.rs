@@ -13,6 +13,7 @@ use crate::machine::Machine;
 use super::address_space::{AddressSpace, State};
 use super::area::{Area, AreaFlags, Backing, Share, access_of};
 use super::lock::LOCK_FLAGS;
+use super::monitor::Told;
 use super::object::Object;
 use super::pages::Resident;
 
@@ -26,7 +27,8 @@ impl AddressSpace {
     /// A copy for a child process: what is private is shared until one side writes to it,
     /// what is shared stays shared. Memory locks are not inherited.
     ///
-    /// It costs as much as the parent has areas and resident pages, whatever their length.
+    /// It costs as much as the parent has areas and resident pages, whatever their length, and
+    /// waits until monitors have heard of it. Called with no lock held.
     ///
     /// # Errors
     /// `ENOMEM`; the parent is as it was.
@@ -35,14 +37,16 @@ impl AddressSpace {
         if let Some(places) = self.places() {
             child.set_places(places.clone());
         }
+        let mut told = Told::default();
         {
             let mut parent = self.state.lock();
             parent.check_memory(&*self.machine)?;
             // Nobody else can hold both, for nobody knows the child.
             let mut new = child.state.lock();
-            parent.fork_to(&mut new, &child.this);
+            parent.fork_to(&mut new, &child.this, &mut told);
             parent.protect_private(self);
         }
+        told.tell();
         Ok(child)
     }
 }
@@ -58,7 +62,7 @@ impl State {
     }
 
     /// Makes `child`, which is empty, a copy of this.
-    fn fork_to(&mut self, child: &mut Self, memory: &Weak<AddressSpace>) {
+    fn fork_to(&mut self, child: &mut Self, memory: &Weak<AddressSpace>, told: &mut Told) {
         child.program_break = self.program_break.clone();
         child.zeros = self.zeros.clone();
         child.pages = self.pages.clone();
@@ -79,6 +83,7 @@ impl State {
             }
             let mut copy = area.clone();
             copy.flags.remove(LOCK_FLAGS);
+            child.inherit(&mut copy, memory, told);
             child.areas.insert(copy);
         }
         child.resident_peak = child.pages.len();

@@ -6,7 +6,7 @@ use abi::{Errno, PAGE_SIZE};
 use crate::fake::kit;
 
 use super::call_tests::{ANONYMOUS, PAGE, READ, READ_WRITE, advise, map, map_file, protect, unmap};
-use super::{AddressSpace, FaultSignal, Wanted};
+use super::{Accessor, AddressSpace, FaultSignal, Wanted};
 
 fn byte(memory: &AddressSpace, address: u64) -> u8 {
     let mut byte = [0];
@@ -87,7 +87,7 @@ fn what_a_file_loses_is_lost_to_the_child_too() {
     let child = kit.process.memory().fork().unwrap();
     file.file.inode().truncate(PAGE).unwrap();
     for page in [1, 2] {
-        let lost = child.fault(private + page * PAGE, Wanted::Read);
+        let lost = child.fault(private + page * PAGE, Wanted::Read, Accessor::Call);
         assert_eq!(lost, Err(FaultSignal::NoPage));
     }
     assert_eq!(byte(&child, private), 5);
@@ -104,7 +104,7 @@ fn advice_and_locks_say_what_is_inherited() {
     kit.call("mlockall", [3, 0, 0, 0, 0, 0]).unwrap();
     assert!(parent.usage().locked > 0);
     let child = parent.fork().unwrap();
-    assert_eq!(child.fault(address, Wanted::Read), Err(FaultSignal::NotMapped));
+    assert_eq!(child.fault(address, Wanted::Read, Accessor::Call), Err(FaultSignal::NotMapped));
     assert_eq!((byte(&child, address + PAGE), byte(&child, address + 2 * PAGE)), (0, 1));
     assert_eq!(child.usage().locked, 0);
     assert_eq!(child.usage().mapped, parent.usage().mapped - 1);

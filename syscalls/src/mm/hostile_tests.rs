@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use abi::{PAGE_SIZE, TASK_SIZE};
 
 use crate::fake::kit::{self, AREA, AREA_LEN, Kit};
-use crate::mm::Wanted;
+use crate::mm::{Accessor, Wanted};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const CALLS: [&str; 13] = [
@@ -92,7 +92,7 @@ fn no_arguments_break_the_address_space() {
             }
             let _ = kit.call(call, arguments);
             let address = arguments[(next(&mut random) % 3) as usize];
-            let _ = kit.process.memory().fault(address, Wanted::Write);
+            let _ = kit.process.memory().fault(address, Wanted::Write, Accessor::Call);
             let _ = kit.process.memory().read(address, &mut [0; 3]);
         }
         check(&kit);

@@ -87,6 +87,7 @@ impl AddressSpace {
             check_commit(&*self.machine, pages)?;
         }
         obey_seals(&mut area)?;
+        let told = state.unmapping(&area.range);
         let old = state.clear(&*self.space, &area.range);
         let range = area.range.clone();
         let populate = request.flags.contains(MapFlags::POPULATE)
@@ -95,6 +96,7 @@ impl AddressSpace {
         state.insert(area);
         drop(state);
         let_go(old);
+        told.tell();
         if populate {
             // As on Linux, the mapping stands even where a page cannot be filled.
             let _ = self.populate(&range);
@@ -133,7 +135,7 @@ impl AddressSpace {
         if range.is_empty() {
             return Err(Errno::EINVAL.because("the length is zero"));
         }
-        {
+        let told = {
             let state = self.state.lock();
             state.check_unsealed(&range)?;
             // Cutting a hole makes one more, all else none.
@@ -143,8 +145,10 @@ impl AddressSpace {
             {
                 state.check_count(1)?;
             }
-        }
+            state.unmapping(&range)
+        };
         self.clear_in_parts(range);
+        told.tell();
         Ok(())
     }
 

@@ -17,6 +17,7 @@
 //! - `map`, `protect`, `remap`, `program_break`, `advise`, `lock`: the system calls
 //! - `dump`: what of it a core dump shows
 //! - `segment`: System V's shared memory in it
+//! - `monitor`: userfaultfd(2)
 //! - `vdso`: what programs read the time with
 //! - `layout`: where things go
 
@@ -46,6 +47,7 @@ mod mappings;
 mod model;
 #[cfg(test)]
 mod model_tests;
+mod monitor;
 mod object;
 mod pages;
 mod program_break;
@@ -62,9 +64,10 @@ pub use address_space::{AddressSpace, MemoryLimits, Usage};
 pub use area::{Area, AreaFlags, Backing, Share};
 pub use arguments::Address;
 pub use dump::DumpFilter;
-pub use fault::{FaultSignal, Wanted};
+pub use fault::{Accessor, FaultSignal, Wanted};
 pub use layout::Layout;
 pub use map::{MapRequest, MapSource};
 pub use mappings::Mappings;
-pub use object::{Object, SharedMemory};
+pub(crate) use monitor::{Filling, Holes, Monitor, News, Scope};
+pub use object::{Object, Presence, SharedMemory};
 pub use remap::RemapRequest;

@@ -19,7 +19,7 @@ use crate::fs::OpenFile;
 use crate::machine::Machine;
 
 use super::model::{Kept, Model, ModelPage, Object, Shows};
-use super::{AddressSpace, MapRequest, MapSource, MemoryLimits, RemapRequest, Wanted};
+use super::{Accessor, AddressSpace, MapRequest, MapSource, MemoryLimits, RemapRequest, Wanted};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Where the operations take place: so few pages that they often meet.
@@ -311,7 +311,8 @@ impl Run {
         for page in 0..PAGES {
             self.check(page);
             let protection = self.model.pages.get(&page).map(|found| found.protection);
-            let executes = self.memory.fault(BASE + page * PAGE, Wanted::Execute).is_ok();
+            let executes =
+                self.memory.fault(BASE + page * PAGE, Wanted::Execute, Accessor::Call).is_ok();
             let may = protection.is_some_and(|found| found.contains(Protection::EXEC));
             assert_eq!(executes, may && self.model.read(page).is_some());
         }

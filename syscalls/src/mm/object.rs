@@ -34,7 +34,28 @@ pub enum Object {
     Pages(Arc<[Arc<dyn Page>]>),
 }
 
+/// What memory that is shared has at some place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing yet: the page would be made when it is used.
+    Hole,
+    /// A page.
+    Stored,
+    /// Nothing, ever: it is beyond the end.
+    Beyond,
+}
+
 impl Object {
+    /// What is at byte `index * PAGE_SIZE`; `None` where that is not memory, but read from
+    /// elsewhere.
+    pub(super) fn presence(&self, index: u64) -> Option<Presence> {
+        match self {
+            Self::File { inode, .. } => inode.presence(index),
+            Self::Memory(memory) => Some(memory.presence(index)),
+            Self::Pages(_) => None,
+        }
+    }
+
     /// The page that begins at byte `index * PAGE_SIZE`, or `None` when it is beyond the end;
     /// `wanted` is what will be done with it. Called with no lock held.
     ///
@@ -153,6 +174,14 @@ impl SharedMemory {
     /// How many areas show it, in all address spaces. Called with no lock of one held.
     pub(crate) fn areas(&self) -> u64 {
         self.mappings.areas()
+    }
+
+    fn presence(&self, index: u64) -> Presence {
+        match self.pages.lock().contains_key(&index) {
+            _ if index >= self.len => Presence::Beyond,
+            true => Presence::Stored,
+            false => Presence::Hole,
+        }
     }
 
     fn page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {

@@ -1,6 +1,6 @@
 //! The resident pages of an address space.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use core::ops::Range;
 
@@ -16,12 +16,20 @@ pub(super) struct Resident {
     /// area, nor for the common page of zeros, nor for a shared page of which the file must
     /// know before it is written.
     pub(super) own: bool,
+    /// Whether a monitor is told before it is written: `UFFDIO_WRITEPROTECT`.
+    pub(super) guarded: bool,
 }
 
 impl Resident {
-    /// Whether a store may go to this page, or needs a copy first.
+    /// A page that no monitor guards.
+    pub(super) fn new(page: Arc<dyn Page>, own: bool) -> Self {
+        Self { page, own, guarded: false }
+    }
+
+    /// Whether a store may go to this page, or needs a copy or a monitor's permission first.
     pub(super) fn is_writable(&self, share: Share) -> bool {
         match share {
+            _ if self.guarded => false,
             Share::Shared => self.own,
             Share::Private => self.own && Arc::strong_count(&self.page) == 1,
         }
@@ -37,6 +45,8 @@ impl Resident {
 #[derive(Clone, Default)]
 pub(super) struct Pages {
     by_address: BTreeMap<u64, Resident>,
+    /// Where no page is, and none can be: `UFFDIO_POISON`.
+    poisoned: BTreeSet<u64>,
 }
 
 impl Pages {
@@ -63,6 +73,32 @@ impl Pages {
         Ok(())
     }
 
+    /// Whether no page can be at `address`.
+    pub(super) fn is_poisoned(&self, address: u64) -> bool {
+        !self.poisoned.is_empty() && self.poisoned.contains(&address)
+    }
+
+    /// Lets no page be at `address`, where none is.
+    pub(super) fn poison(&mut self, address: u64) {
+        self.poisoned.insert(address);
+    }
+
+    /// Lets a page be at `address` again.
+    pub(super) fn heal(&mut self, address: u64) {
+        self.poisoned.remove(&address);
+    }
+
+    /// Takes the page at `address` out, which is mapped nowhere then.
+    pub(super) fn take(&mut self, space: &dyn Space, address: u64) -> Option<Resident> {
+        space.unmap(address..address + PAGE);
+        self.by_address.remove(&address)
+    }
+
+    /// Guards the pages in `range`, or no longer; the caller maps them again.
+    pub(super) fn set_guarded(&mut self, range: Range<u64>, guarded: bool) {
+        self.by_address.range_mut(range).for_each(|(_, resident)| resident.guarded = guarded);
+    }
+
     /// Makes `resident` the page at `address`, where none is mapped.
     pub(super) fn replace(&mut self, address: u64, resident: Resident) {
         self.by_address.insert(address, resident);
@@ -86,15 +122,28 @@ impl Pages {
         }
     }
 
-    /// Unmaps and frees what is in `range`.
+    /// Unmaps and frees what is in `range`, and forgets what could not be there.
     pub(super) fn release(&mut self, space: &dyn Space, range: &Range<u64>) {
-        self.unmap(space, range);
-        self.forget(range);
+        self.discard(space, range);
+        self.forget_poison(range);
     }
 
-    /// Frees what is in `range` and is not mapped.
+    /// Unmaps and frees what is in `range`.
+    pub(super) fn discard(&mut self, space: &dyn Space, range: &Range<u64>) {
+        self.unmap(space, range);
+        self.by_address.extract_if(range.clone(), |_, _| true).for_each(drop);
+    }
+
+    /// Forgets what is in `range`, where nothing is mapped.
     pub(super) fn forget(&mut self, range: &Range<u64>) {
         self.by_address.extract_if(range.clone(), |_, _| true).for_each(drop);
+        self.forget_poison(range);
+    }
+
+    fn forget_poison(&mut self, range: &Range<u64>) {
+        if !self.poisoned.is_empty() {
+            self.poisoned.extract_if(range.clone(), |_| true).for_each(drop);
+        }
     }
 
     /// Unmaps and frees the pages of `range` that `goes` is true for.
@@ -138,6 +187,9 @@ impl Pages {
         for (address, resident) in moved {
             self.by_address.insert(address - range.start + to, resident);
         }
+        let poisoned: alloc::vec::Vec<_> =
+            self.poisoned.extract_if(range.clone(), |_| true).collect();
+        self.poisoned.extend(poisoned.iter().map(|address| address - range.start + to));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Because, Result};
 
 use super::address_space::{AddressSpace, State, check_commit};
 use super::area::{Area, AreaFlags, PAGE, whole_pages};
+use super::monitor::Told;
 
 impl AddressSpace {
     /// Sets where the program break begins: at the end of a new program.
@@ -26,7 +27,7 @@ impl AddressSpace {
     /// Moves the program break to `wanted` if that is possible; returns where it is then.
     /// `lock_limit` is how much memory may be locked, in bytes.
     pub fn move_program_break(&self, wanted: u64, lock_limit: u64) -> u64 {
-        let mut removed = Vec::new();
+        let mut removed = (Vec::new(), Told::default());
         let mut state = self.state.lock();
         let Ok(grown) = state.move_break(self, wanted, lock_limit, &mut removed) else {
             return state.program_break.end;
@@ -35,7 +36,8 @@ impl AddressSpace {
         let fill =
             grown.filter(|grown| state.areas.at(grown.start).is_some_and(Area::is_filled_at_once));
         drop(state);
-        drop(removed);
+        drop(removed.0);
+        removed.1.tell();
         if let Some(grown) = fill {
             let _ = self.populate(&grown);
         }
@@ -50,7 +52,7 @@ impl State {
         memory: &AddressSpace,
         wanted: u64,
         lock_limit: u64,
-        removed: &mut Vec<Area>,
+        removed: &mut (Vec<Area>, Told),
     ) -> Result<Option<Range<u64>>> {
         let start = self.program_break.start;
         if wanted < start || start == 0 {
@@ -65,7 +67,8 @@ impl State {
         let mut grown = None;
         if new_end < old_end {
             self.check_unsealed(&(new_end..old_end))?;
-            *removed = self.clear(&*memory.space, &(new_end..old_end));
+            let told = self.unmapping(&(new_end..old_end));
+            *removed = (self.clear(&*memory.space, &(new_end..old_end)), told);
         } else if new_end > old_end {
             let mut area =
                 Area::anonymous(old_end..new_end, Protection::READ.union(Protection::WRITE));

@@ -25,7 +25,7 @@ impl AddressSpace {
             return Err(Errno::EINVAL.because("beyond the greatest length of a file"));
         }
         let range = start..end;
-        let old = {
+        let (old, told) = {
             let mut state = self.state.lock();
             let area = state.shared_part(&range).ok_or_else(invalid)?;
             let Backing::Object(object, _) = area.backing.clone() else {
@@ -35,11 +35,13 @@ impl AddressSpace {
             state.check_count(1 + state.areas.splits(&range))?;
             let backing = Backing::Object(object, offset * PAGE);
             let area = Area { range: range.clone(), backing, ..area };
+            let told = state.unmapping(&range);
             let old = state.clear(&*self.space, &range);
             state.insert(area);
-            old
+            (old, told)
         };
         let_go(old);
+        told.tell();
         // As on Linux, the mapping stands even where a page cannot be filled.
         let _ = self.populate(&range);
         Ok(())

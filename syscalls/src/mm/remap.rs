@@ -11,6 +11,22 @@ use crate::error::{Because, Result};
 use super::address_space::{AddressSpace, State, check_commit};
 use super::area::{Area, AreaFlags, Backing, PAGE, Share, let_go, page_start, whole_pages};
 use super::map::check_place;
+use super::monitor::Told;
+
+/// What a call has taken out, to be dealt with once nothing is locked.
+#[derive(Default)]
+struct Removed {
+    areas: Vec<Area>,
+    told: Told,
+}
+
+impl Removed {
+    /// Takes everything out of `range`.
+    fn unmap(&mut self, state: &mut State, memory: &AddressSpace, range: &Range<u64>) {
+        self.told.append(state.unmapping(range));
+        self.areas.append(&mut state.clear(&*memory.space, range));
+    }
+}
 
 /// What mremap(2) is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +62,15 @@ impl AddressSpace {
             return Err(Errno::EFAULT.because("no memory is mapped there"));
         }
         let request = RemapRequest { len, new_len, ..*request };
-        let mut removed = Vec::new();
+        let mut removed = Removed::default();
         let (address, fill) = {
             let mut state = self.state.lock();
             let address = state.remap(self, &request, &mut removed)?;
             let fill = state.areas.at(address).is_some_and(Area::is_filled_at_once);
             (address, fill)
         };
-        let_go(removed);
+        let_go(removed.areas);
+        removed.told.tell();
         if fill {
             let _ = self.populate(&(address..address + new_len));
         }
@@ -85,7 +102,7 @@ impl State {
         &mut self,
         memory: &AddressSpace,
         request: &RemapRequest,
-        removed: &mut Vec<Area>,
+        removed: &mut Removed,
     ) -> Result<u64> {
         let RemapRequest { address, len, new_len, flags, .. } = *request;
         if self.areas.at(address).is_none() {
@@ -99,7 +116,7 @@ impl State {
             if new_len < len {
                 let tail = address + new_len..address + len;
                 self.check_count(self.areas.splits(&tail))?;
-                *removed = self.clear(&*memory.space, &tail);
+                removed.unmap(self, memory, &tail);
             }
             return Ok(address);
         }
@@ -129,7 +146,7 @@ impl State {
         &mut self,
         memory: &AddressSpace,
         request: &RemapRequest,
-        removed: &mut Vec<Area>,
+        removed: &mut Removed,
     ) -> Result<u64> {
         let mut request = *request;
         let fixed = request.flags.contains(RemapFlags::FIXED);
@@ -145,7 +162,7 @@ impl State {
             }
             check_place(to, request.new_len)?;
             self.check_count(4)?;
-            *removed = self.clear(&*memory.space, &(to..to + request.new_len));
+            removed.unmap(self, memory, &(to..to + request.new_len));
             to
         } else {
             self.room(&memory.layout, request.new_len)
@@ -153,7 +170,7 @@ impl State {
         };
         if request.new_len < request.len {
             let tail = request.address + request.new_len..request.address + request.len;
-            removed.extend(self.clear(&*memory.space, &tail));
+            removed.unmap(self, memory, &tail);
             request.len = request.new_len;
         }
         let area = self.resizable(memory, &request)?;
@@ -198,7 +215,7 @@ impl State {
         area: &Area,
         request: &RemapRequest,
         to: u64,
-        removed: &mut Vec<Area>,
+        removed: &mut Removed,
     ) -> Result<()> {
         let old = request.address..request.address + request.len;
         self.check_count(3)?;
@@ -206,10 +223,11 @@ impl State {
         new.name = "";
         self.generation += 1;
         self.pages.move_to(&*memory.space, &old, to);
+        self.moving(&mut new, old.start, request.len, &mut removed.told);
         if request.flags.contains(RemapFlags::DONTUNMAP) {
             self.areas.change(&old, |left| left.flags.remove(AreaFlags::LOCKED));
         } else if !old.is_empty() {
-            removed.extend(self.clear(&*memory.space, &old));
+            removed.unmap(self, memory, &old);
         }
         self.insert(new);
         Ok(())

@@ -12,7 +12,7 @@ use crate::process::credentials::Ids;
 use super::call_tests::{
     ANONYMOUS, PAGE, PLACE, READ, READ_WRITE, advise, map, map_file, protect, remap, unmap,
 };
-use super::{FaultSignal, Wanted};
+use super::{Accessor, FaultSignal, Wanted};
 
 #[test]
 fn files_are_mapped_private_and_shared() {
@@ -29,7 +29,7 @@ fn files_are_mapped_private_and_shared() {
     let mut page = [0; 4];
     file.file.inode().page(0).unwrap().unwrap().read(0, &mut page);
     assert_eq!(&page, b"ours");
-    let beyond = kit.process.memory().fault(private + 2 * PAGE, Wanted::Read);
+    let beyond = kit.process.memory().fault(private + 2 * PAGE, Wanted::Read, Accessor::Call);
     assert_eq!(beyond, Err(FaultSignal::NoPage));
     let sync = u64::from(SyncFlags::SYNC.bits());
     assert_eq!(kit.call("msync", [shared, 3 * PAGE, sync, 0, 0, 0]), Ok(0));
@@ -58,7 +58,7 @@ fn what_is_cut_off_a_file_is_no_longer_mapped() {
     assert_eq!(kit.get(shared + PAGE, 4), b"ou\0\0");
     assert_eq!(kit.get(private + PAGE, 4), b"mine");
     for address in [private, shared] {
-        let beyond = memory.fault(address + 2 * PAGE, Wanted::Read);
+        let beyond = memory.fault(address + 2 * PAGE, Wanted::Read, Accessor::Call);
         assert_eq!(beyond, Err(FaultSignal::NoPage));
         assert!(memory.read(address + 2 * PAGE, &mut [0]).is_err());
     }

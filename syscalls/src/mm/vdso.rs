@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::fake::FakeMachine;
     use crate::machine::Machine;
-    use crate::mm::{MemoryLimits, Wanted};
+    use crate::mm::{Accessor, MemoryLimits, Wanted};
 
     fn memory() -> Arc<AddressSpace> {
         let machine: Arc<dyn Machine> = FakeMachine::new();
@@ -137,7 +137,7 @@ mod tests {
     fn who_writes_to_the_image_writes_to_a_copy() {
         let memory = memory();
         let at = memory.map_vdso().unwrap().unwrap();
-        memory.fault(at, Wanted::Execute).unwrap();
+        memory.fault(at, Wanted::Execute, Accessor::Call).unwrap();
         memory.protect(at, PAGE, Protection::READ | Protection::WRITE).unwrap();
         memory.write(at, &[1]).unwrap();
         let mut byte = [0];

@@ -12,7 +12,7 @@ use crate::fake::kit::{self, Kit};
 use crate::fs::Fd;
 use crate::fs::path::{Follow, resolve};
 use crate::machine::Machine;
-use crate::mm::{MemoryLimits, Wanted};
+use crate::mm::{Accessor, MemoryLimits, Wanted};
 
 use super::Credentials;
 use super::exec::{ExecError, Executable, Loaded, Placement, Program};
@@ -131,7 +131,7 @@ fn a_program_that_loads_itself_is_where_mappings_go_and_its_break_is_not() {
     assert_eq!((data[0xff], data[0x100], data[0x101]), (0xdd, 0, 0));
     assert_eq!(word(&loaded, base + 0x7ff8), 0);
     assert!(loaded.memory.write(base, b"x").is_err());
-    assert!(loaded.memory.fault(base + 0x5000, Wanted::Execute).is_err());
+    assert!(loaded.memory.fault(base + 0x5000, Wanted::Execute, Accessor::Call).is_err());
     let start = loaded.memory.program_break().start;
     assert_eq!(start, loaded.memory.layout().program);
     assert_eq!(auxiliary(&loaded, AT_BASE), Some(0));

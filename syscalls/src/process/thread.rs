@@ -218,7 +218,7 @@ impl Thread {
     }
 
     /// The machine's side of the thread, while it is known.
-    pub(super) fn machine_if_known(&self) -> Option<Arc<dyn machine::Thread>> {
+    pub(crate) fn machine_if_known(&self) -> Option<Arc<dyn machine::Thread>> {
         self.machine.lock().clone()
     }
 
@@ -496,7 +496,7 @@ impl machine::Task for Thread {
 
     fn is_to_end(&self) -> bool {
         let is_to_end = self.attention.has(Attention::EXIT) || self.has_fatal_signal();
-        is_to_end && !self.is_leaving.load(Ordering::Relaxed)
+        is_to_end && !self.is_leaving()
     }
 
     fn out_of_memory(&self, registers: &mut Registers) -> Flow {

@@ -1,5 +1,6 @@
 //! What a signal says about its origin: sigaction(2), "The siginfo_t argument".
 
+use abi::PAGE_SIZE;
 use abi::signal::{SigInfo, Signal, si};
 use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND};
 
@@ -65,6 +66,11 @@ pub(crate) fn ready(signal: Signal, events: PollEvents, descriptor: i32) -> SigI
 #[must_use]
 pub fn fault(signal: Signal, code: i32, address: u64) -> SigInfo {
     new(signal, code, &[address])
+}
+
+/// Damaged memory in the page at `address`.
+pub fn damage(address: u64) -> SigInfo {
+    new(Signal::SIGBUS, si::BUS_MCEERR_AR, &[address, u64::from(PAGE_SIZE.trailing_zeros())])
 }
 
 /// The signal that `info` is about, or `None` where its number is none.

@@ -1,11 +1,12 @@
 //! Traps: what the processor reports becomes a signal (SDM volume 3, 6.15; signal numbers and
 //! codes as in Linux's `arch/x86/kernel/traps.c`).
 
+use abi::PAGE_SIZE;
 use abi::signal::{FXSAVE_LEN, SigInfo, Signal, si};
 
 use crate::buffer;
 use crate::machine::{Registers, Trap};
-use crate::mm::{FaultSignal, Wanted};
+use crate::mm::{Accessor, FaultSignal, Wanted};
 use crate::process::Thread;
 
 use super::info;
@@ -75,16 +76,22 @@ impl Thread {
             code if code & STORE != 0 => Wanted::Write,
             _ => Wanted::Read,
         };
-        let (signal, code) = match self.process().memory().fault(trap.address, wanted) {
+        let memory = self.process().memory();
+        let accessor = Accessor::Application(self);
+        let (signal, code) = match memory.fault(trap.address, wanted, accessor) {
             Ok(()) => {
                 self.count_fault();
                 return None;
             }
-            // Whoever is to end does so on the way back.
+            // Whoever is to end does so on the way back; a handler runs there.
             Err(FaultSignal::Interrupted) => return None,
             Err(FaultSignal::NotMapped) => (Signal::SIGSEGV, si::SEGV_MAPERR),
             Err(FaultSignal::NotAllowed) => (Signal::SIGSEGV, si::SEGV_ACCERR),
             Err(FaultSignal::NoPage) => (Signal::SIGBUS, si::BUS_ADRERR),
+            Err(FaultSignal::Poisoned) => {
+                let page = trap.address & !(PAGE_SIZE as u64 - 1);
+                return Some(info::damage(page));
+            }
             Err(FaultSignal::OutOfMemory) => {
                 self.relieve_memory();
                 return None;

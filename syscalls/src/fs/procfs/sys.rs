@@ -78,6 +78,7 @@ static VM: &[Entry] = &[
     Entry::file("overcommit_memory", |_, text| number(text, 1)),
     Entry::file("mmap_min_addr", |_, text| number(text, loader::MMAP_MIN_ADDR)),
     Entry::file("max_map_count", |_, text| number(text, crate::mm::MAX_AREAS as u64)),
+    Entry::setting("unprivileged_userfaultfd", watches_faults, set_watches_faults),
 ];
 
 static FS: &[Entry] = &[
@@ -169,6 +170,17 @@ fn set_max_open_files(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
     let [wanted] = numbers::<u64, 1>(value)?;
     let wanted = in_range(wanted, &MAX_OPEN_FILES_RANGE)?;
     subject.cx.system.max_open_files.store(wanted, Ordering::Relaxed);
+    Ok(())
+}
+
+fn watches_faults(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, subject.cx.system.all_may_watch_faults.load(Ordering::Relaxed).into())
+}
+
+fn set_watches_faults(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let [wanted] = numbers::<u64, 1>(value)?;
+    let wanted = in_range(wanted, &(0..=1))?;
+    subject.cx.system.all_may_watch_faults.store(wanted == 1, Ordering::Relaxed);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use crate::fs::turn::Turn;
 use crate::fs::write_access::Writers;
 use crate::io::{Sink, Source};
 use crate::machine::Page;
-use crate::mm::Mappings;
+use crate::mm::{Mappings, Presence};
 
 use super::Tmpfs;
 
@@ -194,6 +194,16 @@ impl Content {
             return Ok(None);
         }
         self.own_page(fs, index).map(Some)
+    }
+
+    /// What the page with this index is; see [`crate::fs::Inode::presence`].
+    pub(super) fn presence(&self, index: u64) -> Presence {
+        let state = self.state.lock();
+        match state.whole_page(index) {
+            _ if !state.has_page(index) => Presence::Beyond,
+            Piece::Hole => Presence::Hole,
+            Piece::Page(_) | Piece::Archive(_) => Presence::Stored,
+        }
     }
 
     /// The page with this index, made the file's own. Whoever maps the archive's page in its

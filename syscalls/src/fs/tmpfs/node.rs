@@ -21,7 +21,7 @@ use crate::fs::seal::{self, SealSet};
 use crate::fs::write_access::Writers;
 use crate::fs::xattr;
 use crate::machine::Page;
-use crate::mm::Mappings;
+use crate::mm::{Mappings, Presence};
 
 use super::Tmpfs;
 use super::content::{Content, MAX_SIZE};
@@ -431,6 +431,10 @@ impl Inode for Node {
 
     fn shared_page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {
         self.mappable()?.shared_page(&self.fs, index)
+    }
+
+    fn presence(&self, index: u64) -> Option<Presence> {
+        self.mappable().ok().map(|content| content.presence(index))
     }
 
     fn seals(&self) -> Option<&SealSet> {
