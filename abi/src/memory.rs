@@ -1,7 +1,8 @@
 //! Memory mappings: mmap(2), mprotect(2), mremap(2), madvise(2), msync(2), mlock2(2),
-//! mlockall(2); values of `asm-generic/mman.h` and `asm/mman.h`.
+//! mlockall(2), and what /proc tells of them; values of `asm-generic/mman.h`, `asm/mman.h`.
 
 use bitflags::bitflags;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 bitflags! {
     /// What may be done with memory: `PROT_*`.
@@ -188,6 +189,82 @@ impl Advice {
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
         Self::NAMES.iter().map(|&(advice, _)| advice).find(|&advice| advice as i32 == number)
+    }
+}
+
+bitflags! {
+    /// What an area must be, and is: `PROCMAP_QUERY_*` of `linux/fs.h`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct AreaQueryFlags: u64 {
+        /// It can be read.
+        const READABLE = 0x01;
+        /// It can be written.
+        const WRITABLE = 0x02;
+        /// It can be executed.
+        const EXECUTABLE = 0x04;
+        /// Others see changes.
+        const SHARED = 0x08;
+        /// Only asked for: where none holds the address, the next one does.
+        const COVERING_OR_NEXT = 0x10;
+        /// Only asked for: it shows a file.
+        const FILE_BACKED = 0x20;
+        const _ = !0;
+    }
+}
+
+/// `struct procmap_query`: a question to /proc/PID/maps, and its answer.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct AreaQuery {
+    /// Length of the caller's structure, in bytes.
+    pub size: u64,
+    /// Wanted [`AreaQueryFlags`].
+    pub query_flags: u64,
+    /// The address that is asked for.
+    pub query_address: u64,
+    /// First address of the area.
+    pub start: u64,
+    /// First address behind it.
+    pub end: u64,
+    /// Its [`AreaQueryFlags`].
+    pub flags: u64,
+    /// Size of its pages in bytes.
+    pub page_size: u64,
+    /// Offset in the file in bytes.
+    pub offset: u64,
+    /// Number of the file's inode; 0 without a file.
+    pub inode: u64,
+    /// Major number of the file's device.
+    pub device_major: u32,
+    /// Minor number of it.
+    pub device_minor: u32,
+    /// Room for the name, and its length with the NUL; 0 without a name.
+    pub name_size: u32,
+    /// Room for the build ID, and its length.
+    pub build_id_size: u32,
+    /// Where to write the name.
+    pub name_address: u64,
+    /// Where to write the build ID.
+    pub build_id_address: u64,
+}
+
+/// Request of ioctl(2) on /proc/PID/maps, for [`AreaQuery`].
+pub const PROCMAP_QUERY: u32 = 0xc068_6611;
+
+const _: () = assert!(size_of::<AreaQuery>() == 0x68);
+
+bitflags! {
+    /// The upper bits of a word of /proc/PID/pagemap; below them is the number of the frame.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct PageMapFlags: u64 {
+        /// Nobody else maps the page.
+        const EXCLUSIVE = 1 << 56;
+        /// Writes to it are watched: userfaultfd(2).
+        const GUARDED = 1 << 57;
+        /// It is a page of a file, or of shared memory.
+        const FILE = 1 << 61;
+        /// It is in memory.
+        const PRESENT = 1 << 63;
     }
 }
 

@@ -169,7 +169,7 @@ fn execute(cx: &Context<'_>, run: &Run) -> Result<Registers, NotStarted> {
         environment: &run.environment,
         credentials: &cx.credentials(),
         secure: false,
-        limits: MemoryLimits::of(cx.process.limits()),
+        limits: MemoryLimits::of(cx.process.limits(), cx.system),
         placement: Placement::Random,
     };
     let loaded = program.load(&cx.system.machine).map_err(failed)?;

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use abi::fs::{Device, FileType};
 use abi::{Errno, number};
@@ -21,7 +21,7 @@ use crate::fs::sysfs::SysFs;
 use crate::fs::{FsContext, Vfs};
 use crate::keys::Keys;
 use crate::machine::{Machine, News, Service};
-use crate::mm::{AddressSpace, MemoryLimits};
+use crate::mm::{AddressSpace, MAX_AREAS, MemoryLimits};
 use crate::namespaces::{NamespaceNumbers, Namespaces, Tally};
 use crate::net::Sockets;
 use crate::net::ip::Stack;
@@ -94,6 +94,8 @@ pub struct System {
     pub(crate) max_pipe_size: AtomicU64,
     /// How many descriptors a process may have: /proc/sys/fs/nr_open.
     pub(crate) max_open_files: AtomicU64,
+    /// How many areas an address space may have: /proc/sys/vm/max_map_count.
+    pub(crate) max_areas: AtomicUsize,
     /// Whether all may watch the faults of system calls: /proc/sys/vm/unprivileged_userfaultfd.
     pub(crate) all_may_watch_faults: AtomicBool,
     /// What the machine was booted with: /proc/cmdline.
@@ -139,6 +141,7 @@ impl System {
             accounting: Accounting::default(),
             max_pipe_size: AtomicU64::new(pipe::MAX_SIZE),
             max_open_files: AtomicU64::new(MAX_OPEN_FILES),
+            max_areas: AtomicUsize::new(MAX_AREAS),
             all_may_watch_faults: AtomicBool::new(false),
             command_line: Once::new(),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),

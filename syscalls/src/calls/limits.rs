@@ -64,7 +64,7 @@ fn set(cx: &Context<'_>, process: &Process, resource: Resource, new: Rlimit) -> 
         process.tell_cpu_deadlines();
     }
     // The stack also grows where there is no process to ask: in the middle of a copy.
-    process.memory().set_limits(MemoryLimits::of(limits));
+    process.memory().set_limits(MemoryLimits::of(limits, cx.system));
     Ok(old)
 }
 

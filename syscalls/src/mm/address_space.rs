@@ -3,6 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::process::{RLIM_INFINITY, Resource};
@@ -12,13 +13,15 @@ use crate::error::{Because, Result};
 use crate::machine::{Machine, OutOfMemory, Page, Space};
 use crate::process::Limits;
 use crate::process::exec::Places;
+use crate::system::System;
 
 use super::area::{Area, AreaFlags, PAGE, Share};
 use super::areas::Areas;
 use super::layout::Layout;
 use super::pages::{Pages, Resident};
 
-/// Most areas that an address space may have (`vm.max_map_count`).
+/// Most areas that an address space may have, unless somebody sets another number
+/// (`vm.max_map_count`).
 pub(crate) const MAX_AREAS: usize = 65530;
 
 /// The address space of a process: what lies where in its half of memory.
@@ -34,7 +37,7 @@ pub struct AddressSpace {
     places: Once<Places>,
 }
 
-/// Limits of a process that concern its memory, in bytes.
+/// Limits of a process that concern its memory, mostly in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// All mappings: `RLIMIT_AS`.
@@ -43,23 +46,27 @@ pub struct MemoryLimits {
     pub data: u64,
     /// The stack: `RLIMIT_STACK`.
     pub stack: u64,
+    /// The number of areas: `vm.max_map_count`.
+    pub areas: usize,
 }
 
 impl MemoryLimits {
-    /// Those of a process.
+    /// Those of a process with these limits.
     #[must_use]
-    pub fn of(limits: &Limits) -> Self {
+    pub fn of(limits: &Limits, system: &System) -> Self {
         Self {
             address_space: limits.current(Resource::AddressSpace),
             data: limits.current(Resource::Data),
             stack: limits.current(Resource::Stack),
+            areas: system.max_areas.load(Ordering::Relaxed),
         }
     }
 }
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { address_space: RLIM_INFINITY, data: RLIM_INFINITY, stack: 8 << 20 }
+        let most = RLIM_INFINITY;
+        Self { address_space: most, data: most, stack: 8 << 20, areas: MAX_AREAS }
     }
 }
 
@@ -253,7 +260,7 @@ impl State {
 
     /// Fails when `more` areas on top of those there are would be too many.
     pub(super) fn check_count(&self, more: usize) -> Result<()> {
-        if self.areas.len() + more > MAX_AREAS {
+        if self.areas.len() + more > self.limits.areas {
             return Err(Errno::ENOMEM.because("too many memory areas"));
         }
         Ok(())

@@ -235,6 +235,9 @@ fn check_advice(area: &Area, advice: Advice) -> Result<()> {
         Advice::Free | Advice::WipeOnFork if !is_private_anonymous => {
             Err(Errno::EINVAL.because("not private anonymous memory"))
         }
+        Advice::Mergeable | Advice::Unmergeable => {
+            Err(Errno::EINVAL.because("equal pages are not merged"))
+        }
         Advice::Collapse => Err(Errno::EINVAL.because("there are no huge pages")),
         _ if is_sealed_against(area, advice) => Err(Errno::EPERM.because("the mapping is sealed")),
         _ => Ok(()),

@@ -40,7 +40,7 @@ impl Context<'_> {
             environment,
             credentials: &credentials,
             secure,
-            limits: MemoryLimits::of(self.process.limits()),
+            limits: MemoryLimits::of(self.process.limits(), self.system),
             placement: self.placement(),
         };
         let loaded =

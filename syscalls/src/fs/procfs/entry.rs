@@ -7,7 +7,7 @@ use abi::Errno;
 use abi::fs::FileType;
 
 use crate::context::Context;
-use crate::error::{Because, Result};
+use crate::error::{Because, Outcome, Result};
 use crate::fs::Link;
 use crate::process::{Process, Thread};
 
@@ -30,6 +30,9 @@ pub(super) type Show = fn(&Subject<'_>, &mut Text) -> Result<()>;
 /// Does what writing the text to a file means.
 pub(super) type Store = fn(&Subject<'_>, &[u8]) -> Result<()>;
 
+/// Answers a request with its argument.
+pub(super) type Ask = fn(&Subject<'_>, u32, u64) -> Result<Outcome>;
+
 /// What is behind an entry.
 pub(super) enum Kind {
     /// A directory with these entries.
@@ -44,6 +47,10 @@ pub(super) enum Kind {
     File(Show),
     /// The memory of the process.
     Memory,
+    /// Which pages of the process are in memory.
+    PageMap,
+    /// A file that can be read, and asked with ioctl(2).
+    Asked(Show, Ask),
     /// A file of what the process has mounted, whose changes can be waited for.
     Mounts(Show),
     /// A file that can be read and written.
@@ -88,7 +95,12 @@ impl Entry {
             Kind::Directory(_) | Kind::Root(_) | Kind::Tasks | Kind::Descriptors(_) => {
                 FileType::Directory
             }
-            Kind::File(_) | Kind::Mounts(_) | Kind::Memory | Kind::Setting(..) => FileType::Regular,
+            Kind::File(_)
+            | Kind::Asked(..)
+            | Kind::Mounts(_)
+            | Kind::Memory
+            | Kind::PageMap
+            | Kind::Setting(..) => FileType::Regular,
             Kind::Link(_) => FileType::SymbolicLink,
         }
     }

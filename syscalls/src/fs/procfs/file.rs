@@ -9,12 +9,12 @@ use spin::Mutex;
 
 use crate::buffer;
 use crate::context::Context;
-use crate::error::{Because, Result};
+use crate::error::{Because, Outcome, Result};
 use crate::fs::{File, Inode, MountTable, OpenFile, PollEvents, Positions};
 use crate::io::{Sink, Source};
 use crate::wait::WaitQueue;
 
-use super::entry::{Show, Store, Subject};
+use super::entry::{Ask, Show, Store, Subject};
 use super::node::Node;
 use super::text::Text;
 
@@ -28,6 +28,7 @@ pub(super) struct ProcFile {
     inode: Arc<dyn Inode>,
     show: Show,
     store: Option<Store>,
+    ask: Option<Ask>,
     text: Mutex<Option<Arc<Vec<u8>>>>,
     /// The mounts that it shows, and their version when it was last read from the start.
     mounts: Option<(Arc<MountTable>, AtomicU64)>,
@@ -36,7 +37,13 @@ pub(super) struct ProcFile {
 impl ProcFile {
     pub(super) fn new(node: Arc<Node>, show: Show, store: Option<Store>) -> Arc<Self> {
         let (inode, text, mounts) = (node.clone(), Mutex::new(None), None);
-        Arc::new(Self { inode, node, show, store, text, mounts })
+        Arc::new(Self { inode, node, show, store, ask: None, text, mounts })
+    }
+
+    /// A file that answers requests.
+    pub(super) fn asked(node: Arc<Node>, show: Show, ask: Ask) -> Arc<Self> {
+        let (inode, text, mounts) = (node.clone(), Mutex::new(None), None);
+        Arc::new(Self { inode, node, show, store: None, ask: Some(ask), text, mounts })
     }
 
     /// A file of these mounts, if there are any any more.
@@ -50,7 +57,7 @@ impl ProcFile {
             let version = AtomicU64::new(mounts.version());
             (mounts, version)
         });
-        Arc::new(Self { inode, node, show, store, text, mounts })
+        Arc::new(Self { inode, node, show, store, ask: None, text, mounts })
     }
 
     fn text(&self, cx: &Context<'_>, offset: u64) -> Result<Arc<Vec<u8>>> {
@@ -112,6 +119,11 @@ impl File for ProcFile {
         let taken = from.take(&mut bytes)?;
         store(&self.subject(cx)?, &bytes[..taken])?;
         Ok(taken)
+    }
+
+    fn ioctl(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<Outcome> {
+        let ask = self.ask.ok_or_else(|| Errno::ENOTTY.because("the file answers no requests"))?;
+        ask(&self.subject(cx)?, request, argument)
     }
 
     /// A file of mounts tells that they have changed until it is read again.

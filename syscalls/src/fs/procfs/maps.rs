@@ -4,16 +4,20 @@ use abi::PAGE_SIZE;
 use abi::memory::Protection;
 
 use crate::error::Result;
-use crate::mm::{Area, AreaFlags, Backing, Object, Share};
+use crate::mm::{Area, AreaFlags, Share};
 
-use super::entry::Subject;
+use super::area_query;
+use super::entry::{Entry, Kind, Subject};
 use super::text::{Text, put};
 
 /// Column in which names start.
 const NAME_COLUMN: usize = 73;
 
-/// /proc/PID/maps.
-pub(super) fn maps(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+/// /proc/PID/maps, which also answers questions.
+pub(super) const MAPS: Entry =
+    Entry { name: "maps", mode: 0o444, kind: Kind::Asked(maps, area_query::ask) };
+
+fn maps(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     for area in subject.process.memory().areas() {
         put_area(subject, text, &area)?;
     }
@@ -53,34 +57,12 @@ fn put_area(subject: &Subject<'_>, text: &mut Text, area: &Area) -> Result<()> {
     let x = letter(Protection::EXEC, 'x');
     let share = if area.share == Share::Shared { 's' } else { 'p' };
     put!(text, "{:08x}-{:08x} {r}{w}{x}{share} ", area.range.start, area.range.end);
-    match &area.backing {
-        Backing::Object(Object::File { inode, open }, offset) => {
-            let device = inode.file_system().device();
-            let number = inode.metadata()?.number;
-            put!(text, "{offset:08x} {:02x}:{:02x} {number} ", device.major, device.minor);
-            text.pad(start, NAME_COLUMN);
-            let path = open.location().shown_path(&subject.cx.paths().root());
-            text.put_path(&path, |byte| byte == b'\n');
-        }
-        Backing::Object(Object::Memory(memory), offset) => {
-            let number = memory.number();
-            put!(text, "{offset:08x} 00:01 {} ", number.unwrap_or(0));
-            text.pad(start, NAME_COLUMN);
-            match number {
-                Some(number) => {
-                    let key = subject.cx.ipc().segments.key(number);
-                    put!(text, "/SYSV{key:08x} (deleted)");
-                }
-                None => text.put(b"/dev/zero (deleted)"),
-            }
-        }
-        _ => {
-            put!(text, "00000000 00:00 0 ");
-            if !area.name.is_empty() {
-                text.pad(start, NAME_COLUMN);
-                text.put(area.name.as_bytes());
-            }
-        }
+    let (offset, device, inode) = area_query::place(area)?;
+    put!(text, "{offset:08x} {:02x}:{:02x} {inode} ", device.major, device.minor);
+    let name = area_query::name(subject, area);
+    if !name.is_empty() {
+        text.pad(start, NAME_COLUMN);
+        text.put_path(&name, |byte| byte == b'\n');
     }
     text.put(b"\n");
     Ok(())

@@ -8,6 +8,7 @@
 //! - `root`: what concerns the system; `sys`: its settings; `sysvipc`: objects of System V
 //! - `process`, `stat`, `maps`, `mounts`, `descriptors`: what concerns a process
 
+mod area_query;
 mod descriptors;
 mod entry;
 mod file;
@@ -18,6 +19,7 @@ mod mounts;
 mod namespaces;
 mod net;
 mod node;
+mod page_map;
 mod process;
 mod root;
 mod sockets;

@@ -21,6 +21,7 @@ use super::descriptors;
 use super::entry::{Descriptors, Entry, Kind, Owner, Subject, find_process, find_thread};
 use super::file::ProcFile;
 use super::memory;
+use super::page_map;
 use super::process::{PROCESS, THREAD};
 use super::root::ROOT;
 
@@ -252,7 +253,9 @@ impl Inode for Node {
                     let mounts = self.subject(cx)?.process.paths.mounts();
                     Ok(ProcFile::of_mounts(self, show, mounts))
                 }
+                Kind::Asked(show, ask) => Ok(ProcFile::asked(self, show, ask)),
                 Kind::Memory => memory::open(cx, self),
+                Kind::PageMap => page_map::open(cx, self),
                 Kind::Setting(show, store) => Ok(ProcFile::new(self, show, Some(store))),
                 Kind::Link(_) => Err(Errno::ELOOP.because("a symbolic link")),
                 _ => Ok(Directory::open(self)),

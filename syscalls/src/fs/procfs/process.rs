@@ -12,7 +12,7 @@ use crate::mm::{Backing, DumpFilter, Object};
 use crate::process::exec::Places;
 
 use super::entry::{Descriptors, Entry, Kind, Subject};
-use super::maps::{maps, smaps};
+use super::maps::{MAPS, smaps};
 use super::mounts::{mount_info, mounts};
 use super::namespaces;
 use super::net::NET;
@@ -48,8 +48,9 @@ static IN_PROCESS: &[Entry] = &[
     Entry::file("cmdline", cmdline),
     Entry::file("stat", stat),
     Entry::file("statm", statm),
-    Entry::file("maps", maps),
+    MAPS,
     Entry { name: "mem", mode: 0o600, kind: Kind::Memory },
+    Entry { name: "pagemap", mode: 0o400, kind: Kind::PageMap },
     Entry::file("smaps", smaps),
     Entry::link("cwd", cwd),
     Entry::link("root", root),
@@ -78,8 +79,9 @@ static IN_THREAD: &[Entry] = &[
     Entry::file("cmdline", cmdline),
     Entry::file("stat", stat),
     Entry::file("statm", statm),
-    Entry::file("maps", maps),
+    MAPS,
     Entry { name: "mem", mode: 0o600, kind: Kind::Memory },
+    Entry { name: "pagemap", mode: 0o400, kind: Kind::PageMap },
     Entry::file("smaps", smaps),
     Entry::link("cwd", cwd),
     Entry::link("root", root),

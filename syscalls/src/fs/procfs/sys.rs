@@ -11,6 +11,7 @@ use crate::error::{Because, Result};
 use crate::events::{fanotify, inotify};
 use crate::fs::memory_device::ENTROPY_BITS;
 use crate::fs::{aio, pipe};
+use crate::mm::MemoryLimits;
 use crate::process::Capability;
 use crate::process::credentials::NGROUPS_MAX;
 use crate::process::limits::MAX_OPEN_FILES_RANGE;
@@ -77,7 +78,7 @@ static VM: &[Entry] = &[
     // Pages are given out when they are used, as long as there are any: "always".
     Entry::file("overcommit_memory", |_, text| number(text, 1)),
     Entry::file("mmap_min_addr", |_, text| number(text, loader::MMAP_MIN_ADDR)),
-    Entry::file("max_map_count", |_, text| number(text, crate::mm::MAX_AREAS as u64)),
+    Entry::setting("max_map_count", max_areas, set_max_areas),
     Entry::setting("unprivileged_userfaultfd", watches_faults, set_watches_faults),
 ];
 
@@ -170,6 +171,21 @@ fn set_max_open_files(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
     let [wanted] = numbers::<u64, 1>(value)?;
     let wanted = in_range(wanted, &MAX_OPEN_FILES_RANGE)?;
     subject.cx.system.max_open_files.store(wanted, Ordering::Relaxed);
+    Ok(())
+}
+
+fn max_areas(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, subject.cx.system.max_areas.load(Ordering::Relaxed) as u64)
+}
+
+fn set_max_areas(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let [wanted] = numbers::<u64, 1>(value)?;
+    let wanted = in_range(wanted, &(0..=INT_MAX))?;
+    let system = subject.cx.system;
+    system.max_areas.store(wanted as usize, Ordering::Relaxed);
+    for process in system.processes.all() {
+        process.memory().set_limits(MemoryLimits::of(process.limits(), system));
+    }
     Ok(())
 }
 

@@ -76,7 +76,8 @@ fn every_file_of_the_root_and_of_a_process_can_be_read() {
         })
         .collect();
     assert!(files.iter().any(|path| path == "/proc/meminfo"));
-    for path in files {
+    // The map of pages has a word for each page that there could be.
+    for path in files.into_iter().filter(|path| !path.ends_with("/pagemap")) {
         let kit = kit::process();
         match read(&kit, &path) {
             Ok(_) => {}
