@@ -22,7 +22,8 @@ use crate::user::{UserPath, UserPtr, read_c_string};
 /// # Differences from Linux
 /// File systems are `tmpfs`, `ramfs`, `proc`, `sysfs` and `devtmpfs`. `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
 /// `MS_POSIXACL` and `MS_I_VERSION` are taken and have no effect. Whatever they are, times of access of directories and symbolic
-/// links are relative.
+/// links are relative. Whoever may mount a `proc` may do so also where another one is covered in
+/// part.
 pub(crate) fn mount(
     cx: &Context<'_>,
     source: UserPath,
@@ -47,7 +48,7 @@ pub(crate) fn mount(
         path::resolve(cx, Fd(AT_FDCWD), path, Follow::Last)
     };
     if flags.contains(MountFlags::REMOUNT) {
-        remount(&target, flags, &options)
+        remount(cx, &target, flags, &options)
     } else if flags.contains(MountFlags::BIND) {
         let all = flags.contains(MountFlags::REC);
         mounts.bind(&from()?, target, if all { Depth::All } else { Depth::One })
@@ -138,17 +139,19 @@ pub(crate) fn pivot_root(cx: &Context<'_>, new: UserPath, old: UserPath) -> Resu
 }
 
 /// `MS_REMOUNT`: the flags of the mount, and without `MS_BIND` also of the file system.
-fn remount(target: &Location, flags: MountFlags, options: &[u8]) -> Result<()> {
+fn remount(cx: &Context<'_>, target: &Location, flags: MountFlags, options: &[u8]) -> Result<()> {
     const TIMES: u64 = flag::ST_NOATIME | flag::ST_NODIRATIME | flag::ST_RELATIME;
-    if !target.is_mount_root() {
-        return Err(Errno::EINVAL.because("nothing is mounted there"));
-    }
     let mount = &target.mount;
+    if !target.is_mount_root() || !cx.mounts().has(mount) {
+        return Err(Errno::EINVAL.because("nothing is mounted there, or not here"));
+    }
     let mut own = own_flags(flags);
     if !flags.intersects(MountFlags::ACCESS_TIMES) {
         own = own & !TIMES | mount.own_flags() & TIMES;
     }
+    mount.check_flags(own)?;
     if !flags.contains(MountFlags::BIND) {
+        mount.super_block().check_privilege(&cx.credentials())?;
         mount.file_system().remount(options)?;
         let read_only = flags.contains(MountFlags::RDONLY);
         let access = if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite };
@@ -166,6 +169,7 @@ fn propagate(cx: &Context<'_>, target: &Location, flags: MountFlags) -> Result<(
         return Err(Errno::EINVAL.because("more than one kind, or nothing is mounted there"));
     }
     let mounts = cx.mounts();
+    mounts.check_own_or_anonymous(&target.mount)?;
     let propagation = propagation(kind)?;
     let which = match flags.contains(M::REC) {
         true => mounts.all_below(&target.mount),
@@ -215,6 +219,7 @@ pub(crate) fn umount2(cx: &Context<'_>, target: UserPath, flags: UnmountFlags) -
     }
     let is_root = Arc::ptr_eq(&target.mount, &cx.paths().root().mount);
     if how == Unmount::Unused && is_root && target.is_mount_root() {
+        target.mount.super_block().check_privilege(&cx.credentials())?;
         return target.mount.super_block().set_access(MountAccess::ReadOnly);
     }
     cx.mounts().unmount(target, how)

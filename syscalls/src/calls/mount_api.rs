@@ -110,7 +110,7 @@ pub(crate) fn fsconfig(
         }
         command::CMD_RECONFIGURE => {
             check_move(cx)?;
-            setup.change()
+            setup.change(cx)
         }
         _ => {
             let key = short_string(cx, key.address())?;
@@ -308,7 +308,7 @@ pub(crate) fn open_tree_attr(
     let open = open_place(cx, directory, file, flags)?;
     if !attributes.is_null() || size != 0 {
         let change = read_change(cx, attributes, size)?;
-        apply(open.location(), &change, flags & RECURSIVE != 0)?;
+        apply(cx, open.location(), &change, flags & RECURSIVE != 0)?;
     }
     add(cx, open, 0, on_exec(flags, TREE_CLOEXEC))
 }
@@ -334,7 +334,7 @@ pub(crate) fn mount_setattr(
     }
     check_change(&change)?;
     let found = tree_place(cx, directory, file, flags)?;
-    apply(&found, &change, flags & RECURSIVE != 0)
+    apply(cx, &found, &change, flags & RECURSIVE != 0)
 }
 
 fn read_change(cx: &Context<'_>, from: UserPtr<u8>, size: usize) -> Result<MountAttr> {
@@ -371,11 +371,12 @@ fn check_change(change: &MountAttr) -> Result<(MountAttributes, MountAttributes)
     Ok((set, clear))
 }
 
-fn apply(found: &Location, change: &MountAttr, all: bool) -> Result<()> {
+fn apply(cx: &Context<'_>, found: &Location, change: &MountAttr, all: bool) -> Result<()> {
     let (set, clear) = check_change(change)?;
     if !found.is_mount_root() {
         return Err(Errno::EINVAL.because("nothing is mounted there"));
     }
+    cx.mounts().check_own_or_anonymous(&found.mount)?;
     let home = found.mount.table();
     let home = home.ok_or_else(|| Errno::EINVAL.because("it is not mounted any more"))?;
     let mounts = match all {

@@ -40,6 +40,7 @@ mod lock_tests;
 pub mod loops;
 mod memory_device;
 pub mod mount;
+mod mount_locks;
 pub(crate) mod mount_setup;
 pub mod mount_table;
 #[cfg(test)]

@@ -9,9 +9,12 @@ use abi::fs::{FileType, mount_flags as flag};
 use spin::Mutex;
 
 use crate::error::{Because, Error, Result};
+use crate::namespaces::UserNamespace;
+use crate::process::{Capability, Credentials};
 
 use super::dentry::Dentry;
 use super::inode::{FileSystem, Inode};
+use super::mount_locks::Locks;
 use super::mount_table::MountTable;
 use super::peers::{Part, PeerGroup, Propagation};
 
@@ -21,6 +24,8 @@ pub struct SuperBlock {
     file_system: Arc<dyn FileSystem>,
     /// What is mounted, as the first column of /proc/mounts shows it.
     source: Vec<u8>,
+    /// In which user namespace it was made: who is privileged there may change it.
+    owner: UserNamespace,
     read_only: AtomicBool,
     /// Number of regular files that are open for writing.
     writers: AtomicUsize,
@@ -30,13 +35,39 @@ impl SuperBlock {
     /// The file system of `inode`, its root directory.
     #[must_use]
     pub fn new(inode: Arc<dyn Inode>, source: &[u8]) -> Arc<Self> {
-        let file_system = inode.file_system();
-        Self::with_root(Dentry::root(inode), file_system, source)
+        Self::owned_by(UserNamespace::FIRST, inode, source)
     }
 
-    fn with_root(root: Arc<Dentry>, file_system: Arc<dyn FileSystem>, source: &[u8]) -> Arc<Self> {
+    /// As [`SuperBlock::new`], made in another user namespace than the first.
+    #[must_use]
+    pub(super) fn owned_by(
+        owner: UserNamespace,
+        inode: Arc<dyn Inode>,
+        source: &[u8],
+    ) -> Arc<Self> {
+        let file_system = inode.file_system();
+        Self::with_root(Dentry::root(inode), file_system, source, owner)
+    }
+
+    fn with_root(
+        root: Arc<Dentry>,
+        file_system: Arc<dyn FileSystem>,
+        source: &[u8],
+        owner: UserNamespace,
+    ) -> Arc<Self> {
         let (read_only, writers) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Self { root, file_system, source: source.to_vec(), read_only, writers })
+        Arc::new(Self { root, file_system, source: source.to_vec(), owner, read_only, writers })
+    }
+
+    /// Fails unless `who` may change what all of its mounts have in common.
+    ///
+    /// # Errors
+    /// `EPERM`.
+    pub(crate) fn check_privilege(&self, who: &Credentials) -> Result<()> {
+        if who.has_in(Capability::SysAdmin, &self.owner) {
+            return Ok(());
+        }
+        Err(Errno::EPERM.because("the file system belongs to another user namespace"))
     }
 
     /// Its root directory.
@@ -108,6 +139,8 @@ pub struct Mount {
     read_only: AtomicBool,
     /// [`abi::fs::mount_flags`] beside `ST_RDONLY`.
     flags: AtomicU64,
+    /// What of it cannot be changed.
+    locks: Mutex<Locks>,
     /// What becomes of mounts on it.
     part: Mutex<Part>,
     /// Where it is mounted: in a namespace, or in a tree of its own.
@@ -132,6 +165,7 @@ impl Mount {
             super_block,
             read_only: AtomicBool::new(flags & flag::ST_RDONLY != 0),
             flags: AtomicU64::new(flags & !flag::ST_RDONLY),
+            locks: Mutex::default(),
             part: Mutex::default(),
             table: Mutex::new(Weak::new()),
             writers: AtomicUsize::new(0),
@@ -216,8 +250,10 @@ impl Mount {
     /// Replaces its own flags.
     ///
     /// # Errors
-    /// `EBUSY` when it becomes read-only and a file is open for writing.
+    /// `EPERM` where they are locked; `EBUSY` when it becomes read-only and a file is open for
+    /// writing.
     pub fn set_flags(&self, flags: u64) -> Result<()> {
+        self.check_flags(flags)?;
         let read_only = flags & flag::ST_RDONLY != 0;
         let access = if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite };
         set_access(&self.read_only, &self.writers, access)?;
@@ -229,6 +265,11 @@ impl Mount {
     #[must_use]
     pub fn has(&self, flags: u64) -> bool {
         self.flags() & flags == flags
+    }
+
+    /// What of it cannot be changed.
+    pub(super) fn locks(&self) -> &Mutex<Locks> {
+        &self.locks
     }
 
     /// What becomes of mounts on it.
@@ -334,7 +375,8 @@ impl Location {
         let file_system = inode.file_system();
         let dentry = Dentry::without_path(inode, &name);
         let source = file_system.name().as_bytes();
-        let super_block = SuperBlock::with_root(dentry.clone(), file_system, source);
+        let owner = UserNamespace::FIRST;
+        let super_block = SuperBlock::with_root(dentry.clone(), file_system, source, owner);
         let mount = Mount::new((0, 0), dentry.clone(), super_block, flag::ST_RELATIME);
         Self { mount, dentry }
     }

@@ -121,11 +121,12 @@ impl MountSetup {
     ///
     /// # Errors
     /// `EBUSY` when it is not mounted yet; those of mount(2) with `MS_REMOUNT`.
-    pub(crate) fn change(&self) -> Result<()> {
+    pub(crate) fn change(&self, cx: &Context<'_>) -> Result<()> {
         let mut state = self.state.lock();
         let Phase::Changing(super_block) = state.phase.clone() else {
             return Err(too_late());
         };
+        super_block.check_privilege(&cx.credentials())?;
         super_block.file_system().remount(state.options.get(1..).unwrap_or_default())?;
         if let Some(access) = state.access {
             super_block.set_access(access)?;

@@ -17,6 +17,7 @@ use super::dentry::Dentry;
 use super::file::PollEvents;
 use super::inode::Inode;
 use super::mount::{Location, Mount, SuperBlock};
+use super::mount_locks::{lock_tree, locked};
 use super::mount_tree::{Kinship, Tree, dissolve, unhang};
 use super::peers::{PeerGroup, Propagation};
 
@@ -30,6 +31,7 @@ pub struct MountTable {
     /// Woken when mounts come and go.
     changed: WaitQueue,
     shared: Arc<Shared>,
+    standing: Standing,
     /// To whom it belongs, where that is not the first user namespace.
     owner: Once<(UserNamespace, Counted)>,
 }
@@ -47,6 +49,15 @@ struct Shared {
 
 /// The numbers of mounts that none shares are above this one.
 pub(crate) const UNIQUE_BASE: u64 = 1 << 31;
+
+/// What a table is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Processes see it.
+    Namespace,
+    /// It waits for being attached: its descriptor is all that leads there.
+    Anonymous,
+}
 
 /// How much a bind mount takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +84,11 @@ impl MountTable {
         let dentry = super_block.root().clone();
         let flags = flags | mount_flags::ST_RELATIME;
         let mount = Mount::new(numbers(&shared), dentry, super_block, flags);
-        Self::with(&shared, alloc::vec![mount])
+        Self::with(&shared, alloc::vec![mount], Standing::Namespace)
     }
 
     /// A table that consists of `tree`.
-    fn with(shared: &Arc<Shared>, tree: Tree) -> Arc<Self> {
+    fn with(shared: &Arc<Shared>, tree: Tree, standing: Standing) -> Arc<Self> {
         let id = shared.next_table.fetch_add(1, Ordering::Relaxed);
         let table = Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -86,6 +97,7 @@ impl MountTable {
             version: AtomicU64::new(0),
             changed: WaitQueue::new(),
             shared: shared.clone(),
+            standing,
             owner: Once::new(),
         });
         table.adopt(&tree);
@@ -221,22 +233,28 @@ impl MountTable {
     pub fn detached(&self, super_block: &Arc<SuperBlock>, flags: u64) -> Arc<Self> {
         let root = super_block.root().clone();
         let mount = Mount::new(self.numbers(), root, super_block.clone(), flags);
-        Self::with(&self.shared, alloc::vec![mount])
+        Self::with(&self.shared, alloc::vec![mount], Standing::Anonymous)
     }
 
     /// A copy of what is at `source` as a tree of its own, attached nowhere: open_tree(2).
     ///
     /// # Errors
-    /// `EINVAL` when the source is unbindable or mounted nowhere; `ENOMEM`.
+    /// `EINVAL` when the source is unbindable, in another namespace or mounted nowhere, or its
+    /// copy would show what is covered; `EPERM`; `ENOMEM`.
     pub fn detached_copy(&self, source: &Location, depth: Depth) -> Result<Arc<Self>> {
-        self.changing(|| Ok(Self::with(&self.shared, self.copy_of_place(source, depth)?)))
+        self.check_own_or_anonymous(&source.mount)?;
+        self.changing(|| {
+            let copy = self.copy_of_place(source, depth)?;
+            Ok(Self::with(&self.shared, copy, Standing::Anonymous))
+        })
     }
 
     /// Mounts what is at `source` also on `point`.
     ///
     /// # Errors
-    /// `EINVAL` when the source is unbindable or not mounted here; `ENOTDIR` when only one of
-    /// both is a directory; `ENOENT` when `point` has been removed; `ENOMEM`.
+    /// `EINVAL` when the source is unbindable or not mounted here, or its copy would show what
+    /// is covered; `ENOTDIR` when only one of both is a directory; `ENOENT` when `point` has
+    /// been removed; `EPERM`; `ENOMEM`.
     pub fn bind(&self, source: &Location, point: Location, depth: Depth) -> Result<()> {
         if !self.has(&source.mount) {
             return Err(Errno::EINVAL.because("the source is not mounted here"));
@@ -274,6 +292,9 @@ impl MountTable {
             if !self.has(&point.mount) || source.is_directory() != over.is_directory() {
                 return Err(nothing());
             }
+            if over.mount.is_locked() {
+                return Err(locked());
+            }
             self.move_tree(source, point)
         })
     }
@@ -284,7 +305,11 @@ impl MountTable {
         let home = moved.table().filter(|_| source.is_mount_root()).ok_or_else(immovable)?;
         let old = moved.point();
         let is_here = core::ptr::eq(&*home, self);
+        if moved.is_locked() {
+            return Err(locked());
+        }
         if is_here == old.is_none()
+            || !is_here && home.standing != Standing::Anonymous
             || old.as_ref().is_some_and(|at| at.mount.peer_group().is_some())
         {
             return Err(immovable());
@@ -310,6 +335,20 @@ impl MountTable {
         mount.table().is_some_and(|home| core::ptr::eq(&*home, self))
     }
 
+    /// Fails unless `mount` is one of its own, or in a tree that waits for being attached.
+    ///
+    /// # Errors
+    /// `EINVAL`.
+    pub(crate) fn check_own_or_anonymous(&self, mount: &Arc<Mount>) -> Result<()> {
+        let home = mount.table();
+        let may_change =
+            |home: &Arc<Self>| core::ptr::eq(&**home, self) || home.standing == Standing::Anonymous;
+        match home.filter(may_change) {
+            Some(_) => Ok(()),
+            None => Err(Errno::EINVAL.because("it is not mounted here")),
+        }
+    }
+
     /// Says what becomes of mounts on `mount`.
     pub(crate) fn set_propagation(&self, mount: &Arc<Mount>, kind: Propagation) {
         self.changing(|| mount.propagate(kind, || self.new_group()));
@@ -320,24 +359,31 @@ impl MountTable {
         self.changing(|| self.tree_below(top, top.root(), |_| true))
     }
 
-    /// A namespace with a copy of each mount, and `places` in it: `CLONE_NEWNS`.
+    /// A namespace that will belong to `owner`, with a copy of each mount, and `places` in it:
+    /// `CLONE_NEWNS`.
     ///
     /// # Errors
     /// `ENOMEM`.
     pub(crate) fn duplicate<const N: usize>(
         &self,
+        owner: &UserNamespace,
         places: [Location; N],
     ) -> Result<(Arc<Self>, [Location; N])> {
+        let is_foreign = *owner != self.owner();
+        let kin = if is_foreign { Kinship::Slave } else { Kinship::Peer };
         self.changing(|| {
             let root = self.root().ok_or_else(|| Errno::EINVAL.because("there is no root"))?;
             let tree = self.tree_below(&root.mount, &root.dentry, |_| true);
-            let copies = self.copy_tree(&tree, root.dentry, Kinship::Peer)?;
+            let copies = self.copy_tree(&tree, root.dentry, kin)?;
+            if is_foreign {
+                lock_tree(&copies);
+            }
             let places = places.map(|place| {
                 let at = tree.iter().position(|mount| Arc::ptr_eq(mount, &place.mount));
                 let mount = at.map_or(place.mount, |at| copies[at].clone());
                 Location { mount, dentry: place.dentry }
             });
-            Ok((Self::with(&self.shared, copies), places))
+            Ok((Self::with(&self.shared, copies, Standing::Namespace), places))
         })
     }
 

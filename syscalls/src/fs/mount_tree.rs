@@ -9,6 +9,7 @@ use crate::error::{Because, Result};
 
 use super::dentry::Dentry;
 use super::mount::{Location, Mount};
+use super::mount_locks::{lock_tree, locked};
 use super::mount_table::{Depth, MountTable};
 use super::peers::PeerGroup;
 
@@ -62,6 +63,7 @@ impl MountTable {
             let root = if index == 0 { root.clone() } else { old.root().clone() };
             let flags = old.own_flags();
             let copy = Mount::new(self.numbers(), root, old.super_block().clone(), flags);
+            copy.be_locked_as(old);
             match (kin, old.peer_group()) {
                 (Kinship::Peer, _) | (_, None) => copy.take_part_as(old),
                 (Kinship::Slave, Some(group)) => copy.follow(&group),
@@ -82,7 +84,8 @@ impl MountTable {
         Ok(copies)
     }
 
-    /// Copies of what is at `source`, as a bind mount has them.
+    /// Copies of what is at `source`, as a bind mount has them: whoever makes it may take it
+    /// away.
     pub(super) fn copy_of_place(&self, source: &Location, depth: Depth) -> Result<Tree> {
         if source.mount.is_unbindable() {
             return Err(Errno::EINVAL.because("the mount is unbindable"));
@@ -90,11 +93,20 @@ impl MountTable {
         let bindable = |mount: &Arc<Mount>| !mount.is_unbindable();
         let home = source.mount.table();
         let home = home.ok_or_else(|| Errno::EINVAL.because("the source is mounted nowhere"))?;
+        let all = home.tree_below(&source.mount, &source.dentry, |_| true);
         let tree = match depth {
+            Depth::All if all[1..].iter().any(|one| one.is_unbindable() && one.is_locked()) => {
+                return Err(Errno::EPERM.because("a locked mount would not be copied"));
+            }
             Depth::All => home.tree_below(&source.mount, &source.dentry, bindable),
+            Depth::One if all[1..].iter().any(|one| is_on(one, source) && one.is_locked()) => {
+                return Err(locked());
+            }
             Depth::One => alloc::vec![source.mount.clone()],
         };
-        self.copy_tree(&tree, source.dentry.clone(), Kinship::Peer)
+        let copy = self.copy_tree(&tree, source.dentry.clone(), Kinship::Peer)?;
+        copy[0].unlock_place();
+        Ok(copy)
     }
 
     /// Attaches `tree` at `point`, and copies of it wherever what is mounted there is passed
@@ -119,10 +131,13 @@ impl MountTable {
         }
         grafts.push((tree, point));
         for (tree, point) in grafts {
+            let top = &tree[0];
             if let Some(home) = point.mount.table() {
+                if home.owner() != self.owner() {
+                    lock_tree(&tree);
+                }
                 home.adopt(&tree);
             }
-            let top = &tree[0];
             let over = point.dentry.mounted_in(&point.mount);
             hang(top, point.clone());
             if let Some(over) = over {
@@ -159,6 +174,11 @@ impl MountTable {
         }
         Ok(())
     }
+}
+
+/// Whether `mount` is mounted on the mount that `source` is in.
+fn is_on(mount: &Arc<Mount>, source: &Location) -> bool {
+    mount.point().is_some_and(|at| Arc::ptr_eq(&at.mount, &source.mount))
 }
 
 /// Whether `mount` is attached and shows the place.

@@ -6,6 +6,8 @@ use abi::Errno;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
+use crate::namespaces::UserNamespace;
+use crate::process::Capability;
 use crate::terminal::pty::devpts;
 
 use super::inode::Inode;
@@ -20,7 +22,8 @@ pub(crate) const NAMES: [&str; 6] = ["sysfs", "proc", "tmpfs", "ramfs", "devtmpf
 /// A file system of this type, with what mount(2) was told of it.
 ///
 /// # Errors
-/// `ENODEV` for a type that is not known; `EINVAL` for options that are not.
+/// `ENODEV` for a type that is not known; `EINVAL` for options that are not; `EPERM` without
+/// `CAP_SYS_ADMIN` where that needs it.
 pub(crate) fn create(
     cx: &Context<'_>,
     name: &[u8],
@@ -28,6 +31,11 @@ pub(crate) fn create(
     options: &[u8],
 ) -> Result<Arc<SuperBlock>> {
     let (machine, vfs) = (&cx.system.machine, &cx.system.vfs);
+    let owner = owner_of_new(cx, name);
+    let is_known = NAMES.iter().any(|known| known.as_bytes() == name);
+    if is_known && !cx.credentials().has_in(Capability::SysAdmin, &owner) {
+        return Err(Errno::EPERM.because("the type needs CAP_SYS_ADMIN in another user namespace"));
+    }
     let in_memory = |name: &'static str| -> Result<Arc<dyn Inode>> {
         let options = Options::parse(options, machine.memory().total_pages)?;
         Ok(Tmpfs::with_options(machine, name, vfs.new_device(), options))
@@ -47,5 +55,16 @@ pub(crate) fn create(
         }
         _ => return Err(Errno::ENODEV.because("the type of file system is not known")),
     };
-    Ok(SuperBlock::new(root, source))
+    Ok(SuperBlock::owned_by(owner, root, source))
+}
+
+/// To which user namespace a new file system of this type belongs: whoever may mount there may
+/// make it. What is not meant for everybody belongs to the first one.
+fn owner_of_new(cx: &Context<'_>, name: &[u8]) -> UserNamespace {
+    match name {
+        b"tmpfs" | b"ramfs" | b"devpts" => cx.user_namespace(),
+        b"proc" => cx.pid_namespace().owner(),
+        b"sysfs" => cx.thread.namespaces().net.owner().clone(),
+        _ => UserNamespace::FIRST,
+    }
 }

@@ -8,6 +8,7 @@ use abi::Errno;
 use crate::error::{Because, Error, Result};
 
 use super::mount::{Location, Mount};
+use super::mount_locks::locked;
 use super::mount_table::MountTable;
 use super::mount_tree::{Tree, audience, hang, unhang};
 
@@ -30,7 +31,7 @@ impl MountTable {
     /// Unmounts what is mounted at `at`, and what was passed on to others when it was mounted.
     ///
     /// # Errors
-    /// `EINVAL` when nothing is mounted there; `EBUSY` when it is in use, or is the root;
+    /// `EINVAL` when nothing is mounted there, or it is locked; `EBUSY` when it is in use, or is the root;
     /// `EAGAIN` when it was not marked, and now is.
     pub fn unmount(&self, at: Location, how: Unmount) -> Result<()> {
         if !at.is_mount_root() {
@@ -51,6 +52,9 @@ impl MountTable {
         let Some(point) = mount.point() else {
             return Err(Errno::EBUSY.because("the root file system"));
         };
+        if mount.is_locked() {
+            return Err(locked());
+        }
         if how != Unmount::Detached && Arc::strong_count(&mount) > UNUSED {
             return Err(in_use());
         }
@@ -112,11 +116,19 @@ impl MountTable {
             let (Some(root_point), Some(_)) = points else {
                 return Err(invalid("the root cannot be replaced"));
             };
+            if new.mount.is_locked() {
+                return Err(locked());
+            }
             if !root.is_mount_root() || !new.is_mount_root() {
                 return Err(invalid("nothing is mounted there"));
             }
             if old.path_below(new).is_none() || new.path_below(root).is_none() {
                 return Err(invalid("the old root does not lie below the new one"));
+            }
+            if root.mount.is_locked() {
+                // What it covers is covered by the new one from now on.
+                root.mount.unlock_place();
+                new.mount.lock_place();
             }
             unhang(&new.mount);
             unhang(&root.mount);

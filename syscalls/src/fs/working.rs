@@ -6,6 +6,7 @@ use abi::fs::Mode;
 
 use crate::error::Result;
 use crate::joint::Joint;
+use crate::namespaces::UserNamespace;
 
 use super::mount::Location;
 use super::mount_table::MountTable;
@@ -51,16 +52,16 @@ impl FsContext {
         self.state.with(|state| state.mounts.clone())
     }
 
-    /// Sees a copy of the mounts from now on: `CLONE_NEWNS`.
+    /// Sees a copy of the mounts from now on, which will belong to `owner`: `CLONE_NEWNS`.
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn separate_mounts(&self) -> Result<()> {
+    pub(crate) fn separate_mounts(&self, owner: &UserNamespace) -> Result<()> {
         let Some(mounts) = self.mounts() else {
             return Ok(());
         };
         let (mounts, [root, working]) =
-            mounts.duplicate([self.root(), self.working_directory()])?;
+            mounts.duplicate(owner, [self.root(), self.working_directory()])?;
         self.state.separate();
         let umask = self.umask();
         let new = State { root, working, umask, mounts: Some(mounts) };

@@ -93,7 +93,7 @@ impl Context<'_> {
     /// # Errors
     /// `ENOMEM`.
     pub(crate) fn separate_mounts(&self, thread: &Thread, new: NewMounts) -> Result<()> {
-        thread.paths().separate_mounts()?;
+        thread.paths().separate_mounts(&new.owner)?;
         if let Some(mounts) = thread.paths().mounts() {
             mounts.belong_to(new.owner, new.counted);
         }

@@ -79,3 +79,10 @@ pub(crate) struct CgroupNamespace(pub(super) Common);
 
 /// Networks: network_namespaces(7). There is one.
 pub(crate) struct NetNamespace(pub(super) Common);
+
+impl NetNamespace {
+    /// The user namespace that owns it.
+    pub(crate) fn owner(&self) -> &UserNamespace {
+        &self.0.owner
+    }
+}
