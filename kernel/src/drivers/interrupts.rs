@@ -117,6 +117,11 @@ fn io_apic_write(register: u32, value: u32) {
     }
 }
 
+/// Whether `vector` is an interrupt's.
+pub(crate) fn is_ours(vector: u64) -> bool {
+    u8::try_from(vector).is_ok_and(|vector| matches!(vector, TIMER | DEVICE | SPURIOUS))
+}
+
 /// Handles the interrupt `vector`; returns false when it is none.
 pub(crate) fn handle(vector: u64) -> bool {
     match u8::try_from(vector) {
