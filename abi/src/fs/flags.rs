@@ -289,6 +289,8 @@ bitflags! {
         const BTIME = raw::STATX_BTIME;
         /// The number of the mount.
         const MNT_ID = raw::STATX_MNT_ID;
+        /// How transfers past all caches have to be aligned.
+        const DIOALIGN = 0x2000;
         /// The number of the mount that no other has had or will have.
         const MNT_ID_UNIQUE = 0x4000;
         /// Reserved: refused.
@@ -365,6 +367,8 @@ bitflags! {
     /// What is special about a file: ioctl_iflags(2), as `FS_IOC_GETFLAGS` gives it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct InodeFlags: u32 {
+        /// It is to be compressed.
+        const COMPRESSED = 0x4;
         /// It cannot be changed, renamed, linked or removed.
         const IMMUTABLE = 0x10;
         /// It can only be appended to.

@@ -18,9 +18,10 @@ pub use flags::{
     SpliceFlags, StatxMask, TransferFlags,
 };
 pub use mount::{MountFlags, UnmountFlags};
+pub use records::file_map;
 pub use records::{
-    Device, Dirent, Dirent64, FileAttributes, FileSystemAttributes, Flock, Iovec, OpenHow, Stat,
-    Statfs, Statx, StatxTime,
+    Device, Dirent, Dirent64, FileAttributes, FileExtent, FileMap, FileSystemAttributes, Flock,
+    Iovec, OpenHow, Stat, Statfs, Statx, StatxTime,
 };
 
 /// The directory descriptor that means the working directory.
@@ -79,7 +80,8 @@ pub mod seek {
 /// Identities of file systems: statfs(2).
 pub mod magic {
     pub use linux_raw_sys::general::{
-        PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC, V9FS_MAGIC,
+        EXT4_SUPER_MAGIC, PIPEFS_MAGIC, PROC_SUPER_MAGIC, RAMFS_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC,
+        V9FS_MAGIC,
     };
 
     /// Slaves of pseudoterminals (`linux/magic.h`).

@@ -105,7 +105,11 @@ pub struct Statx {
     pub dev_major: u32,
     pub dev_minor: u32,
     pub mnt_id: u64,
-    pub spare: [u64; 13],
+    /// In bytes.
+    pub dio_mem_align: u32,
+    /// In bytes.
+    pub dio_offset_align: u32,
+    pub spare: [u64; 12],
 }
 
 /// `struct file_attr`: file_getattr(2).
@@ -137,9 +141,47 @@ pub struct FileSystemAttributes {
     pub pad: [u8; 8],
 }
 
-/// `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP` of
-/// [`Statx::attributes`]: the bits of [`crate::fs::InodeFlags`].
-pub const STATX_ATTR_FLAGS: u64 = 0x70;
+/// `STATX_ATTR_COMPRESSED`, `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP`
+/// of [`Statx::attributes`]: the bits of [`crate::fs::InodeFlags`].
+pub const STATX_ATTR_FLAGS: u64 = 0x74;
+
+/// The head of `struct fiemap`: the map of a file, which pieces follow.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FileMap {
+    pub start: u64,
+    pub length: u64,
+    pub flags: u32,
+    pub mapped_extents: u32,
+    pub extent_count: u32,
+    pub reserved: u32,
+}
+
+/// `struct fiemap_extent`: a piece of a file.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct FileExtent {
+    pub logical: u64,
+    pub physical: u64,
+    pub length: u64,
+    pub reserved64: [u64; 2],
+    pub flags: u32,
+    pub reserved: [u32; 3],
+}
+
+/// Flags of [`FileMap::flags`] and [`FileExtent::flags`] (`linux/fiemap.h`).
+pub mod file_map {
+    #![allow(missing_docs)]
+    pub const FIEMAP_FLAG_SYNC: u32 = 0x1;
+    pub const FIEMAP_EXTENT_LAST: u32 = 0x1;
+    pub const FIEMAP_EXTENT_UNWRITTEN: u32 = 0x800;
+}
 
 /// `STATX_ATTR_MOUNT_ROOT` of [`Statx::attributes`].
 pub const STATX_ATTR_MOUNT_ROOT: u64 = raw::STATX_ATTR_MOUNT_ROOT as u64;

@@ -205,7 +205,6 @@ fn circumstances(
             ("LTP_TIMEOUT_MUL", processor),
             ("LTP_RUNTIME_MUL", vm::RUNTIME_MULTIPLIER.to_owned()),
             ("KCONFIG_SKIP_CHECK", configuration.to_owned()),
-            ("LTP_DEV_FS_TYPE", "tmpfs (Linux had what each test asks for)".to_owned()),
         ]);
     }
     let selected =

@@ -134,8 +134,6 @@ pub(super) fn environment(suite: &Suite) -> Vec<(OsString, Option<OsString>)> {
             ("LTP_COLORIZE_OUTPUT", "n".into()),
             ("KCONFIG_SKIP_CHECK", "1".into()),
             ("KCONFIG_PATH", CONFIGURATION_PATH.into()),
-            // Where a test asks for one file system, it gets the one that there is.
-            ("LTP_DEV_FS_TYPE", "tmpfs".into()),
         ]);
     }
     words.into_iter().map(|(name, value)| (name.into(), Some(value))).collect()

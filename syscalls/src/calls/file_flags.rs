@@ -2,12 +2,15 @@
 
 use abi::Errno;
 use abi::fs::file_system_ioctl as request;
-use abi::fs::{AtFlags, ExtendedFlags, FileAttributes, FileSystemAttributes, FileType, InodeFlags};
+use abi::fs::{
+    AtFlags, ExtendedFlags, FileAttributes, FileExtent, FileMap, FileSystemAttributes, FileType,
+    InodeFlags, file_map,
+};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
-use crate::fs::{Fd, Location, OpenFile, path, permission};
+use crate::fs::{Fd, Location, OpenFile, Stored, path, permission};
 use crate::process::Capability;
 use crate::user::{UserPath, UserPtr};
 
@@ -52,6 +55,9 @@ fn set(cx: &Context<'_>, found: &Location, flags: InodeFlags) -> Result<()> {
     let metadata = found.inode().metadata()?;
     permission::check_owner(&who, &metadata)?;
     let old = metadata.flags.ok_or_else(not_stored)?;
+    if !found.inode().possible_flags().contains(flags) {
+        return Err(not_stored());
+    }
     let guarded = InodeFlags::IMMUTABLE | InodeFlags::APPEND;
     if (old ^ flags).intersects(guarded) && !who.has(Capability::LinuxImmutable) {
         return Err(Errno::EPERM.because("such files need CAP_LINUX_IMMUTABLE"));
@@ -83,10 +89,10 @@ pub(super) fn ioctl(
         {
             flags_ioctl(cx, open.location(), number, argument)
         }
-        request::FICLONE
-        | request::FICLONERANGE
-        | request::FIDEDUPERANGE
-        | request::FS_IOC_FIEMAP => shared_storage(cx, open, number, argument),
+        request::FS_IOC_FIEMAP => file_map(cx, open, UserPtr::new(argument)),
+        request::FICLONE | request::FICLONERANGE | request::FIDEDUPERANGE => {
+            shared_storage(cx, open, number, argument)
+        }
         _ => return None,
     })
 }
@@ -113,7 +119,50 @@ fn flags_ioctl(cx: &Context<'_>, found: &Location, number: u32, argument: u64) -
     }
 }
 
-/// Files in memory share no storage, and have no map of it.
+/// Most pieces that are shown at a time.
+const PIECES_MAX: u32 = 4096;
+
+/// `FS_IOC_FIEMAP`: where a file is stored.
+fn file_map(cx: &Context<'_>, open: &OpenFile, to: UserPtr<FileMap>) -> Result<()> {
+    let inode = open.file.inode();
+    if inode.stored(0..0, 0)?.is_none() {
+        return Err(not_stored());
+    }
+    let mut map = to.read(cx)?;
+    let unknown = map.flags & !file_map::FIEMAP_FLAG_SYNC;
+    if unknown != 0 {
+        to.write(cx, &FileMap { flags: unknown, ..map })?;
+        return Err(Errno::EBADR.because("flags are not known"));
+    }
+    if map.length == 0 {
+        return Err(Errno::EINVAL.because("the range is empty"));
+    }
+    // Without room for pieces, they are counted.
+    let limit = if map.extent_count == 0 { u32::MAX } else { map.extent_count.min(PIECES_MAX) };
+    let range = map.start..map.start.saturating_add(map.length);
+    let found = inode.stored(range, limit as usize)?.unwrap_or_default();
+    map.mapped_extents = u32::try_from(found.len()).unwrap_or(u32::MAX);
+    if map.extent_count > 0 {
+        let pieces: alloc::vec::Vec<_> = found.iter().map(shown_piece).collect();
+        let behind = to.address().wrapping_add(size_of::<FileMap>() as u64);
+        cx.memory().write(behind, pieces.as_bytes())?;
+    }
+    to.write(cx, &map)
+}
+
+fn shown_piece(piece: &Stored) -> FileExtent {
+    let last = if piece.last { file_map::FIEMAP_EXTENT_LAST } else { 0 };
+    let unwritten = if piece.unwritten { file_map::FIEMAP_EXTENT_UNWRITTEN } else { 0 };
+    FileExtent {
+        logical: piece.offset,
+        physical: piece.place,
+        length: piece.len,
+        flags: last | unwritten,
+        ..FileExtent::default()
+    }
+}
+
+/// No file shares storage.
 fn shared_storage(cx: &Context<'_>, open: &OpenFile, number: u32, argument: u64) -> Result<()> {
     let source = match number {
         request::FICLONE => Some(argument as i32),

@@ -115,7 +115,8 @@ pub(crate) fn open_by_handle_at(
         Some(number) if header.kind == OPENS && bytes.len() == BYTES as usize => *number,
         _ => return Err(stale()),
     };
-    let inode = at.mount.file_system().by_handle(u64::from_le_bytes(number)).ok_or_else(stale)?;
+    let inode =
+        at.mount.file_system().clone().by_handle(u64::from_le_bytes(number)).ok_or_else(stale)?;
     if inode.kind() == FileType::SymbolicLink && !flags.contains(OpenFlags::PATH) {
         return Err(Errno::ELOOP.because("a symbolic link"));
     }

@@ -136,7 +136,11 @@ fn statx_of(cx: &Context<'_>, found: &Location, mask: StatxMask) -> Result<Statx
     if mask.contains(StatxMask::MNT_ID_UNIQUE) {
         given = given.difference(StatxMask::MNT_ID) | StatxMask::MNT_ID_UNIQUE;
     }
-    let known = metadata.flags.map_or(0, |_| STATX_ATTR_FLAGS);
+    let possible = u64::from(inode.possible_flags().bits());
+    let known = metadata.flags.map_or(0, |_| STATX_ATTR_FLAGS & possible);
+    let direct = mask.contains(StatxMask::DIOALIGN).then(|| direct_alignment(cx, found)).flatten();
+    given.set(StatxMask::DIOALIGN, direct.is_some());
+    let [dio_mem_align, dio_offset_align] = direct.unwrap_or_default();
     let (owner, group) = cx.shown_owner(metadata.owner, metadata.group);
     let attributes = metadata.flags.map_or(0, |flags| u64::from(flags.bits())) & known;
     Ok(Statx {
@@ -159,12 +163,25 @@ fn statx_of(cx: &Context<'_>, found: &Location, mask: StatxMask) -> Result<Statx
         rdev_minor: metadata.device.minor,
         dev_major: device.major,
         dev_minor: device.minor,
+        dio_mem_align,
+        dio_offset_align,
         mnt_id: match given.contains(StatxMask::MNT_ID_UNIQUE) {
             true => found.mount.unique_id(),
             false => u64::from(found.mount.id()),
         },
         ..Statx::default()
     })
+}
+
+/// How transfers past all caches have to be aligned; `None` where there are none.
+fn direct_alignment(cx: &Context<'_>, found: &Location) -> Option<[u32; 2]> {
+    match found.inode().kind() {
+        FileType::BlockDevice => {
+            let device = found.inode().metadata().ok()?.device;
+            cx.system.vfs.loops.direct_alignment(device)
+        }
+        _ => found.inode().direct_alignment(),
+    }
 }
 
 fn statx_time(time: Timestamp) -> StatxTime {
@@ -252,13 +269,16 @@ pub(crate) fn fstatfs(cx: &Context<'_>, fd: Fd, to: UserPtr<Statfs>) -> Result<(
 fn statfs_of(found: &Location) -> Statfs {
     let file_system = found.inode().file_system();
     let usage = file_system.usage();
-    let page = abi::PAGE_SIZE as i64;
+    let page = match usage.block_size {
+        0 => abi::PAGE_SIZE as i64,
+        size => size.into(),
+    };
     Statfs {
         kind: i64::from(usage.magic),
         bsize: page,
         blocks: usage.pages,
         bfree: usage.free_pages,
-        bavail: usage.free_pages,
+        bavail: usage.free_pages.saturating_sub(usage.reserved_pages),
         files: usage.inodes,
         ffree: usage.free_inodes,
         fsid: [file_system.device().encode() as i32, 0],

@@ -20,9 +20,10 @@ use crate::user::{UserPath, UserPtr, read_c_string};
 /// mount(2).
 ///
 /// # Differences from Linux
-/// File systems are `tmpfs`, `ramfs`, `proc`, `sysfs` and `devtmpfs`. `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
-/// `MS_POSIXACL` and `MS_I_VERSION` are taken and have no effect. Whatever they are, times of access of directories and symbolic
-/// links are relative. Whoever may mount a `proc` may do so also where another one is covered in
+/// File systems are `tmpfs`, `ramfs`, `proc`, `sysfs` and `devtmpfs`, and `ext2`, `ext3` and `ext4` on loop devices: nothing is
+/// written to their journals, so that e2fsck(8) has to check what was not unmounted. `MS_SYNCHRONOUS`, `MS_DIRSYNC`, `MS_LAZYTIME`, `MS_MANDLOCK`,
+/// `MS_POSIXACL` and `MS_I_VERSION` are taken and have no effect. Whatever they are, times of access of symbolic links are
+/// relative. Whoever may mount a `proc` may do so also where another one is covered in
 /// part.
 pub(crate) fn mount(
     cx: &Context<'_>,
@@ -62,10 +63,7 @@ pub(crate) fn mount(
             return Err(Errno::ENOTDIR.because("the mount point is not a directory"));
         }
         let source = source.as_deref().unwrap_or(b"none");
-        let super_block = mount_type::create(cx, &kind, source, &options)?;
-        if flags.contains(MountFlags::RDONLY) {
-            super_block.set_access(MountAccess::ReadOnly)?;
-        }
+        let super_block = mount_type::create(cx, &kind, source, (access(flags), &options))?;
         mounts.add(target, &super_block, own_flags(flags)).map(drop)
     }
 }
@@ -94,6 +92,13 @@ fn known_flags(flags: MountFlags) -> Result<MountFlags> {
 fn read_options(cx: &Context<'_>, data: UserPtr<u8>) -> Result<alloc::vec::Vec<u8>> {
     let options = read_c_string(cx.memory(), data.address(), abi::PAGE_SIZE)?;
     options.ok_or_else(|| Errno::EINVAL.because("the options are too long"))
+}
+
+fn access(flags: MountFlags) -> MountAccess {
+    match flags.contains(MountFlags::RDONLY) {
+        true => MountAccess::ReadOnly,
+        false => MountAccess::ReadWrite,
+    }
 }
 
 /// The flags of the mount itself.
@@ -153,9 +158,7 @@ fn remount(cx: &Context<'_>, target: &Location, flags: MountFlags, options: &[u8
     if !flags.contains(MountFlags::BIND) {
         mount.super_block().check_privilege(&cx.credentials())?;
         mount.file_system().remount(options)?;
-        let read_only = flags.contains(MountFlags::RDONLY);
-        let access = if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite };
-        mount.super_block().set_access(access)?;
+        mount.super_block().set_access(access(flags))?;
     }
     mount.set_flags(own)
 }

@@ -108,13 +108,14 @@ fn check_fallocate(flags: FallocateFlags) -> Result<()> {
     Ok(())
 }
 
-/// sync(2): what was written in directories of the host is stored there; all else lives in
-/// memory.
+/// sync(2): what was written in directories of the host and on devices is stored there; all
+/// else lives in memory.
 ///
 /// # Differences from Linux
 /// Files of the host that were closed so long ago that nothing is known of them any more are
 /// left to the host, which has all that was written to them.
 pub(crate) fn sync(cx: &Context<'_>) -> Result<()> {
+    cx.system.vfs.disks.sync();
     cx.system.vfs.shares.sync();
     Ok(())
 }

@@ -53,7 +53,7 @@ impl File for Directory {
     }
 
     fn sync(&self) -> Result<()> {
-        Ok(())
+        self.inode.file_system().sync()
     }
 }
 
@@ -150,6 +150,7 @@ pub(crate) fn read_entries(
             return Err(Errno::EINVAL.because("the buffer is too small"));
         }
         put(&records.bytes)?;
+        location.inode().was_listed(open.directory_access_times())?;
         Ok((records.bytes.len(), next))
     })
 }

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::ops::Range;
 
 use abi::Errno;
 use abi::fs::{Device, FallocateFlags, FileType, InodeFlags, Mode, OpenFlags, RenameFlags};
@@ -15,7 +16,8 @@ use crate::machine::Page;
 use crate::mm::{Mappings, Presence};
 
 use super::file::File;
-use super::mount::Location;
+use super::mount::{AccessTimes, Location, MountAccess};
+use super::storage::Bytes;
 use super::write_access::Writers;
 use super::xattr::Attributes;
 
@@ -290,6 +292,16 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::ENOTDIR.because("not a directory"))
     }
 
+    /// Its content was read by way of a descriptor, where reading does not say so itself: a
+    /// directory was listed.
+    ///
+    /// # Errors
+    /// Those of the storage behind it.
+    fn was_listed(&self, times: AccessTimes) -> Result<()> {
+        let _ = times;
+        Ok(())
+    }
+
     /// Of a directory: makes a new entry.
     ///
     /// # Errors
@@ -441,6 +453,42 @@ pub trait Inode: Any + Send + Sync {
         None
     }
 
+    /// Stores an extended attribute, or that there is none of that name any more, where
+    /// [`Inode::attributes`] are not only in memory.
+    ///
+    /// # Errors
+    /// `ENOSPC`; `EROFS`; those of the storage behind it.
+    fn store_attribute(&self, name: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let _ = (name, value);
+        Ok(())
+    }
+
+    /// Of a file on a device: where its bytes of `range` are stored, at most `limit` pieces;
+    /// what waits to be stored is first. `None` where the file system does not tell.
+    ///
+    /// # Errors
+    /// Those of the storage behind it.
+    fn stored(&self, range: Range<u64>, limit: usize) -> Result<Option<Vec<Stored>>> {
+        let _ = (range, limit);
+        Ok(None)
+    }
+
+    /// How transfers past all caches have to be aligned, in bytes: in memory, and in the file.
+    /// `None` where there are none.
+    fn direct_alignment(&self) -> Option<[u32; 2]> {
+        None
+    }
+
+    /// The flags of [`Metadata::flags`] that it can have.
+    fn possible_flags(&self) -> InodeFlags {
+        InodeFlags::all().difference(InodeFlags::COMPRESSED)
+    }
+
+    /// Of a regular file: its bytes as the kernel uses them; `None` where it cannot.
+    fn bytes(&self) -> Option<&dyn Bytes> {
+        None
+    }
+
     /// Of a regular file: who writes to it or executes it; `None` where that is not counted.
     fn writers(&self) -> Option<&Writers> {
         None
@@ -468,6 +516,18 @@ pub trait FileSystem: Send + Sync {
         Ok(())
     }
 
+    /// Says whether something may be written from now on.
+    ///
+    /// # Errors
+    /// `EACCES` where nothing can be; those of what it is stored on.
+    fn change_access(&self, access: MountAccess) -> Result<()> {
+        let _ = access;
+        Ok(())
+    }
+
+    /// It is mounted nowhere any more: all is stored that was written.
+    fn end(&self) {}
+
     /// How full it is, for statfs(2).
     fn usage(&self) -> Usage;
 
@@ -478,7 +538,7 @@ pub trait FileSystem: Send + Sync {
     }
 
     /// The inode whose [`Inode::handle`] this is, if there still is one.
-    fn by_handle(&self, handle: u64) -> Option<Arc<dyn Inode>> {
+    fn by_handle(self: Arc<Self>, handle: u64) -> Option<Arc<dyn Inode>> {
         let _ = handle;
         None
     }
@@ -495,15 +555,34 @@ pub trait FileSystem: Send + Sync {
     }
 }
 
+/// A piece of a file, and where it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// Where it begins on the device, in bytes.
+    pub place: u64,
+    /// How long it is, in bytes.
+    pub len: u64,
+    /// There is room for it, but nothing was written yet.
+    pub unwritten: bool,
+    /// It is the last one of the file.
+    pub last: bool,
+}
+
 /// How full a file system is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The magic number that names its type ([`abi::fs::magic`]).
     pub magic: u32,
+    /// Size of what is counted as a page, in bytes; 0 for that of a page.
+    pub block_size: u32,
     /// All pages it can hold; 0 where that means nothing.
     pub pages: u64,
     /// Pages that are free.
     pub free_pages: u64,
+    /// Free pages that only the privileged get.
+    pub reserved_pages: u64,
     /// All inodes it can hold; 0 where that means nothing.
     pub inodes: u64,
     /// Inodes that are free.

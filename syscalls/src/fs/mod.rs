@@ -6,6 +6,7 @@
 //! - [`FdTable`]: a process's descriptors
 //! - [`Location`]: a place in the tree: a [`Dentry`] (a name in use) seen through a [`Mount`]
 //! - [`FsContext`]: from where a process sees the tree
+//! - `ext`: file systems on block devices
 //! - [`ninep`]: directories of the host
 //! - [`loops`], [`sysfs`]: files as block devices, and what /sys tells of them
 //! - [`tmpfs`]: the file system in memory, whose files lie in the boot archive until written
@@ -27,6 +28,8 @@ pub(crate) mod copy;
 pub mod dentry;
 pub mod device;
 pub mod directory;
+pub(crate) mod disks;
+mod ext;
 pub mod fd_table;
 pub mod fifo;
 pub mod file;
@@ -61,9 +64,11 @@ pub mod procfs;
 pub mod pseudo;
 pub(crate) mod ready_signal;
 pub(crate) mod seal;
+pub(crate) mod sleep_lock;
 pub(crate) mod splice;
 #[cfg(test)]
 mod splice_tests;
+pub(crate) mod storage;
 pub mod stream;
 pub mod sysfs;
 pub mod tmpfs;
@@ -82,7 +87,8 @@ pub use directory::Directory;
 pub use fd_table::{Fd, FdTable, OnExec};
 pub use file::{Extent, File, PollEvents, Positions};
 pub use inode::{
-    Change, DirectoryEntry, FileSystem, Inode, Link, Metadata, NewInode, NewKind, Timestamp, Usage,
+    Change, DirectoryEntry, FileSystem, Inode, Link, Metadata, NewInode, NewKind, Stored,
+    Timestamp, Usage,
 };
 pub use mount::{Location, Mount, SuperBlock};
 pub use mount_table::MountTable;

@@ -91,9 +91,22 @@ impl SuperBlock {
     /// Says whether something may be written.
     ///
     /// # Errors
-    /// `EBUSY` when a file is open for writing.
+    /// `EBUSY` when a file is open for writing; those of [`FileSystem::change_access`].
     pub fn set_access(&self, access: MountAccess) -> Result<()> {
-        set_access(&self.read_only, &self.writers, access)
+        if access == MountAccess::ReadWrite {
+            self.file_system.change_access(access)?;
+        }
+        set_access(&self.read_only, &self.writers, access)?;
+        if access == MountAccess::ReadOnly {
+            self.file_system.change_access(access)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SuperBlock {
+    fn drop(&mut self) {
+        self.file_system.end();
     }
 }
 

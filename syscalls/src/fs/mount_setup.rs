@@ -54,7 +54,7 @@ impl MountSetup {
     /// # Errors
     /// `ENODEV` for a type that is not known.
     pub(crate) fn create(kind: Vec<u8>) -> Result<Arc<Self>> {
-        if !mount_type::NAMES.iter().any(|name| name.as_bytes() == kind) {
+        if !mount_type::names().any(|name| name.as_bytes() == kind) {
             return Err(Errno::ENODEV.because("the type of file system is not known"));
         }
         Ok(Self::new(kind, Phase::Creating))
@@ -109,10 +109,8 @@ impl MountSetup {
         }
         let source = state.source.clone().unwrap_or_else(|| b"none".to_vec());
         let options = state.options.get(1..).unwrap_or_default();
-        let super_block = mount_type::create(cx, &state.kind, &source, options)?;
-        if let Some(access) = state.access {
-            super_block.set_access(access)?;
-        }
+        let access = state.access.unwrap_or(MountAccess::ReadWrite);
+        let super_block = mount_type::create(cx, &state.kind, &source, (access, options))?;
         state.phase = Phase::Created(super_block);
         Ok(())
     }

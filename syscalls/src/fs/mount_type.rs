@@ -10,25 +10,32 @@ use crate::namespaces::UserNamespace;
 use crate::process::Capability;
 use crate::terminal::pty::devpts;
 
+use super::disks;
+use super::ext;
 use super::inode::Inode;
-use super::mount::SuperBlock;
+use super::mount::{MountAccess, SuperBlock};
 use super::procfs::ProcFs;
 use super::sysfs::SysFs;
 use super::tmpfs::{Options, Tmpfs};
 
-/// The types by their names in /proc/filesystems.
+/// The types that need no device.
 pub(crate) const NAMES: [&str; 6] = ["sysfs", "proc", "tmpfs", "ramfs", "devtmpfs", "devpts"];
+
+/// All types by their names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter().chain(ext::NAMES)
+}
 
 /// A file system of this type, with what mount(2) was told of it.
 ///
 /// # Errors
 /// `ENODEV` for a type that is not known; `EINVAL` for options that are not; `EPERM` without
-/// `CAP_SYS_ADMIN` where that needs it.
+/// `CAP_SYS_ADMIN` where that needs it; where it is on a device, those of mount(2).
 pub(crate) fn create(
     cx: &Context<'_>,
     name: &[u8],
     source: &[u8],
-    options: &[u8],
+    (access, options): (MountAccess, &[u8]),
 ) -> Result<Arc<SuperBlock>> {
     let (machine, vfs) = (&cx.system.machine, &cx.system.vfs);
     let owner = owner_of_new(cx, name);
@@ -50,12 +57,15 @@ pub(crate) fn create(
         // Its options say what the slaves of a new instance are like: there is only one.
         b"devpts" => devpts::create(cx.system),
         b"devtmpfs" if options.is_empty() => return Ok(vfs.dev().clone()),
+        b"ext2" | b"ext3" | b"ext4" => return disks::mount(cx, name, source, (access, options)),
         b"proc" | b"sysfs" | b"devtmpfs" => {
             return Err(Errno::EINVAL.because("the file system has no options"));
         }
         _ => return Err(Errno::ENODEV.because("the type of file system is not known")),
     };
-    Ok(SuperBlock::owned_by(owner, root, source))
+    let super_block = SuperBlock::owned_by(owner, root, source);
+    super_block.set_access(access)?;
+    Ok(super_block)
 }
 
 /// To which user namespace a new file system of this type belongs: whoever may mount there may

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use abi::Errno;
 use abi::events::InotifyMask;
 use abi::fanotify::FanotifyMask;
-use abi::fs::{AccessMode, OpenFlags, seek};
+use abi::fs::{AccessMode, OpenFlags, mount_flags, seek};
 use abi::landlock::AccessFs;
 
 use spin::{Mutex, Once};
@@ -219,6 +219,14 @@ impl OpenFile {
             return AccessTimes::Kept;
         }
         self.location.mount.access_times()
+    }
+
+    /// When the time of access of this directory is updated.
+    pub(super) fn directory_access_times(&self) -> AccessTimes {
+        match self.location.mount.has(mount_flags::ST_NODIRATIME) {
+            true => AccessTimes::Kept,
+            false => self.access_times(),
+        }
     }
 
     /// What it was opened for.

@@ -11,6 +11,7 @@ use crate::machine::Machine;
 
 use super::dentry::Dentry;
 use super::device::{DeviceTable, Driver};
+use super::disks::Disks;
 use super::inode::{Change, Inode, NewInode, NewKind};
 use super::lock::LockTable;
 use super::loops::{self, LoopDevices};
@@ -34,6 +35,8 @@ pub struct Vfs {
     pub shares: Shares,
     /// Files as block devices.
     pub loops: LoopDevices,
+    /// Block devices that are mounted.
+    pub(crate) disks: Disks,
     /// Locks of files.
     pub locks: Arc<LockTable>,
     /// What is mounted on /dev.
@@ -116,6 +119,7 @@ impl Vfs {
             devices: DeviceTable::new(),
             shares: Shares::default(),
             loops: LoopDevices::default(),
+            disks: Disks::default(),
             locks: Arc::new(LockTable::new()),
             dev: SuperBlock::new(Tmpfs::create(machine, "devtmpfs", dev), b"devtmpfs"),
             unnamed: Location::without_path(Tmpfs::create(machine, "tmpfs", unnamed)),

@@ -42,23 +42,32 @@ pub(crate) enum Presence {
     Present,
 }
 
+impl From<BTreeMap<Vec<u8>, Vec<u8>>> for Attributes {
+    fn from(values: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+        Self { values: Mutex::new(values) }
+    }
+}
+
 impl Attributes {
-    fn set(&self, name: Vec<u8>, value: Vec<u8>, presence: Presence) -> Result<()> {
-        let mut values = self.values.lock();
-        match (presence, values.contains_key(&name)) {
+    /// Fails where an attribute of that size cannot be set.
+    fn check(&self, name: &[u8], len: usize, presence: Presence) -> Result<()> {
+        let values = self.values.lock();
+        match (presence, values.contains_key(name)) {
             (Presence::Absent, true) => return Err(Errno::EEXIST.because("the attribute exists")),
             (Presence::Present, false) => return Err(no_attribute()),
             _ => {}
         }
-        let others = values.iter().filter(|(other, _)| **other != name);
+        let others = values.iter().filter(|(other, _)| *other != name);
         let used: usize = others.map(|(name, value)| name.len() + value.len()).sum();
-        if used + name.len() + value.len() > TOTAL_MAX {
+        if used + name.len() + len > TOTAL_MAX {
             return Err(Errno::ENOSPC.because("the file has no room for more attributes"));
         }
-        let old = values.insert(name, value);
-        drop(values);
-        drop(old);
         Ok(())
+    }
+
+    fn set(&self, name: Vec<u8>, value: Vec<u8>) {
+        let old = self.values.lock().insert(name, value);
+        drop(old);
     }
 }
 
@@ -135,7 +144,10 @@ pub(crate) fn set(
 ) -> Result<()> {
     found.mount.check_writable()?;
     permission::check_changeable(&found.inode().metadata()?)?;
-    checked(cx, &**found.inode(), &name, Use::Write)?.set(name, value, presence)?;
+    let attributes = checked(cx, &**found.inode(), &name, Use::Write)?;
+    attributes.check(&name, value.len(), presence)?;
+    found.inode().store_attribute(&name, Some(&value))?;
+    attributes.set(name, value);
     found.inode().change(&super::Change::default())
 }
 
@@ -147,6 +159,8 @@ pub(crate) fn remove(cx: &Context<'_>, found: &Location, name: &[u8]) -> Result<
     found.mount.check_writable()?;
     permission::check_changeable(&found.inode().metadata()?)?;
     let attributes = checked(cx, &**found.inode(), name, Use::Write)?;
+    attributes.check(name, 0, Presence::Present)?;
+    found.inode().store_attribute(name, None)?;
     let removed = attributes.values.lock().remove(name);
     removed.ok_or_else(no_attribute)?;
     found.inode().change(&super::Change::default())

@@ -109,6 +109,7 @@ fn end_process(system: &System, process: &Arc<Process>, status: ExitStatus) {
             other.begin_exit(ExitStatus::Killed(Signal::SIGKILL.number()));
         }
         system.processes.remove(process.id());
+        system.vfs.disks.end();
         system.vfs.shares.settle();
         system.machine.power_off(status);
         return;

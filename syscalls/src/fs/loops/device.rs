@@ -1,6 +1,7 @@
 //! A loop device, and the file it may be bound to.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fs::FileType;
@@ -20,7 +21,33 @@ const READ_AHEAD: u64 = 256;
 /// A loop device.
 pub(in crate::fs) struct LoopDevice {
     number: u32,
+    reads: Transfers,
+    writes: Transfers,
     state: Mutex<State>,
+}
+
+/// What was read or written.
+#[derive(Default)]
+struct Transfers {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    time_ns: AtomicU64,
+}
+
+impl Transfers {
+    fn count(&self, bytes: usize, time_ns: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.time_ns.fetch_add(time_ns, Ordering::Relaxed);
+    }
+
+    /// How many requests there were, sectors, and milliseconds that they took.
+    fn get(&self) -> [u64; 3] {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        let time_ns = self.time_ns.load(Ordering::Relaxed);
+        let requests = self.requests.load(Ordering::Relaxed);
+        [requests, bytes.div_ceil(SECTOR_SIZE), time_ns.div_ceil(1_000_000)]
+    }
 }
 
 struct State {
@@ -110,7 +137,24 @@ impl LoopDevice {
             read_ahead: READ_AHEAD,
             sequence: 0,
         };
-        Self { number, state: Mutex::new(state) }
+        let (reads, writes) = (Transfers::default(), Transfers::default());
+        Self { number, reads, writes, state: Mutex::new(state) }
+    }
+
+    /// So many bytes were read, in so many nanoseconds.
+    pub(super) fn count_read(&self, bytes: usize, time_ns: u64) {
+        self.reads.count(bytes, time_ns);
+    }
+
+    /// So many bytes were written, in so many nanoseconds.
+    pub(super) fn count_write(&self, bytes: usize, time_ns: u64) {
+        self.writes.count(bytes, time_ns);
+    }
+
+    /// How many requests read, how many sectors, and for how many milliseconds; and the same
+    /// of those that wrote.
+    pub(in crate::fs) fn transfers(&self) -> [[u64; 3]; 2] {
+        [self.reads.get(), self.writes.get()]
     }
 
     /// Its number.

@@ -3,12 +3,14 @@
 //! - [`LoopDevices`]: those of a system, by number; `/dev/loop-control` makes and removes them
 //! - `LoopDevice`: one of them, which may be bound to a file
 //! - `OpenLoop`: what open(2) makes of `/dev/loopN`
+//! - `MountedLoop`: a device that a file system is on
 //! - `requests`: what ioctl(2) does to it
 
 mod control;
 mod device;
 mod open;
 mod requests;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use abi::fs::block::SECTOR_SIZE;
 use abi::fs::block::loops::{CONTROL_MAJOR, CONTROL_MINOR, MAJOR};
 use abi::fs::{Device, FileType, Mode, OpenFlags};
 use spin::Mutex;
@@ -32,6 +35,7 @@ use super::vfs::Vfs;
 
 pub(super) use device::LoopDevice;
 use open::OpenLoop;
+pub(super) use storage::MountedLoop;
 
 /// Group that may use disks, as distributions number it.
 const DISK_GROUP: u32 = 6;
@@ -54,6 +58,13 @@ impl LoopDevices {
     /// The one with this number.
     pub(super) fn get(&self, number: u32) -> Option<Arc<LoopDevice>> {
         self.devices.lock().get(&number).cloned()
+    }
+
+    /// How transfers past all caches have to be aligned: in memory, and on the device.
+    pub(crate) fn direct_alignment(&self, device: Device) -> Option<[u32; 2]> {
+        let bound = self.get(device.minor).filter(|_| device.major == MAJOR)?.binding().ok();
+        let block_size = bound.map_or(SECTOR_SIZE as u32, |binding| binding.shape.block_size);
+        Some([SECTOR_SIZE as u32, block_size])
     }
 
     /// Makes the one with this number, or with the first free one, and its node in /dev.

@@ -87,7 +87,9 @@ impl File for OpenLoop {
         check_alignment(open, &binding, offset, len)?;
         let mut to: Limited<'_, dyn Sink> = Limited::new(to, len);
         let at = binding.shape.offset + offset;
+        let start = cx.system.machine.monotonic_ns();
         let done = binding.file.file.read(cx, &binding.file, at, &mut to)?;
+        self.device.count_read(done, cx.system.machine.monotonic_ns() - start);
         // Where the file has become shorter, the device has zeros.
         Ok(done + to.put_zeros(len - done).unwrap_or(0))
     }
@@ -111,7 +113,10 @@ impl File for OpenLoop {
         check_alignment(open, &binding, offset, len)?;
         let mut from: Limited<'_, dyn Source> = Limited::new(from, len);
         let at = binding.shape.offset + offset;
-        binding.file.file.write(cx, &binding.file, at, &mut from)
+        let start = cx.system.machine.monotonic_ns();
+        let done = binding.file.file.write(cx, &binding.file, at, &mut from)?;
+        self.device.count_write(done, cx.system.machine.monotonic_ns() - start);
+        Ok(done)
     }
 
     fn ioctl(&self, cx: &Context<'_>, request: u32, argument: u64) -> Result<Outcome> {

@@ -305,7 +305,7 @@ impl Fid {
         let (blocks, _free, available) = (reply.u64()?, reply.u64()?, reply.u64()?);
         let (inodes, free_inodes) = (reply.u64()?, reply.u64()?);
         let (pages, free_pages) = (pages(blocks), pages(available));
-        Ok(Usage { magic: 0, pages, free_pages, inodes, free_inodes })
+        Ok(Usage { pages, free_pages, inodes, free_inodes, ..Usage::default() })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::file::File;
 use crate::fs::inode::{Change, DirectoryEntry, FileSystem, Inode, Metadata, NewInode, NewKind};
+use crate::fs::storage::Bytes;
 use crate::machine::Page;
 use crate::mm::Mappings;
 
@@ -210,6 +211,10 @@ impl Inode for Node {
 
     fn tracks_writes(&self) -> bool {
         true
+    }
+
+    fn bytes(&self) -> Option<&dyn Bytes> {
+        (self.file_type() == FileType::Regular).then_some(self)
     }
 
     fn mappings(&self) -> Option<&Mappings> {

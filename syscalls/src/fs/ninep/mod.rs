@@ -15,6 +15,7 @@
 //! server a little later ([`pages`]), and mappings do not follow what the host writes while a
 //! file is mapped here.
 
+mod bytes;
 mod client;
 mod fid;
 mod file;

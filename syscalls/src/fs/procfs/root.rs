@@ -7,7 +7,7 @@ use abi::time::{NS_PER_SECOND, TICKS_PER_SECOND, clock};
 use abi::{Errno, PAGE_SIZE};
 
 use crate::error::{Because, Error, Result};
-use crate::fs::{Link, mount_type};
+use crate::fs::{Link, ext, mount_type};
 use crate::process::Process;
 use crate::system::{RELEASE, SYSTEM_NAME, VERSION};
 
@@ -175,6 +175,9 @@ fn version(_: &Subject<'_>, text: &mut Text) -> Result<()> {
 fn filesystems(_: &Subject<'_>, text: &mut Text) -> Result<()> {
     for name in mount_type::NAMES.iter().chain(&["pipefs"]) {
         put!(text, "nodev\t{name}\n");
+    }
+    for name in ext::NAMES {
+        put!(text, "\t{name}\n");
     }
     Ok(())
 }

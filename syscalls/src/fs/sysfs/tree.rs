@@ -130,6 +130,7 @@ static DISK: &[Attribute] = &[
     Attribute { name: "range", show: |_, _| number(1) },
     Attribute { name: "alignment_offset", show: |_, _| number(0) },
     Attribute { name: "diskseq", show: |_, device| number(device.sequence()) },
+    Attribute { name: "stat", show: statistics },
     Attribute { name: "uevent", show: uevent },
 ];
 
@@ -161,6 +162,17 @@ fn line(text: String) -> Option<Vec<u8>> {
     let mut bytes = text.into_bytes();
     bytes.push(b'\n');
     Some(bytes)
+}
+
+/// Requests, merged ones, sectors and milliseconds of reads and writes, how many are under way,
+/// milliseconds of all, and the same of discards and flushes, which are not counted:
+/// `Documentation/block/stat.rst` of Linux.
+fn statistics(_: &Context<'_>, device: &LoopDevice) -> Option<Vec<u8>> {
+    let [[reads, read, reading], [writes, written, writing]] = device.transfers();
+    let all = reading + writing;
+    let counts = [reads, 0, read, reading, writes, 0, written, writing, 0, all, all];
+    let columns = counts.into_iter().chain([0; 6]);
+    line(columns.map(|count| format!("{count:8}")).collect::<Vec<_>>().join(" "))
 }
 
 fn processor_count(cx: &Context<'_>) -> u32 {

@@ -6,6 +6,7 @@
 //!   a regular file
 //! - [`unpack`]: makes the tree of the boot archive, without copying what is in the files
 
+mod bytes;
 mod content;
 mod entries;
 mod file;
@@ -178,6 +179,7 @@ impl FileSystem for Tmpfs {
             free_pages: self.free_pages(),
             inodes: self.inode_limit(),
             free_inodes: self.inode_limit().saturating_sub(self.inodes.load(Ordering::Relaxed)),
+            ..Usage::default()
         }
     }
 
@@ -185,7 +187,7 @@ impl FileSystem for Tmpfs {
         self.options.lock().show()
     }
 
-    fn by_handle(&self, handle: u64) -> Option<Arc<dyn Inode>> {
+    fn by_handle(self: Arc<Self>, handle: u64) -> Option<Arc<dyn Inode>> {
         let node = self.handles.lock().get(&handle)?.upgrade()?;
         Some(node)
     }

@@ -18,6 +18,7 @@ use crate::fs::inode::{
 };
 use crate::fs::mount::AccessTimes;
 use crate::fs::seal::{self, SealSet};
+use crate::fs::storage::Bytes;
 use crate::fs::write_access::Writers;
 use crate::fs::xattr;
 use crate::machine::Page;
@@ -329,7 +330,11 @@ impl Inode for Node {
         each: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
     ) -> Result<()> {
         self.entries()?.show(from, each);
-        self.was_read(AccessTimes::Relative);
+        Ok(())
+    }
+
+    fn was_listed(&self, times: AccessTimes) -> Result<()> {
+        self.was_read(times);
         Ok(())
     }
 
@@ -443,6 +448,10 @@ impl Inode for Node {
 
     fn attributes(&self) -> Option<&xattr::Attributes> {
         Some(&self.extended)
+    }
+
+    fn bytes(&self) -> Option<&dyn Bytes> {
+        self.content().ok().map(|_| self as &dyn Bytes)
     }
 
     fn writers(&self) -> Option<&Writers> {

@@ -1,0 +1,104 @@
+//! Block devices that are mounted.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use abi::Errno;
+use abi::fs::block::loops::MAJOR;
+use abi::fs::{AT_FDCWD, Device, FileType, mount_flags as flag};
+use spin::Mutex;
+
+use crate::context::Context;
+use crate::error::{Because, Result};
+use crate::process::Capability;
+
+use super::Fd;
+use super::ext::Ext;
+use super::loops::MountedLoop;
+use super::mount::{MountAccess, SuperBlock};
+use super::path::{self, Follow};
+
+/// The file systems of block devices that are mounted: each only once, however often.
+#[derive(Default)]
+pub(crate) struct Disks {
+    mounted: Mutex<BTreeMap<Device, Weak<SuperBlock>>>,
+}
+
+impl Disks {
+    fn all(&self) -> Vec<Arc<SuperBlock>> {
+        let mut mounted = self.mounted.lock();
+        mounted.retain(|_, super_block| super_block.strong_count() > 0);
+        mounted.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Stores all that was written: sync(2).
+    pub(crate) fn sync(&self) {
+        for super_block in self.all() {
+            if let Err(error) = super_block.file_system().sync() {
+                log::warn!("what was written could not be stored: {}", error.reason);
+            }
+        }
+    }
+
+    /// The machine ends: all are unmounted.
+    pub(crate) fn end(&self) {
+        self.all().iter().for_each(|super_block| super_block.file_system().end());
+    }
+
+    fn known(&self, device: Device) -> Option<Arc<SuperBlock>> {
+        self.mounted.lock().get(&device).and_then(Weak::upgrade)
+    }
+
+    fn add(&self, device: Device, super_block: &Arc<SuperBlock>) {
+        self.mounted.lock().insert(device, Arc::downgrade(super_block));
+    }
+}
+
+/// The file system of type `kind` on the block device at the path `source`.
+///
+/// # Errors
+/// Those of mount(2).
+pub(super) fn mount(
+    cx: &Context<'_>,
+    kind: &[u8],
+    source: &[u8],
+    (access, options): (MountAccess, &[u8]),
+) -> Result<Arc<SuperBlock>> {
+    if !cx.credentials().has(Capability::SysAdmin) {
+        return Err(Errno::EPERM.because("mounting devices needs CAP_SYS_ADMIN"));
+    }
+    let device = block_device(cx, source)?;
+    let vfs = &cx.system.vfs;
+    if let Some(mounted) = vfs.disks.known(device) {
+        let read_only = access == MountAccess::ReadOnly;
+        let same = mounted.file_system().name().as_bytes() == kind;
+        if !same || mounted.is_read_only() != read_only {
+            return Err(Errno::EBUSY.because("the device is mounted in another way"));
+        }
+        return Ok(mounted);
+    }
+    let number = (device.major == MAJOR).then_some(device.minor);
+    let disk = number.and_then(|number| vfs.loops.get(number));
+    let disk = disk.ok_or_else(|| Errno::ENXIO.because("there is no such device"))?;
+    let storage = MountedLoop::open(&cx.system.machine, disk)?;
+    let root = Ext::mount(&cx.system.machine, kind, device, storage, (access, options))?;
+    let super_block = SuperBlock::new(root, source);
+    super_block.set_access(access)?;
+    vfs.disks.add(device, &super_block);
+    Ok(super_block)
+}
+
+fn block_device(cx: &Context<'_>, source: &[u8]) -> Result<Device> {
+    if source.is_empty() {
+        return Err(Errno::EINVAL.because("there is no source"));
+    }
+    let found = path::resolve(cx, Fd(AT_FDCWD), source.to_vec(), Follow::Last)?;
+    if found.inode().kind() != FileType::BlockDevice {
+        return Err(Errno::ENOTBLK.because("not a block device"));
+    }
+    if found.mount.has(flag::ST_NODEV) {
+        return Err(Errno::EACCES.because("devices of this mount are not used"));
+    }
+    Ok(found.inode().metadata()?.device)
+}
