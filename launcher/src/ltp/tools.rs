@@ -50,7 +50,26 @@ impl Tools {
         } else {
             Box::new(strings(content).flat_map(commands))
         };
-        words.filter_map(|word| self.paths.get(word).cloned()).collect()
+        let named = words.filter_map(|word| self.paths.get(word).cloned());
+        named.chain(self.composed_in(content)).collect()
+    }
+
+    /// The programs whose names a program puts together: `mkfs.%s`, where it has the other part
+    /// of the name, too.
+    fn composed_in(&self, content: &[u8]) -> Vec<PathBuf> {
+        const PLACE: &[u8] = b"%s";
+        let all: BTreeSet<&[u8]> = strings(content).collect();
+        let starts = all.iter().filter_map(|text| text.strip_suffix(PLACE));
+        let starts: Vec<_> = starts
+            .filter(|start| start.len() > 1 && start.iter().all(|&b| is_of_a_name(b)))
+            .collect();
+        let is_composed = |name: &[u8]| {
+            starts
+                .iter()
+                .any(|start| name.strip_prefix(*start).is_some_and(|end| all.contains(end)))
+        };
+        let found = self.paths.iter().filter(|(name, _)| is_composed(name));
+        found.map(|(_, path)| path.clone()).collect()
     }
 }
 
@@ -119,6 +138,8 @@ mod tests {
                 .map(|path| path.strip_prefix(&root).unwrap().display().to_string())
                 .collect()
         };
+        assert_eq!(named(b"mkfs.%s\0ext2\0ext4\0"), ["second/mkfs.ext4"]);
+        assert_eq!(named(b"mkfs.%s\0%s\0"), [""; 0]);
         assert_eq!(named(b"x\0/bin/sh\0\xffmkfs.ext4\0data\0"), ["first/sh", "second/mkfs.ext4"]);
         assert_eq!(named(b"cp -r %s %s\0a cp\0scp\0"), ["first/cp"]);
         assert_eq!(named(b"cat x | wc -l; sh y\0"), ["first/sh", "second/wc"]);
