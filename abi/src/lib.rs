@@ -17,6 +17,7 @@
 //! - [`signal`], [`time`], [`process`]: the structs and flags of those calls
 //! - [`events`]: epoll(7), eventfd(2)
 //! - [`fanotify`]: events of files, fanotify(7)
+//! - [`io_uring`]: rings of requests and results, io_uring(7)
 //! - [`landlock`]: restricting oneself, landlock(7)
 //! - [`time_page`]: where applications read the time
 //! - [`timex`]: how the clock is kept right
@@ -35,6 +36,7 @@ pub mod events;
 pub mod fanotify;
 pub mod fs;
 pub mod futex;
+pub mod io_uring;
 pub mod ipc;
 pub mod keys;
 pub mod landlock;

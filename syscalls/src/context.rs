@@ -18,8 +18,16 @@ pub struct Context<'a> {
     /// The calling thread.
     pub thread: &'a Thread,
     registers: &'a Cell<Registers>,
+    waits: Cell<Waits>,
     /// The process's memory, once it has been needed: one lock for all accesses of a call.
     memory: OnceCell<Arc<AddressSpace>>,
+}
+
+/// Whether calls wait for what they want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    AsAsked,
+    NotAtAll,
 }
 
 impl<'a> Context<'a> {
@@ -31,7 +39,14 @@ impl<'a> Context<'a> {
         thread: &'a Thread,
         registers: &'a Cell<Registers>,
     ) -> Self {
-        Self { system, process, thread, registers, memory: OnceCell::new() }
+        Self {
+            system,
+            process,
+            thread,
+            registers,
+            waits: Cell::new(Waits::AsAsked),
+            memory: OnceCell::new(),
+        }
     }
 
     /// The caller's registers.
@@ -44,6 +59,29 @@ impl<'a> Context<'a> {
     /// [`crate::Outcome::Replaced`].
     pub fn set_registers(&self, registers: Registers) {
         self.registers.set(registers);
+    }
+
+    /// Does `work` that does not wait: where it would have to, it gets `EAGAIN`.
+    pub(crate) fn without_waiting<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.doing(Waits::NotAtAll, work)
+    }
+
+    /// Does `work` that waits only for what comes by itself and soon, also where nothing else
+    /// waits.
+    pub(crate) fn with_waiting<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.doing(Waits::AsAsked, work)
+    }
+
+    fn doing<T>(&self, waits: Waits, work: impl FnOnce() -> T) -> T {
+        let before = self.waits.replace(waits);
+        let done = work();
+        self.waits.set(before);
+        done
+    }
+
+    /// Whether calls wait.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.waits.get() == Waits::AsAsked
     }
 
     /// The mounts that the process sees.

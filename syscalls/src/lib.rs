@@ -67,6 +67,7 @@ pub(crate) mod namespaces;
 pub(crate) mod net;
 pub mod process;
 mod report;
+mod rings;
 pub mod signal;
 pub mod system;
 pub mod table;

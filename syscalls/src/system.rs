@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use abi::fs::{Device, FileType};
 use abi::{Errno, number};
@@ -98,6 +98,11 @@ pub struct System {
     pub(crate) max_areas: AtomicUsize,
     /// Whether all may watch the faults of system calls: /proc/sys/vm/unprivileged_userfaultfd.
     pub(crate) all_may_watch_faults: AtomicBool,
+    /// Who may not make rings (/proc/sys/kernel/io_uring_disabled): 0 nobody, 1 who has no
+    /// privilege and is not in the group, 2 all.
+    pub(crate) rings_disabled: AtomicU32,
+    /// The group that may also then; -1 for none.
+    pub(crate) rings_group: AtomicI32,
     /// What the machine was booted with: /proc/cmdline.
     command_line: Once<Vec<u8>>,
     /// Unknown calls that were warned about, one bit each.
@@ -143,6 +148,8 @@ impl System {
             max_open_files: AtomicU64::new(MAX_OPEN_FILES),
             max_areas: AtomicUsize::new(MAX_AREAS),
             all_may_watch_faults: AtomicBool::new(false),
+            rings_disabled: AtomicU32::new(0),
+            rings_group: AtomicI32::new(-1),
             command_line: Once::new(),
             warned: Mutex::new([0; number::COUNT.div_ceil(64)]),
         })

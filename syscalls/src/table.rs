@@ -101,6 +101,12 @@ pub static TABLE: &[Row] = rows! {
     io_pgetevents = calls::aio::io_pgetevents, full;
     io_cancel = calls::aio::io_cancel, full;
     io_destroy = calls::aio::io_destroy, full;
+    io_uring_setup = calls::io_uring::io_uring_setup,
+        partial("IORING_SETUP_SQPOLL, IOPOLL, SQE128, CQE32 and NO_MMAP are refused");
+    io_uring_enter = calls::io_uring::io_uring_enter,
+        partial("no splicing, xattrs, messages to rings, futexes, chosen buffers and zero copy");
+    io_uring_register = calls::io_uring_register::io_uring_register,
+        partial("buffers, files, eventfd, probe, enabling; no tags, personalities, restrictions");
     sendfile = calls::copy::sendfile, full;
     copy_file_range = calls::copy::copy_file_range, full;
     splice = calls::copy::splice, full;

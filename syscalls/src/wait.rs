@@ -196,7 +196,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// `ERESTARTSYS` or `ERESTARTNOHAND`, as `interruption` says, when a signal is to be
-    /// delivered; the errors of `ready`.
+    /// delivered; `EAGAIN` in [`Context::without_waiting`]; the errors of `ready`.
     pub fn wait_until<T>(
         &self,
         queues: &[&WaitQueue],
@@ -206,6 +206,9 @@ impl Context<'_> {
     ) -> Result<Option<T>> {
         if let Some(value) = ready()? {
             return Ok(Some(value));
+        }
+        if interruption != Interruption::Never && !self.may_wait() {
+            return Err(Errno::EAGAIN.because("it would have to wait"));
         }
         // Whoever wakes a queue must find the machine's side of its waiters.
         self.thread.machine();
@@ -252,6 +255,10 @@ impl Context<'_> {
             }
             if deadline_ns.is_some_and(|at| self.system.machine.monotonic_ns() >= at) {
                 return Ok(None);
+            }
+            // What the thread has asked for before may make it ready itself.
+            if interruption != Interruption::Never && self.thread.run_requests(self) {
+                continue;
             }
             self.thread.park(deadline_ns);
         }

@@ -48,10 +48,10 @@ pub(crate) fn mmap(
         if executes && file.location().mount.has(mount_flags::ST_NOEXEC) {
             return Err(Errno::EPERM.because("the file system is mounted without execution"));
         }
-        if !file.file.maps_as_anonymous() {
-            MapSource::File(file, offset.value())
-        } else {
-            MapSource::Zeros(file)
+        match file.file.memory(offset.value()) {
+            Some(memory) => MapSource::Memory(memory?, Protection::READ | Protection::WRITE),
+            None if file.file.maps_as_anonymous() => MapSource::Zeros(file),
+            None => MapSource::File(file, offset.value()),
         }
     };
     if flags.contains(MapFlags::HUGETLB) {

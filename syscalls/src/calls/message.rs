@@ -1,5 +1,7 @@
 //! Messages: send(2), recv(2) and their kin.
 
+use alloc::vec::Vec;
+
 use abi::Errno;
 use abi::fs::IOV_MAX;
 use abi::net::{ADDRESS_MAX, CountedMessage, MessageFlags, MessageHeader};
@@ -9,12 +11,12 @@ use crate::context::Context;
 use crate::error::{Because, Error, Result};
 use crate::fs::Fd;
 use crate::net::{self, Incoming, Outgoing};
-use crate::user::UserPtr;
+use crate::user::{Buffers, Piece, UserPtr};
 
 use super::control;
 use super::poll;
 use super::socket::{Opened, read_address, write_address};
-use super::transfer::{one, several};
+use super::transfer::{one, pieces};
 
 /// sendto(2): sends a message.
 ///
@@ -29,13 +31,27 @@ pub(crate) fn sendto(
     address: UserPtr<u8>,
     address_len: u32,
 ) -> Result<usize> {
-    let mut from = one(cx, buffer, len)?;
+    let from = one(cx, buffer, len)?;
     let opened = Opened::find(cx, fd)?;
     let address = match address.non_null() {
         Some(address) => Some(read_address(cx, address, address_len)?),
         None => None,
     };
     let address = address.filter(|address| !address.is_empty());
+    send_bytes(cx, &opened, from, address, flags)
+}
+
+/// Sends bytes as one message, where the socket has such.
+///
+/// # Errors
+/// Those of sendto(2).
+pub(crate) fn send_bytes(
+    cx: &Context<'_>,
+    opened: &Opened,
+    mut from: Buffers,
+    address: Option<Vec<u8>>,
+    flags: MessageFlags,
+) -> Result<usize> {
     let how = Outgoing { address, flags: opened.flags(flags), ..Outgoing::default() };
     net::send(cx, opened.socket()?, &mut from, how)
 }
@@ -59,16 +75,67 @@ fn send(
     message: UserPtr<MessageHeader>,
     flags: MessageFlags,
 ) -> Result<usize> {
-    let header = message.read(cx)?;
-    let address = match (header.name, header.name_len) {
-        (0, _) | (_, 0) => None,
-        // Linux takes no more than an address can have.
-        (at, len) => Some(read_address(cx, UserPtr::new(at), checked(len)?)?),
-    };
-    let mut from = buffers(cx, &header)?;
-    let control = control::read(cx, &header)?;
-    let how = Outgoing { address, flags: opened.flags(flags), ..control };
-    net::send(cx, opened.socket()?, &mut from, how)
+    send_message(cx, opened, &Message::to_send(cx, message)?, flags)
+}
+
+/// A message as the application describes it: where its parts are.
+pub(crate) struct Message {
+    at: UserPtr<MessageHeader>,
+    header: MessageHeader,
+    pieces: Vec<Piece>,
+    /// Of one that is sent: to whom.
+    address: Option<Vec<u8>>,
+}
+
+impl Message {
+    /// Loads the description of a message that is sent.
+    ///
+    /// # Errors
+    /// `EFAULT`, `EINVAL`, `EMSGSIZE`, `ENOMEM`.
+    pub(crate) fn to_send(cx: &Context<'_>, at: UserPtr<MessageHeader>) -> Result<Self> {
+        let header = at.read(cx)?;
+        let address = match (header.name, header.name_len) {
+            (0, _) | (_, 0) => None,
+            // Linux takes no more than an address can have.
+            (at, len) => Some(read_address(cx, UserPtr::new(at), checked(len)?)?),
+        };
+        Ok(Self { at, header, pieces: pieces_of(cx, &header)?, address })
+    }
+
+    /// Loads the description of room for a message.
+    ///
+    /// # Errors
+    /// As [`Message::to_send`].
+    pub(crate) fn to_receive(cx: &Context<'_>, at: UserPtr<MessageHeader>) -> Result<Self> {
+        let mut header = at.read(cx)?;
+        if header.name != 0 {
+            header.name_len = checked(header.name_len)?;
+        }
+        Ok(Self { at, header, pieces: pieces_of(cx, &header)?, address: None })
+    }
+
+    fn buffers(&self, cx: &Context<'_>) -> Result<Buffers> {
+        let mut pieces = Vec::new();
+        pieces.try_reserve_exact(self.pieces.len()).map_err(|_| Errno::ENOMEM)?;
+        pieces.extend_from_slice(&self.pieces);
+        Ok(Buffers::new(cx.memory().clone(), pieces))
+    }
+}
+
+/// Sends a message with its address and control messages.
+///
+/// # Errors
+/// Those of sendmsg(2).
+pub(crate) fn send_message(
+    cx: &Context<'_>,
+    opened: &Opened,
+    message: &Message,
+    flags: MessageFlags,
+) -> Result<usize> {
+    let control = control::read(cx, &message.header)?;
+    let (address, flags) = (message.address.clone(), opened.flags(flags));
+    let how = Outgoing { address, flags, ..control };
+    net::send(cx, opened.socket()?, &mut message.buffers(cx)?, how)
 }
 
 /// The length of an address in a message: too long ones are cut.
@@ -79,10 +146,10 @@ fn checked(len: u32) -> Result<u32> {
     Ok(len.min(ADDRESS_MAX as u32))
 }
 
-fn buffers(cx: &Context<'_>, header: &MessageHeader) -> Result<crate::user::Buffers> {
+fn pieces_of(cx: &Context<'_>, header: &MessageHeader) -> Result<Vec<Piece>> {
     let count = usize::try_from(header.vector_len).ok().filter(|&count| count <= IOV_MAX);
     let count = count.ok_or_else(|| Errno::EMSGSIZE.because("too many buffers"))?;
-    several(cx, UserPtr::new(header.vector), count)
+    pieces(cx, UserPtr::new(header.vector), count)
 }
 
 /// sendmmsg(2): sends several messages.
@@ -138,13 +205,26 @@ pub(crate) fn recvfrom(
     address: UserPtr<u8>,
     address_len: UserPtr<i32>,
 ) -> Result<usize> {
-    let mut to = one(cx, buffer, len)?;
+    let to = one(cx, buffer, len)?;
     let opened = Opened::find(cx, fd)?;
-    let received = opened.socket()?.receive(cx, &mut to, opened.flags(flags))?;
+    let received = receive_bytes(cx, &opened, to, flags)?;
     if let Some(to) = address.non_null() {
         write_address(cx, &received.address.unwrap_or_default(), to, address_len)?;
     }
     Ok(received.len)
+}
+
+/// Receives bytes, or as much of a message as there is room for.
+///
+/// # Errors
+/// Those of recvfrom(2).
+pub(crate) fn receive_bytes(
+    cx: &Context<'_>,
+    opened: &Opened,
+    mut to: Buffers,
+    flags: MessageFlags,
+) -> Result<Incoming> {
+    opened.socket()?.receive(cx, &mut to, opened.flags(flags))
 }
 
 /// recvmsg(2): receives a message with its address and control messages.
@@ -166,14 +246,23 @@ fn receive(
     message: UserPtr<MessageHeader>,
     flags: MessageFlags,
 ) -> Result<usize> {
-    let mut header = message.read(cx)?;
-    if header.name != 0 {
-        header.name_len = checked(header.name_len)?;
-    }
-    let mut to = buffers(cx, &header)?;
+    receive_message(cx, opened, &Message::to_receive(cx, message)?, flags)
+}
+
+/// Receives a message with its address and control messages.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub(crate) fn receive_message(
+    cx: &Context<'_>,
+    opened: &Opened,
+    message: &Message,
+    flags: MessageFlags,
+) -> Result<usize> {
+    let mut to = message.buffers(cx)?;
     let received = opened.socket()?.receive(cx, &mut to, opened.flags(flags))?;
     let len = received.len;
-    write_header(cx, message, &header, received, flags)?;
+    write_header(cx, message.at, &message.header, received, flags)?;
     Ok(len)
 }
 

@@ -25,6 +25,8 @@ pub(crate) mod futex;
 pub(crate) mod handle;
 pub(crate) mod identity;
 pub(crate) mod inotify;
+pub(crate) mod io_uring;
+pub(crate) mod io_uring_register;
 pub(crate) mod key;
 pub(crate) mod keyctl;
 pub(crate) mod landlock;

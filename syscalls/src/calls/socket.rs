@@ -26,7 +26,7 @@ use super::open;
 const LONG_OPTION_MAX: usize = 136;
 
 /// An open file that is a socket.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     open: Arc<OpenFile>,
 }
 
@@ -36,7 +36,14 @@ impl Opened {
     /// # Errors
     /// `EBADF`; `ENOTSOCK`.
     pub(super) fn find(cx: &Context<'_>, fd: Fd) -> Result<Self> {
-        let open = cx.files().get(fd)?;
+        Self::of(cx.files().get(fd)?)
+    }
+
+    /// The socket that an open file is.
+    ///
+    /// # Errors
+    /// As [`Opened::find`].
+    pub(crate) fn of(open: Arc<OpenFile>) -> Result<Self> {
         if open.is_path() {
             return Err(Errno::EBADF.because("the descriptor only names a place"));
         }
@@ -47,7 +54,7 @@ impl Opened {
     }
 
     /// The socket.
-    pub(super) fn socket(&self) -> Result<&dyn Socket> {
+    pub(crate) fn socket(&self) -> Result<&dyn Socket> {
         self.open.file.socket().map(|socket| &**socket).ok_or_else(not_a_socket)
     }
 
@@ -61,7 +68,11 @@ fn not_a_socket() -> crate::error::Error {
     Errno::ENOTSOCK.because("the descriptor is no socket")
 }
 
-fn check_flags(flags: u32) -> Result<SocketFlags> {
+/// The flags of accept4(2) and socket(2).
+///
+/// # Errors
+/// `EINVAL` for others.
+pub(crate) fn check_flags(flags: u32) -> Result<SocketFlags> {
     let flags = SocketFlags::from_bits_retain(flags);
     if !SocketFlags::all().contains(flags) {
         return Err(Errno::EINVAL.because("unknown flags"));
@@ -118,7 +129,7 @@ pub(crate) fn socketpair(
 ///
 /// # Errors
 /// `EINVAL` for a length that no address has; `EFAULT`.
-pub(super) fn read_address(cx: &Context<'_>, at: UserPtr<u8>, len: u32) -> Result<Vec<u8>> {
+pub(crate) fn read_address(cx: &Context<'_>, at: UserPtr<u8>, len: u32) -> Result<Vec<u8>> {
     let len = len as usize;
     if len > ADDRESS_MAX {
         return Err(Errno::EINVAL.because("no address is that long"));
@@ -191,7 +202,19 @@ pub(crate) fn accept4(
     flags: u32,
 ) -> Result<i32> {
     let flags = check_flags(flags)?;
-    let opened = Opened::find(cx, fd)?;
+    accept_from(cx, &Opened::find(cx, fd)?, (address, len), flags)
+}
+
+/// Takes a connection, and stores from whom it is.
+///
+/// # Errors
+/// Those of accept(2).
+pub(crate) fn accept_from(
+    cx: &Context<'_>,
+    opened: &Opened,
+    (address, len): (UserPtr<u8>, UserPtr<i32>),
+    flags: SocketFlags,
+) -> Result<i32> {
     let how = opened.flags(MessageFlags::empty());
     let accepted = opened.socket()?.accept(cx, how)?;
     if let Some(to) = address.non_null() {
@@ -209,9 +232,22 @@ pub(crate) fn accept4(
 pub(crate) fn connect(cx: &Context<'_>, fd: Fd, address: UserPtr<u8>, len: u32) -> Result<()> {
     let opened = Opened::find(cx, fd)?;
     let address = read_address(cx, address, len)?;
+    connect_to(cx, &opened, &address, MessageFlags::empty())
+}
+
+/// Connects a socket.
+///
+/// # Errors
+/// Those of connect(2).
+pub(crate) fn connect_to(
+    cx: &Context<'_>,
+    opened: &Opened,
+    address: &[u8],
+    flags: MessageFlags,
+) -> Result<()> {
     let socket = opened.socket()?;
-    landlock::check_connect(cx, socket, &address)?;
-    socket.connect(cx, &address, opened.flags(MessageFlags::empty()))
+    landlock::check_connect(cx, socket, address)?;
+    socket.connect(cx, address, opened.flags(flags))
 }
 
 /// shutdown(2): ends directions of a connection.
@@ -219,7 +255,14 @@ pub(crate) fn connect(cx: &Context<'_>, fd: Fd, address: UserPtr<u8>, len: u32) 
 /// # Differences from Linux
 /// None.
 pub(crate) fn shutdown(cx: &Context<'_>, fd: Fd, how: i32) -> Result<()> {
-    let opened = Opened::find(cx, fd)?;
+    shut_down(cx, &Opened::find(cx, fd)?, how)
+}
+
+/// Ends directions of a connection.
+///
+/// # Errors
+/// Those of shutdown(2).
+pub(crate) fn shut_down(cx: &Context<'_>, opened: &Opened, how: i32) -> Result<()> {
     let directions = match how {
         0 => Directions { receive: true, send: false },
         1 => Directions { receive: false, send: true },

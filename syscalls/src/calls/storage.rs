@@ -73,7 +73,19 @@ pub(crate) fn fallocate(
     offset: i64,
     len: i64,
 ) -> Result<()> {
-    let open = cx.files().get(fd)?;
+    allocate(cx, &*cx.files().get(fd)?, flags, (offset, len))
+}
+
+/// Changes how much of a file is stored.
+///
+/// # Errors
+/// Those of fallocate(2).
+pub(crate) fn allocate(
+    cx: &Context<'_>,
+    open: &OpenFile,
+    flags: FallocateFlags,
+    (offset, len): (i64, i64),
+) -> Result<()> {
     let (Ok(offset), Ok(len @ 1..)) = (u64::try_from(offset), u64::try_from(len)) else {
         return Err(Errno::EINVAL.because("offset or length is out of range"));
     };

@@ -187,7 +187,11 @@ fn check_at(open: &OpenFile, check: fn(&OpenFile) -> Result<()>) -> Result<()> {
     check(open)
 }
 
-pub(super) fn one(cx: &Context<'_>, buffer: UserPtr<u8>, len: usize) -> Result<Buffers> {
+/// One buffer.
+///
+/// # Errors
+/// `EFAULT` outside of the address space.
+pub(crate) fn one(cx: &Context<'_>, buffer: UserPtr<u8>, len: usize) -> Result<Buffers> {
     let end = buffer.address().checked_add(len as u64);
     if end.is_none_or(|end| end > abi::TASK_SIZE) {
         return Err(Errno::EFAULT.because("the buffer is outside of the address space"));
@@ -201,7 +205,7 @@ pub(super) fn several(cx: &Context<'_>, vector: UserPtr<Iovec>, count: usize) ->
 }
 
 /// As [`several`], of whatever memory.
-pub(super) fn pieces(cx: &Context<'_>, vector: UserPtr<Iovec>, count: usize) -> Result<Vec<Piece>> {
+pub(crate) fn pieces(cx: &Context<'_>, vector: UserPtr<Iovec>, count: usize) -> Result<Vec<Piece>> {
     if count > IOV_MAX {
         return Err(Errno::EINVAL.because("too many buffers"));
     }

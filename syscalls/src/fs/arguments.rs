@@ -8,6 +8,7 @@ use abi::fs::{
     Mode, MountFlags, OpenFlags, RenameFlags, SpliceFlags, StatxMask, TransferFlags, UnmountFlags,
 };
 
+use abi::io_uring::EnterFlags;
 use abi::net::MessageFlags;
 
 use crate::args::Argument;
@@ -117,6 +118,7 @@ flag_arguments! {
     FallocateFlags, "FALLOC_FL_";
     TransferFlags, "RWF_";
     CloseRangeFlags, "CLOSE_RANGE_";
+    EnterFlags, "IORING_ENTER_";
     LockOperation, "LOCK_";
     MemfdFlags, "MFD_";
     StatxMask, "STATX_";

@@ -12,8 +12,10 @@ use crate::events::fanotify::Group;
 use crate::events::inotify::Instance;
 use crate::events::{Counter, Epoll, SignalFile, TimerFile};
 use crate::io::{Sink, Source};
+use crate::mm::SharedMemory;
 use crate::net::Socket;
 use crate::process::Process;
+use crate::rings::Ring;
 use crate::wait::WaitQueue;
 
 use super::inode::Inode;
@@ -112,6 +114,16 @@ pub trait File: Send + Sync {
     /// `ENODEV` when it cannot be mapped.
     fn mapping(&self) -> Result<Mapping> {
         Err(Errno::ENODEV.because("the file cannot be mapped"))
+    }
+
+    /// The memory that mmap(2) shows from this offset on, in bytes, where that is not the
+    /// content of a file; `None` where it is.
+    ///
+    /// # Errors
+    /// `EINVAL` where there is no such memory.
+    fn memory(&self, offset: u64) -> Option<Result<Arc<SharedMemory>>> {
+        let _ = offset;
+        None
     }
 
     /// Brings what was written to shared memory that maps it to where others see it: such
@@ -290,6 +302,11 @@ pub trait File: Send + Sync {
 
     /// The process that it refers to: pidfd_open(2).
     fn process(&self) -> Option<&Arc<Process>> {
+        None
+    }
+
+    /// The ring of io_uring(7) that it is.
+    fn ring(&self) -> Option<&Arc<Ring>> {
         None
     }
 

@@ -29,9 +29,8 @@ impl Turn {
     /// `ERESTARTSYS` when a signal is to be delivered.
     pub(crate) fn take<'a>(&'a self, cx: &Context<'_>) -> Result<Taken<'a>> {
         if !self.try_take() {
-            cx.wait_until(&[&self.waiting], None, Interruption::Restart, || {
-                Ok(self.try_take().then_some(()))
-            })?;
+            let take = || Ok(self.try_take().then_some(()));
+            cx.with_waiting(|| cx.wait_until(&[&self.waiting], None, Interruption::Restart, take))?;
         }
         Ok(Taken(self))
     }

@@ -150,6 +150,40 @@ impl SharedMemory {
         Ok(Self::with(machine.clone(), pages, Some(number)))
     }
 
+    /// Memory of `len` bytes that the personality uses together with applications. All of it is
+    /// there from the beginning.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub(crate) fn joint(machine: &Arc<dyn Machine>, len: u64) -> Result<Arc<Self>> {
+        let pages = len.div_ceil(PAGE);
+        check_commit(&**machine, pages)?;
+        let memory = Self::with(machine.clone(), pages, None);
+        (0..pages).try_for_each(|index| memory.page(index).map(drop))?;
+        Ok(memory)
+    }
+
+    /// Copies out what begins at byte `offset` and lies in one page.
+    ///
+    /// # Errors
+    /// `ENOMEM` where the page has been taken out and there is no other; `EINVAL` beyond the
+    /// end.
+    pub(crate) fn read(&self, offset: u64, to: &mut [u8]) -> Result<()> {
+        let page = self.page(offset / PAGE)?.ok_or(Errno::EINVAL)?;
+        page.read((offset % PAGE) as usize, to);
+        Ok(())
+    }
+
+    /// Copies in at byte `offset`, into one page.
+    ///
+    /// # Errors
+    /// As [`SharedMemory::read`].
+    pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
+        let page = self.page(offset / PAGE)?.ok_or(Errno::EINVAL)?;
+        page.write((offset % PAGE) as usize, from);
+        Ok(())
+    }
+
     fn with(machine: Arc<dyn Machine>, len: u64, number: Option<i32>) -> Arc<Self> {
         let (pages, mappings) = (Mutex::default(), Mappings::new());
         Arc::new(Self { machine, len, pages, mappings, number })

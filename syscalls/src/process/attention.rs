@@ -26,6 +26,8 @@ impl Attention {
     pub(crate) const TRAP: u32 = 64;
     /// The registers may not be those of the entry any more: a tracer had them.
     pub(crate) const REGISTERS: u32 = 128;
+    /// Requests of its own can go on: io_uring(7).
+    pub(crate) const REQUESTS: u32 = 256;
     /// Those that end a wait which a signal may end.
     pub(crate) const INTERRUPTIONS: u32 = Self::SIGNAL | Self::EXIT | Self::STOP | Self::TRAP;
 

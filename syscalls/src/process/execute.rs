@@ -51,6 +51,7 @@ impl Context<'_> {
         self.process.become_program(credentials, &old, secure);
         self.thread.become_program(executable.name());
         self.process.aio.clear();
+        self.thread.cancel_requests();
         self.thread.part_from_files();
         for open in self.files().remove_on_exec() {
             // The call has succeeded: nobody can be told of an error.

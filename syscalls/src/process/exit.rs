@@ -36,6 +36,7 @@ impl Thread {
     pub(crate) fn end(&self) -> Flow {
         self.begin_to_leave();
         self.leave_tracees();
+        self.cancel_requests();
         self.leave_memory();
         let (system, process) = (self.system(), self.process());
         let own_status = ExitStatus::Exited(self.exit_status());

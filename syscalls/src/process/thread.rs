@@ -22,6 +22,7 @@ use crate::process::tracing::Tracing;
 use crate::process::usage::Counters;
 use crate::process::{Attention, Process};
 use crate::report::RecentCalls;
+use crate::rings::OwnRequests;
 use crate::signal::{RestartBlock, ThreadSignals};
 use crate::system::System;
 use crate::{table, trace};
@@ -62,6 +63,8 @@ pub struct Thread {
     pub(crate) keyring: Mutex<Option<Arc<Key>>>,
     /// The namespaces it is in.
     pub(crate) namespaces: Mutex<Arc<Namespaces>>,
+    /// What it has asked for with io_uring(7).
+    pub(crate) requests: OwnRequests,
     /// How it has asked to be scheduled.
     scheduling: Mutex<Scheduling>,
     /// When it was made, monotonic.
@@ -112,6 +115,7 @@ impl Thread {
             exit_status: AtomicI32::new(0),
             keyring: Mutex::new(None),
             namespaces: Mutex::new(namespaces),
+            requests: OwnRequests::default(),
             scheduling: Mutex::default(),
             start_ns,
             is_waiting: AtomicBool::new(false),

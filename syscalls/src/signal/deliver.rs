@@ -69,6 +69,7 @@ impl Thread {
     /// signals that wait, and goes on with an interrupted system call as `restart` says.
     pub(crate) fn leave(&self, registers: &mut Registers, mut restart: Option<Restart>) -> Flow {
         loop {
+            self.run_requests_outside(registers);
             self.deliver_all(registers, &mut restart);
             self.stopping(registers, &mut restart, |registers| {
                 self.stay_stopped(registers);
@@ -88,7 +89,7 @@ impl Thread {
             }
             // The mask of before may let through a signal that the call's own one blocked.
             self.restore_mask();
-            if !self.attention.has(Attention::INTERRUPTIONS) {
+            if !self.attention.has(Attention::INTERRUPTIONS | Attention::REQUESTS) {
                 if self.is_traced() {
                     self.set_step(registers);
                 }

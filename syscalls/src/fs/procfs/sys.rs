@@ -62,6 +62,8 @@ static KERNEL: &[Entry] = &[
     sysvipc::SHMMAX,
     sysvipc::SHMMNI,
     sysvipc::SHM_NEXT_ID,
+    Entry::setting("io_uring_disabled", rings_disabled, set_rings_disabled),
+    Entry::setting("io_uring_group", rings_group, set_rings_group),
     Entry::directory("random", RANDOM),
     Entry::directory("keys", keys::LIMITS),
     Entry::directory("pty", PTY),
@@ -160,6 +162,30 @@ fn set_max_pipe_size(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
     let wanted = in_range(wanted, &(1..=pipe::SIZE_LIMIT))?.next_power_of_two();
     let wanted = wanted.max(abi::PAGE_SIZE as u64);
     subject.cx.system.max_pipe_size.store(wanted, Ordering::Relaxed);
+    Ok(())
+}
+
+fn rings_disabled(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    number(text, subject.cx.system.rings_disabled.load(Ordering::Relaxed).into())
+}
+
+fn set_rings_disabled(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let [wanted] = numbers::<u32, 1>(value)?;
+    let wanted = in_range(wanted, &(0..=2))?;
+    subject.cx.system.rings_disabled.store(wanted, Ordering::Relaxed);
+    Ok(())
+}
+
+fn rings_group(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
+    let group = subject.cx.system.rings_group.load(Ordering::Relaxed);
+    put!(text, "{group}\n");
+    Ok(())
+}
+
+fn set_rings_group(subject: &Subject<'_>, value: &[u8]) -> Result<()> {
+    let [wanted] = numbers::<i32, 1>(value)?;
+    let wanted = in_range(wanted, &(-1..=i32::MAX))?;
+    subject.cx.system.rings_group.store(wanted, Ordering::Relaxed);
     Ok(())
 }
 

@@ -87,7 +87,7 @@ pub(super) fn numbers<T: FromStr + Copy + Default, const N: usize>(value: &[u8])
     Ok(numbers)
 }
 
-pub(super) fn in_range(number: u64, range: &RangeInclusive<u64>) -> Result<u64> {
+pub(super) fn in_range<T: PartialOrd>(number: T, range: &RangeInclusive<T>) -> Result<T> {
     if range.contains(&number) {
         Ok(number)
     } else {

@@ -198,7 +198,8 @@ impl Stack {
         let ready = || Ok((!self.with(|state| state.awaits_lease())).then_some(()));
         let deadline_ns = Some(self.machine.monotonic_ns() + PATIENCE_NS);
         let queues = [&self.addressed.queue];
-        let given = cx.wait_until(&queues, deadline_ns, Interruption::Restart, ready)?;
+        let given =
+            cx.with_waiting(|| cx.wait_until(&queues, deadline_ns, Interruption::Restart, ready))?;
         if given.is_none() && !self.has_waited.load(Ordering::Relaxed) {
             log::warn!("the network gives no address: only the loopback can be reached");
         }
