@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
@@ -424,6 +425,23 @@ static void shared(void)
     close(memory);
 }
 
+/* Without room for a descriptor of the child, the event stays to be read. */
+static void *hear_poor(void *argument)
+{
+    struct resolver *my = argument;
+    struct rlimit old, poor;
+    getrlimit(RLIMIT_NOFILE, &old);
+    poor = old;
+    poor.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &poor);
+    long got = read(my->fd, &my->message, sizeof my->message);
+    int error = errno;
+    setrlimit(RLIMIT_NOFILE, &old);
+    if (got != -1 || error != EMFILE)
+        return "read without room";
+    return resolve(my);
+}
+
 #define EVENTS (UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | \
     UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
 
@@ -468,11 +486,11 @@ static void events(void)
     /* A child has a descriptor of its own, which the parent reads. */
     r.how = HEAR;
     at += 2 * PAGE;
-    thread = start(resolve, &r);
+    thread = start(hear_poor, &r);
     pid_t child = fork();
     if (child == 0)
         _exit(at[PAGE]);
-    join(thread);
+    TRUTH(join(thread) == NULL);
     HEX(r.message.event);
     int of_child = r.message.arg.fork.ufd;
     TRUTH(of_child >= 0);

@@ -4,6 +4,7 @@
 use alloc::sync::{Arc, Weak};
 use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::fs::{Device, Mode, OpenFlags};
 use abi::userfault::request::{self, number};
@@ -34,18 +35,23 @@ pub(crate) struct UserfaultFile {
     monitor: Arc<Monitor>,
     /// How it is open: poll(2) finds faults only where reads do not wait.
     open: Once<Weak<OpenFile>>,
+    /// Whether somebody has got it: what nobody got leaves the monitor to others.
+    is_given: AtomicBool,
 }
 
 impl UserfaultFile {
     /// Opens a descriptor of `monitor`.
     fn open(cx: &Context<'_>, monitor: Arc<Monitor>, flags: OpenFlags) -> Result<i32> {
-        monitor.add_reader();
         let inode = anonymous::inode("[userfaultfd]");
-        let file = Arc::new(Self { inode, monitor, open: Once::new() });
+        let (open, is_given) = (Once::new(), AtomicBool::new(false));
+        let file = Arc::new(Self { inode, monitor, open, is_given });
         let status = flags.intersection(OpenFlags::NONBLOCK);
         let opened = Arc::new(OpenFile::new(file.clone(), status));
         file.open.call_once(|| Arc::downgrade(&opened));
-        crate::calls::open::add(cx, opened, 0, OnExec::of(flags))
+        let fd = crate::calls::open::add(cx, opened, 0, OnExec::of(flags))?;
+        file.monitor.add_reader();
+        file.is_given.store(true, Ordering::Relaxed);
+        Ok(fd)
     }
 
     fn is_nonblocking(&self) -> bool {
@@ -71,7 +77,9 @@ impl UserfaultFile {
 
 impl Drop for UserfaultFile {
     fn drop(&mut self) {
-        self.monitor.release();
+        if *self.is_given.get_mut() {
+            self.monitor.release();
+        }
     }
 }
 
@@ -180,10 +188,10 @@ impl File for UserfaultFile {
 
     fn describe(&self, _: &Context<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
         let (pending, total) = self.monitor.waiting();
-        let features = Monitor::FEATURES.bits();
+        let ioctls = API_REQUESTS | RANGE_REQUESTS;
         let agreed = self.monitor.features().bits();
         writeln!(out, "pending:\t{pending}\ntotal:\t{total}")?;
-        writeln!(out, "API:\t{:x}:{agreed:x}:{features:x}", userfault::UFFD_API)
+        writeln!(out, "API:\t{:x}:{agreed:x}:{ioctls:x}", userfault::UFFD_API)
     }
 }
 
@@ -202,8 +210,7 @@ impl UserfaultFile {
             if !Monitor::FEATURES.contains(features) {
                 return Err(Errno::EINVAL.because("a feature is not known"));
             }
-            let ioctls = of(&[number::REGISTER, number::UNREGISTER, number::API]);
-            let features_all = Monitor::FEATURES.bits();
+            let (features_all, ioctls) = (Monitor::FEATURES.bits(), API_REQUESTS);
             at.write(cx, &Api { api: wanted.api, features: features_all, ioctls })?;
             self.monitor.agree(features)
         });
@@ -227,15 +234,14 @@ impl UserfaultFile {
         }
         let range = range(wanted.range)?;
         self.monitor.register(&range, modes)?;
-        let mut numbers =
-            of(&[number::WAKE, number::COPY, number::ZEROPAGE, number::MOVE, number::POISON]);
-        if modes.contains(RegisterModes::WP) {
-            numbers |= of(&[number::WRITEPROTECT]);
+        let mut ioctls = RANGE_REQUESTS;
+        if !modes.contains(RegisterModes::WP) {
+            ioctls &= !of(&[number::WRITEPROTECT]);
         }
-        if modes.contains(RegisterModes::MINOR) {
-            numbers |= of(&[number::CONTINUE]);
+        if !modes.contains(RegisterModes::MINOR) {
+            ioctls &= !of(&[number::CONTINUE]);
         }
-        at.write(cx, &Register { ioctls: numbers, ..wanted })?;
+        at.write(cx, &Register { ioctls, ..wanted })?;
         Ok(().into())
     }
 
@@ -342,9 +348,26 @@ fn report(error: crate::error::Error, answer: impl Fn(i64) -> Result<()>) -> Res
     Err(error)
 }
 
+/// Requests that need no range, one bit for each.
+const API_REQUESTS: u64 = of(&[number::REGISTER, number::UNREGISTER, number::API]);
+
+/// Requests about ranges, one bit for each.
+const RANGE_REQUESTS: u64 = of(&[
+    number::WAKE,
+    number::COPY,
+    number::ZEROPAGE,
+    number::MOVE,
+    number::WRITEPROTECT,
+    number::CONTINUE,
+    number::POISON,
+]);
+
 /// One bit for each number.
-fn of(numbers: &[u32]) -> u64 {
-    numbers.iter().fold(0, |bits, number| bits | 1 << number)
+const fn of(numbers: &[u32]) -> u64 {
+    match numbers {
+        [] => 0,
+        [number, others @ ..] => 1 << *number | of(others),
+    }
 }
 
 /// The whole pages that a request names.

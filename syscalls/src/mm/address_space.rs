@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) future: AreaFlags,
     /// Changes with the areas, so that who let go of the lock knows.
     pub(super) generation: u64,
+    /// Whether a monitor has ever watched an area: most never ask further.
+    pub(super) is_monitored: bool,
     /// The page of zeros that untouched anonymous memory shows.
     pub(super) zeros: Option<Arc<dyn Page>>,
     pub(super) resident_peak: usize,
@@ -233,6 +235,7 @@ impl State {
             limits,
             future: AreaFlags::empty(),
             generation: 0,
+            is_monitored: false,
             zeros: None,
             resident_peak: 0,
         }

@@ -92,7 +92,7 @@ pub struct Area {
     /// What it shows.
     pub backing: Backing,
     /// Who resolves some of its faults.
-    pub(super) monitored: Option<Monitored>,
+    pub(super) monitored: Option<Arc<Monitored>>,
     /// Its name in /proc/self/maps where it has a special one: `[stack]`, `[heap]`.
     pub name: &'static str,
 }

@@ -191,7 +191,9 @@ impl State {
             }
         } else if self.pages.is_poisoned(place.at) {
             return Err(FaultSignal::Poisoned);
-        } else if let Some(ask) = area.ask_for_page(place.at, wanted) {
+        } else if area.monitored.is_some()
+            && let Some(ask) = area.ask_for_page(place.at, wanted)
+        {
             return Ok(Next::Ask(ask));
         }
         match &area.backing {

@@ -103,7 +103,7 @@ impl State {
         guarded: bool,
     ) -> Result<()> {
         let area = self.watched(range)?;
-        let watches = |one: &Monitored| one.modes.contains(RegisterModes::WP);
+        let watches = |one: &Arc<Monitored>| one.modes.contains(RegisterModes::WP);
         if guarded && !area.monitored.as_ref().is_some_and(watches) {
             return Err(Errno::EINVAL.because("writes are not watched there"));
         }

@@ -1,5 +1,6 @@
 //! Pages whose writers ask first: `UFFDIO_WRITEPROTECT`.
 
+use alloc::sync::Arc;
 use core::ops::Range;
 
 use abi::Errno;
@@ -23,7 +24,7 @@ impl Monitor {
         let state = &mut *guard;
         let mut is_empty = true;
         for area in state.areas.overlapping(range.clone()) {
-            let watches = |one: &Monitored| one.modes.contains(RegisterModes::WP);
+            let watches = |one: &Arc<Monitored>| one.modes.contains(RegisterModes::WP);
             if !area.monitored.as_ref().is_some_and(watches) {
                 return Err(Errno::ENOENT.because("writes are not watched there"));
             }

@@ -44,7 +44,8 @@ impl Monitor {
         }
         state.check_count(state.areas.splits(range))?;
         state.generation += 1;
-        let monitored = Some(Monitored { monitor: self.clone(), modes });
+        state.is_monitored = true;
+        let monitored = Some(Arc::new(Monitored { monitor: self.clone(), modes }));
         state.areas.change(range, |area| area.monitored = monitored.clone());
         state.drop_stray_guards(&memory, range);
         Ok(())
@@ -109,7 +110,7 @@ impl State {
     /// Lets the pages of `range` be written again where nobody watches writes.
     fn drop_stray_guards(&mut self, memory: &AddressSpace, range: &Range<u64>) {
         for area in self.areas.overlapping(range.clone()) {
-            let watches = |one: &Monitored| one.modes.contains(RegisterModes::WP);
+            let watches = |one: &Arc<Monitored>| one.modes.contains(RegisterModes::WP);
             if area.monitored.as_ref().is_some_and(watches) {
                 continue;
             }

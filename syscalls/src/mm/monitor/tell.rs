@@ -127,8 +127,11 @@ impl State {
 
     fn changing(&self, range: &Range<u64>, change: impl Fn() -> Change) -> Told {
         let mut told = Told::default();
+        if !self.is_monitored {
+            return told;
+        }
         for area in self.areas.overlapping(range.clone()) {
-            if let Some(Monitored { monitor, .. }) = &area.monitored
+            if let Some(Monitored { monitor, .. }) = area.monitored.as_deref()
                 && !told.0.iter().any(|(other, _)| Arc::ptr_eq(other, monitor))
             {
                 told.add(monitor, change());
@@ -140,11 +143,11 @@ impl State {
     /// Makes `new`, a part of a watched area that has moved with its pages, what it is at its
     /// new place: watched only where that was agreed on.
     pub(in crate::mm) fn moving(&mut self, new: &mut Area, from: u64, len: u64, told: &mut Told) {
-        let Some(Monitored { monitor, .. }) = new.monitored.clone() else {
+        let Some(Monitored { monitor, .. }) = new.monitored.as_deref() else {
             return;
         };
         if monitor.has(Features::EVENT_REMAP) {
-            told.add(&monitor, Change::Move { from, to: new.range.start, len });
+            told.add(monitor, Change::Move { from, to: new.range.start, len });
         } else {
             new.monitored = None;
             self.pages.set_guarded(new.range.clone(), false);
@@ -159,9 +162,10 @@ impl State {
         memory: &Weak<AddressSpace>,
         told: &mut Told,
     ) {
-        let Some(Monitored { monitor, modes }) = copy.monitored.take() else {
+        let Some(monitored) = copy.monitored.take() else {
             return;
         };
+        let Monitored { monitor, modes } = &*monitored;
         if !monitor.has(Features::EVENT_FORK) {
             if modes.contains(RegisterModes::WP) {
                 self.pages.set_guarded(copy.range.clone(), false);
@@ -169,7 +173,7 @@ impl State {
             return;
         }
         let known = told.0.iter().find_map(|(parent, change)| match change {
-            Change::Fork(child) if Arc::ptr_eq(parent, &monitor) => Some(child.clone()),
+            Change::Fork(child) if Arc::ptr_eq(parent, monitor) => Some(child.clone()),
             _ => None,
         });
         let child = known.unwrap_or_else(|| {
@@ -177,9 +181,10 @@ impl State {
             if let Some(&features) = monitor.features.get() {
                 child.features.call_once(|| features);
             }
-            told.add(&monitor, Change::Fork(child.clone()));
+            told.add(monitor, Change::Fork(child.clone()));
             child
         });
-        copy.monitored = Some(Monitored { monitor: child, modes });
+        self.is_monitored = true;
+        copy.monitored = Some(Arc::new(Monitored { monitor: child, modes: *modes }));
     }
 }
