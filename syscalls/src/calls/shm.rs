@@ -7,7 +7,7 @@ use abi::process::Resource;
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::ipc::{Asked, Permission};
+use crate::ipc::{Asked, Permission, is_privileged};
 use crate::mm::{Address, MapRequest, MapSource};
 use crate::named::SharedMemoryCommand;
 use crate::process::Capability;
@@ -129,7 +129,7 @@ pub(crate) fn shmctl(
             let limit = cx.process.limits().current(Resource::LockedMemory);
             let may = |permission: &Permission| {
                 let owner_may = permission.belongs_to(&who) && (!locks || limit != 0);
-                owner_may || who.has(Capability::IpcLock)
+                owner_may || is_privileged(cx, Capability::IpcLock)
             };
             segments.set_locked(number, locks, may).map(|()| 0)
         }

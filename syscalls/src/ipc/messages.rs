@@ -56,7 +56,7 @@ impl MessageQueues {
         let limits = cx.ipc().limits();
         let mut registry = self.registry.lock();
         if let Some(number) = registry.find(key, flags)? {
-            registry.check(number, &who, flags)?;
+            registry.check(cx, number, flags)?;
             return Ok(number);
         }
         let permission = Permission::new(&who, key, flags.bits());
@@ -102,10 +102,9 @@ impl MessageQueues {
         number: i32,
         message: &mut Option<Message>,
     ) -> Result<Option<Arc<WaitQueue>>> {
-        let who = cx.credentials();
         let mut registry = self.registry.lock();
         let queue = registry.get_mut(number)?;
-        queue.permission.check(&who, Asked::WRITE)?;
+        queue.permission.check(cx, Asked::WRITE)?;
         let len = message.as_ref().map_or(0, |message| message.text.len());
         if !queue.has_room_for(len) {
             return Ok(Some(queue.room()));
@@ -124,13 +123,12 @@ impl MessageQueues {
         number: i32,
         reception: Reception,
     ) -> Result<Message> {
-        let who = cx.credentials();
         let Reception { selector, longest, patience } = reception;
         let process = cx.process.id();
         let receiver = {
             let mut registry = self.registry.lock();
             let queue = registry.get_mut(number)?;
-            queue.permission.check(&who, Asked::READ)?;
+            queue.permission.check(cx, Asked::READ)?;
             if let Some(message) = queue.take(selector, longest, process, now(cx))? {
                 let room = queue.room();
                 drop(registry);
@@ -210,7 +208,7 @@ impl MessageQueues {
         let who = cx.credentials();
         let limit = cx.ipc().limits().queue_bytes;
         let room = self.with(cx, number, Asked::NOTHING, |queue| {
-            queue.permission.check_owner(&who)?;
+            queue.permission.check_owner(cx)?;
             if new.max_bytes > limit && !who.has(Capability::SysResource) {
                 return Err(Errno::EPERM.because("a queue so large needs CAP_SYS_RESOURCE"));
             }
@@ -226,9 +224,8 @@ impl MessageQueues {
     /// # Errors
     /// As [`MessageQueues::set`].
     pub(crate) fn remove(&self, cx: &Context<'_>, number: i32) -> Result<()> {
-        let who = cx.credentials();
         let mut registry = self.registry.lock();
-        registry.get(number)?.permission.check_owner(&who)?;
+        registry.get(number)?.permission.check_owner(cx)?;
         let mut queue = registry.remove(number)?;
         drop(registry);
         queue.dismiss();
@@ -243,10 +240,9 @@ impl MessageQueues {
         asked: Asked,
         work: impl FnOnce(&mut MessageQueue) -> Result<T>,
     ) -> Result<T> {
-        let who = cx.credentials();
         let mut registry = self.registry.lock();
         let queue = registry.get_mut(number)?;
-        queue.permission.check(&who, asked)?;
+        queue.permission.check(cx, asked)?;
         work(queue)
     }
 

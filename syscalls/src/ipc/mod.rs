@@ -34,7 +34,7 @@ use crate::context::Context;
 
 pub(crate) use limits::Limits;
 pub(crate) use messages::{MessageQueues, Reception};
-pub(crate) use permission::{Asked, Permission};
+pub(crate) use permission::{Asked, Permission, is_privileged};
 pub(crate) use posix::PosixQueues;
 pub(crate) use queue::{Message, Selector};
 pub(crate) use segments::Segments;

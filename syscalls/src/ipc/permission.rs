@@ -44,11 +44,19 @@ impl Permission {
         Self { key, owner, group, creator: owner, creator_group: group, mode: mode & MODE }
     }
 
-    /// Fails unless `who` may do what is asked.
+    /// Fails unless the caller may do what is asked.
     ///
     /// # Errors
     /// `EACCES`.
-    pub(crate) fn check(&self, who: &Credentials, asked: Asked) -> Result<()> {
+    pub(crate) fn check(&self, cx: &Context<'_>, asked: Asked) -> Result<()> {
+        if self.allows(&cx.credentials(), asked) || is_privileged(cx, Capability::IpcOwner) {
+            return Ok(());
+        }
+        Err(Errno::EACCES.because("its mode does not allow that"))
+    }
+
+    /// Whether its mode allows `who` what is asked.
+    fn allows(&self, who: &Credentials, asked: Asked) -> bool {
         let wanted = (asked.0 >> 6 | asked.0 >> 3 | asked.0) & 7;
         let is_member = |group| who.groups.effective == group || who.is_in_group(group);
         let granted = if self.belongs_to(who) {
@@ -58,10 +66,7 @@ impl Permission {
         } else {
             self.mode
         };
-        if wanted & !granted != 0 && !who.has(Capability::IpcOwner) {
-            return Err(Errno::EACCES.because("its mode does not allow that"));
-        }
-        Ok(())
+        wanted & !granted == 0
     }
 
     /// Whether `who` owns or made it.
@@ -69,12 +74,12 @@ impl Permission {
         [self.owner, self.creator].contains(&who.users.effective)
     }
 
-    /// Fails unless `who` may change or remove it.
+    /// Fails unless the caller may change or remove it.
     ///
     /// # Errors
     /// `EPERM`.
-    pub(crate) fn check_owner(&self, who: &Credentials) -> Result<()> {
-        if self.belongs_to(who) || who.has(Capability::SysAdmin) {
+    pub(crate) fn check_owner(&self, cx: &Context<'_>) -> Result<()> {
+        if self.belongs_to(&cx.credentials()) || is_privileged(cx, Capability::SysAdmin) {
             return Ok(());
         }
         Err(Errno::EPERM.because("neither owner nor creator"))
@@ -107,9 +112,19 @@ impl Permission {
     }
 }
 
+/// Whether the caller has `capability` for the objects that it sees: in the user namespace that
+/// owns its IPC namespace.
+pub(crate) fn is_privileged(cx: &Context<'_>, capability: Capability) -> bool {
+    cx.credentials().has_in(capability, &cx.thread.namespaces().ipc.common.owner)
+}
+
 #[cfg(test)]
 mod tests {
+    use abi::process::CloneFlags;
+
     use super::*;
+    use crate::fake::kit;
+    use crate::namespaces::user::{Extent, Ids as Kind};
     use crate::process::credentials::Ids;
 
     fn somebody(user: u32, group: u32) -> Credentials {
@@ -120,16 +135,36 @@ mod tests {
     }
 
     #[test]
-    fn the_class_decides_and_the_superuser_may_all() {
+    fn the_class_decides() {
         let owner = somebody(7, 70);
         let permission = Permission::new(&owner, 1, 0o640);
-        let may = |who: &Credentials, asked| permission.check(who, asked).is_ok();
+        let may = |who: &Credentials, asked| permission.allows(who, asked);
         assert!(may(&owner, Asked::READ_WRITE));
         assert!(may(&somebody(8, 70), Asked::READ));
         assert!(!may(&somebody(8, 70), Asked::READ_WRITE));
         assert!(!may(&somebody(8, 80), Asked::READ));
-        assert!(may(&Credentials::root(), Asked::READ_WRITE));
-        assert!(permission.check_owner(&somebody(8, 70)).is_err());
-        assert!(permission.check_owner(&owner).is_ok());
+        assert!(!permission.belongs_to(&somebody(8, 70)));
+        assert!(permission.belongs_to(&owner));
+    }
+
+    #[test]
+    fn who_owns_the_ipc_namespace_may_all_there() {
+        let kit = kit::process();
+        let cx = kit.context();
+        let outer = kit.thread.credentials();
+        let permission = Permission::new(&somebody(7, 70), 1, 0);
+        let may = || (permission.check(&cx, Asked::READ_WRITE), permission.check_owner(&cx));
+        assert_eq!(may(), (Ok(()), Ok(())));
+        let unshare = |flags: CloneFlags| kit.call("unshare", [flags.bits(), 0, 0, 0, 0, 0]);
+        assert_eq!(unshare(CloneFlags::NEWUSER), Ok(0));
+        let map = alloc::vec![Extent { inside: 0, outside: 0, count: 10 }];
+        let namespace = cx.user_namespace();
+        namespace.set_map(Kind::Users, map, &outer).unwrap();
+        // The objects of the first namespace belong to others.
+        let (read, owner) = may();
+        assert_eq!(read.unwrap_err().errno, Errno::EACCES);
+        assert_eq!(owner.unwrap_err().errno, Errno::EPERM);
+        assert_eq!(unshare(CloneFlags::NEWIPC), Ok(0));
+        assert_eq!(may(), (Ok(()), Ok(())));
     }
 }

@@ -8,8 +8,8 @@ use alloc::collections::BTreeMap;
 use abi::Errno;
 use abi::ipc::{GetFlags, IPC_PRIVATE};
 
+use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::process::Credentials;
 
 use super::permission::{Asked, Permission};
 
@@ -119,12 +119,12 @@ impl<T: Object> Registry<T> {
         }
     }
 
-    /// Fails unless `who` may use the object as `flags` of a get call ask.
+    /// Fails unless the caller may use the object as `flags` of a get call ask.
     ///
     /// # Errors
     /// `EACCES`.
-    pub(super) fn check(&self, number: i32, who: &Credentials, flags: GetFlags) -> Result<()> {
-        self.get(number)?.permission().check(who, Asked(flags.bits() & 0o777))
+    pub(super) fn check(&self, cx: &Context<'_>, number: i32, flags: GetFlags) -> Result<()> {
+        self.get(number)?.permission().check(cx, Asked(flags.bits() & 0o777))
     }
 
     /// Adds an object, if there are not `limit` yet; returns its number, which `make` learns.
@@ -213,6 +213,7 @@ fn missing(number: i32, replaced: bool) -> crate::error::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Credentials;
 
     impl Object for Permission {
         fn permission(&self) -> &Permission {

@@ -98,7 +98,7 @@ impl Segments {
             if len > registry.get(number)?.len {
                 return Err(Errno::EINVAL.because("the segment is shorter"));
             }
-            registry.check(number, &who, flags)?;
+            registry.check(cx, number, flags)?;
             return Ok(number);
         }
         if len == 0 || len > limits.segment_len {
@@ -132,10 +132,9 @@ impl Segments {
     /// # Errors
     /// `EACCES`; `EINVAL` and `EIDRM` for a number that leads to none.
     pub(crate) fn attach(&self, cx: &Context<'_>, number: i32, asked: Asked) -> Result<Attach> {
-        let who = cx.credentials();
         let registry = self.current();
         let segment = registry.get(number)?;
-        segment.permission.check(&who, asked)?;
+        segment.permission.check(cx, asked)?;
         let memory = segment.memory().ok_or_else(removed)?;
         let mut allowed = Protection::READ | Protection::WRITE | Protection::EXEC;
         if asked.0 & 0o222 == 0 {
@@ -183,11 +182,10 @@ impl Segments {
         number: i32,
         asked: Asked,
     ) -> Result<SharedMemoryStatus> {
-        let who = cx.credentials();
         let (mut status, memory) = {
             let registry = self.current();
             let segment = registry.get(number)?;
-            segment.permission.check(&who, asked)?;
+            segment.permission.check(cx, asked)?;
             (segment.show(cx, number), segment.memory().ok_or_else(removed)?)
         };
         // Counting looks into address spaces, with no lock held.
@@ -200,10 +198,9 @@ impl Segments {
     /// # Errors
     /// `EPERM`; as [`Segments::attach`].
     pub(crate) fn set(&self, cx: &Context<'_>, number: i32, new: &IpcPermission) -> Result<()> {
-        let who = cx.credentials();
         let mut registry = self.current();
         let segment = registry.get_mut(number)?;
-        segment.permission.check_owner(&who)?;
+        segment.permission.check_owner(cx)?;
         segment.permission.set(cx, new)?;
         segment.changed = now(cx);
         Ok(())
@@ -214,11 +211,10 @@ impl Segments {
     /// # Errors
     /// As [`Segments::set`].
     pub(crate) fn remove(&self, cx: &Context<'_>, number: i32) -> Result<()> {
-        let who = cx.credentials();
         let memory = {
             let mut registry = self.current();
             let segment = registry.get_mut(number)?;
-            segment.permission.check_owner(&who)?;
+            segment.permission.check_owner(cx)?;
             segment.permission.key = abi::ipc::IPC_PRIVATE;
             let memory = segment.memory();
             segment.memory = Hold::Left(memory.as_ref().map_or_else(Weak::new, Arc::downgrade));

@@ -77,7 +77,7 @@ impl SemaphoreSets {
             if count > state.registry.get(number)?.len() {
                 return Err(Errno::EINVAL.because("the set is smaller"));
             }
-            state.registry.check(number, &who, flags)?;
+            state.registry.check(cx, number, flags)?;
             return Ok(number);
         }
         if count == 0 {
@@ -109,12 +109,11 @@ impl SemaphoreSets {
         let undoes = list.iter().any(|operation| operation.flags & SEM_UNDO != 0);
         let undo = undoes.then(|| cx.process.undo.name(|| self.new_undo_key()));
         let operations = Operations { list, process: cx.process.id(), undo };
-        let who = cx.credentials();
         let asked = if operations.change_values() { Asked::WRITE } else { Asked::READ };
         let waiter = {
             let mut state = self.state.lock();
             let set = state.registry.get_mut(number)?;
-            set.permission.check(&who, asked)?;
+            set.permission.check(cx, asked)?;
             set.operate(operations, now(cx), || Handover::new(cx))?
         };
         let Some(waiter) = waiter else {
@@ -255,7 +254,7 @@ impl SemaphoreSets {
     /// `EPERM`; as [`SemaphoreSets::status`].
     pub(crate) fn set(&self, cx: &Context<'_>, number: i32, new: &IpcPermission) -> Result<()> {
         self.with(cx, number, Asked::NOTHING, |set| {
-            set.permission.check_owner(&cx.credentials())?;
+            set.permission.check_owner(cx)?;
             set.set(cx, new, now(cx))
         })
     }
@@ -265,9 +264,8 @@ impl SemaphoreSets {
     /// # Errors
     /// As [`SemaphoreSets::set`].
     pub(crate) fn remove(&self, cx: &Context<'_>, number: i32) -> Result<()> {
-        let who = cx.credentials();
         let mut state = self.state.lock();
-        state.registry.get(number)?.permission.check_owner(&who)?;
+        state.registry.get(number)?.permission.check_owner(cx)?;
         let mut set = state.registry.remove(number)?;
         state.count -= set.len();
         drop(state);
@@ -282,10 +280,9 @@ impl SemaphoreSets {
         asked: Asked,
         work: impl FnOnce(&mut SemaphoreSet) -> Result<T>,
     ) -> Result<T> {
-        let who = cx.credentials();
         let mut state = self.state.lock();
         let set = state.registry.get_mut(number)?;
-        set.permission.check(&who, asked)?;
+        set.permission.check(cx, asked)?;
         work(set)
     }
 
