@@ -141,6 +141,9 @@ fn change_owners(cx: &Context<'_>, key: i32, user: u32, group: u32) -> Result<()
     if user.is_none() && group.is_none() {
         return Ok(());
     }
+    let here = cx.user_namespace();
+    let user = user.map(|id| here.user(id)).transpose()?;
+    let group = group.map(|id| here.group(id)).transpose()?;
     let found = cx.key(key, Creation::Create, KeyAccess::SET_ATTRIBUTES)?;
     found.key.set_owners(cx, user, group)
 }
@@ -159,7 +162,7 @@ fn describe(cx: &Context<'_>, key: i32) -> Result<Vec<u8>> {
     found.check(cx, KeyAccess::VIEW)?;
     let key = found.key;
     let is = key.attributes();
-    let (owner, group) = (is.owner.cast_signed(), is.group.cast_signed());
+    let (owner, group) = is.shown(&cx.user_namespace());
     let head = format!("{};{owner};{group};{:08x};", key.kind().name(), is.permissions);
     Ok([head.as_bytes(), key.description(), b"\0"].concat())
 }

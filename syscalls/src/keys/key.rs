@@ -9,8 +9,10 @@ use spin::Mutex;
 
 use crate::context::Context;
 use crate::error::{Because, Error, Result};
+use crate::namespaces::UserNamespace;
 use crate::process::{Capability, Credentials};
 
+use super::search::Visited;
 use super::{Kind, Registry, Serial, now};
 
 /// Bytes of the quota that a link takes.
@@ -122,6 +124,17 @@ pub(crate) struct Attributes {
     pub(crate) group: u32,
     pub(crate) permissions: u32,
     pub(crate) expires: Option<u64>,
+}
+
+impl Attributes {
+    /// Owner and group as they are shown in a user namespace; -1 for a group that there is not.
+    pub(crate) fn shown(&self, here: &UserNamespace) -> (i32, i32) {
+        let group = match self.group {
+            u32::MAX => u32::MAX,
+            group => here.shown_group(group),
+        };
+        (here.shown_user(self.owner).cast_signed(), group.cast_signed())
+    }
 }
 
 impl Key {
@@ -260,7 +273,7 @@ impl Key {
     pub(crate) fn link(self: &Arc<Self>, key: &Arc<Key>) -> Result<()> {
         self.check_keyring()?;
         if key.kind == Kind::Keyring {
-            key.check_holds_not(self, 0)?;
+            key.check_holds_not(self, 0, &mut Visited::default())?;
         }
         self.change_links(|links| {
             links.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -304,16 +317,25 @@ impl Key {
     }
 
     /// Fails where `other` is this keyring or in it.
-    fn check_holds_not(self: &Arc<Self>, other: &Arc<Self>, depth: usize) -> Result<()> {
+    fn check_holds_not(
+        self: &Arc<Self>,
+        other: &Arc<Self>,
+        depth: usize,
+        seen: &mut Visited,
+    ) -> Result<()> {
         if Arc::ptr_eq(self, other) {
             return Err(Errno::EDEADLK.because("the keyring would be in itself"));
         }
         if depth >= MAX_DEPTH {
             return Err(Errno::ELOOP.because("keyrings would be too deep in each other"));
         }
+        // The deeper it is, the more is too deep.
+        if !seen.enter(self, MAX_DEPTH - depth) {
+            return Ok(());
+        }
         let links = self.links();
         let mut keyrings = links.iter().filter(|link| link.kind == Kind::Keyring);
-        keyrings.try_for_each(|link| link.check_holds_not(other, depth + 1))
+        keyrings.try_for_each(|link| link.check_holds_not(other, depth + 1, seen))
     }
 
     /// Removes a link.

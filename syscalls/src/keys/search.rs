@@ -1,6 +1,7 @@
 //! Finding keys by type and description, and what a caller possesses: keyrings(7),
 //! "Possession" and "Searching".
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -12,7 +13,7 @@ use crate::error::{Because, Error, Result};
 use crate::process::Credentials;
 
 use super::key::{MAX_DEPTH, Possession};
-use super::{Key, Kind};
+use super::{Key, Kind, Serial};
 
 /// A key, and how the caller came to it.
 #[derive(Clone)]
@@ -47,7 +48,8 @@ impl Found {
     pub(crate) fn search(&self, cx: &Context<'_>, kind: Kind, description: &[u8]) -> Result<Self> {
         self.check(cx, KeyAccess::SEARCH)?;
         let who = &cx.credentials();
-        let wanted = Wanted { cx, who, kind, description, possession: self.possession };
+        let (possession, seen) = (self.possession, Visited::default());
+        let mut wanted = Wanted { cx, who, kind, description, possession, seen };
         wanted.search(&self.key, 0).unwrap_or_else(|| Err(no_key()))
     }
 }
@@ -64,14 +66,53 @@ struct Wanted<'a> {
     kind: Kind,
     description: &'a [u8],
     possession: Possession,
+    seen: Visited,
+}
+
+/// The keyrings that have been looked into, and how deep: many ways may lead to one.
+#[derive(Default)]
+pub(super) struct Visited(BTreeMap<Serial, usize>);
+
+impl Visited {
+    /// Whether to look into a keyring at this depth: not where that was done at the same one, or
+    /// a lesser.
+    pub(super) fn enter(&mut self, keyring: &Key, depth: usize) -> bool {
+        let least = self.0.entry(keyring.serial()).or_insert(usize::MAX);
+        let is_less = depth < *least;
+        *least = depth.min(*least);
+        is_less
+    }
+
+    /// Whether `key` is in `keyring`, as deep as `who` may search it.
+    fn reach(
+        &mut self,
+        who: &Credentials,
+        key: &Arc<Key>,
+        keyring: &Arc<Key>,
+        depth: usize,
+    ) -> bool {
+        if Arc::ptr_eq(key, keyring) {
+            return true;
+        }
+        if depth > MAX_DEPTH
+            || !keyring.allows(who, Possession::Possessed, KeyAccess::SEARCH)
+            || !self.enter(keyring, depth)
+        {
+            return false;
+        }
+        keyring.links().iter().any(|link| {
+            Arc::ptr_eq(key, link)
+                || (link.kind() == Kind::Keyring && self.reach(who, key, link, depth + 1))
+        })
+    }
 }
 
 impl Wanted<'_> {
-    fn search(&self, at: &Arc<Key>, depth: usize) -> Option<Result<Found>> {
+    fn search(&mut self, at: &Arc<Key>, depth: usize) -> Option<Result<Found>> {
         if at.kind() == self.kind && at.description() == self.description {
             return Some(self.take(at));
         }
-        if at.check_usable(self.cx).is_err() {
+        if at.check_usable(self.cx).is_err() || !self.seen.enter(at, depth) {
             return None;
         }
         let links: Vec<_> = at.links().into_iter().filter(|link| !link.is_invalidated()).collect();
@@ -82,8 +123,9 @@ impl Wanted<'_> {
             return direct;
         }
         let keyrings = links.iter().filter(|link| link.kind() == Kind::Keyring);
+        let (who, possession) = (self.who, self.possession);
         let searchable =
-            keyrings.filter(|keyring| keyring.allows(self.who, self.possession, KeyAccess::SEARCH));
+            keyrings.filter(|keyring| keyring.allows(who, possession, KeyAccess::SEARCH));
         let mut result = direct;
         for keyring in searchable {
             match self.search(keyring, depth + 1) {
@@ -143,20 +185,8 @@ impl Context<'_> {
     pub(crate) fn possession_of(&self, key: &Arc<Key>) -> Result<Possession> {
         let who = self.credentials();
         let keyrings = self.own_keyrings()?;
-        let is_possessed = keyrings.iter().any(|keyring| is_in(&who, key, keyring, 0));
+        let mut seen = Visited::default();
+        let is_possessed = keyrings.iter().any(|keyring| seen.reach(&who, key, keyring, 0));
         Ok(if is_possessed { Possession::Possessed } else { Possession::Foreign })
     }
-}
-
-fn is_in(who: &Credentials, key: &Arc<Key>, keyring: &Arc<Key>, depth: usize) -> bool {
-    if Arc::ptr_eq(key, keyring) {
-        return true;
-    }
-    if depth > MAX_DEPTH || !keyring.allows(who, Possession::Possessed, KeyAccess::SEARCH) {
-        return false;
-    }
-    let links = keyring.links();
-    links.iter().any(|link| {
-        Arc::ptr_eq(key, link) || (link.kind() == Kind::Keyring && is_in(who, key, link, depth + 1))
-    })
 }

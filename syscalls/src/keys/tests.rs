@@ -5,11 +5,13 @@ use std::vec::Vec;
 
 use abi::Errno;
 use abi::keys::{operation, special};
+use abi::process::CloneFlags;
 
 use crate::fake::kit::{self, Kit};
-use crate::keys::{Content, Kind, NewKey};
+use crate::keys::{Content, Found, Kind, NewKey};
+use crate::namespaces::user::{Extent, Ids};
 use crate::process::Credentials;
-use crate::process::credentials::Ids;
+use crate::process::credentials::Ids as UserIds;
 
 struct Test(Kit);
 
@@ -50,7 +52,7 @@ impl Test {
     fn become_user(&self, user: u32) {
         let changed = self.0.process.change_credentials(|credentials| {
             *credentials = Credentials::root();
-            credentials.set_users(Ids::all(user));
+            credentials.set_users(UserIds::all(user));
             Ok(())
         });
         assert_eq!(changed, Ok(()));
@@ -173,4 +175,52 @@ fn a_chain_of_keyrings_deeper_than_any_stack_goes_at_once() {
     drop(last);
     drop(first);
     assert_eq!(cx.system.keys.all().len(), before);
+}
+
+#[test]
+fn many_ways_to_a_keyring_are_gone_once() {
+    let test = test();
+    let cx = test.0.context();
+    let keyring = |number: usize| {
+        let name = std::format!("ring {number}").into_bytes();
+        let new = NewKey::of_caller(&cx, Kind::Keyring, name, Content::Links(Vec::new()));
+        cx.system.keys.make(&cx, new).unwrap()
+    };
+    // Each of six levels links to each of the next: 20 to the power of five ways.
+    let levels: Vec<Vec<_>> =
+        (0..6).map(|level| (0..20).map(|at| keyring(level * 20 + at)).collect()).collect();
+    for pair in levels.windows(2).rev() {
+        for (above, below) in pair[0].iter().flat_map(|a| pair[1].iter().map(move |b| (a, b))) {
+            above.link(below).unwrap();
+        }
+    }
+    let top = levels[0][0].clone();
+    let absent = Found::possessed(top.clone()).search(&cx, Kind::User, b"absent");
+    assert_eq!(absent.err().map(|error| error.errno), Some(Errno::EAGAIN));
+    let deep = Found::possessed(top).search(&cx, Kind::Keyring, b"ring 119").unwrap();
+    assert!(std::sync::Arc::ptr_eq(&deep.key, &levels[5][19]));
+}
+
+#[test]
+fn owners_are_those_of_the_callers_user_namespace() {
+    let test = test();
+    let key = test.add("user", "mine", "x", special::PROCESS).unwrap();
+    let outer = test.0.thread.credentials();
+    let new = CloneFlags::NEWUSER.bits();
+    assert_eq!(test.0.call("unshare", [new, 0, 0, 0, 0, 0]), Ok(0));
+    let namespace = test.0.thread.credentials().namespace.clone();
+    let described = || {
+        let room = test.0.room(64);
+        let len = test.ctl(operation::DESCRIBE, key, room, 64).unwrap();
+        String::from_utf8(test.0.get(room, len as usize)).unwrap()
+    };
+    assert!(described().starts_with("user;65534;65534;"));
+    let map = |count| std::vec![Extent { inside: 5, outside: 0, count }];
+    namespace.set_map(Ids::Users, map(2), &outer).unwrap();
+    namespace.set_map(Ids::Groups, map(1), &outer).unwrap();
+    assert!(described().starts_with("user;5;5;"));
+    let chown = |user: u64| test.ctl(operation::CHOWN, key, user, u64::from(u32::MAX));
+    assert_eq!(chown(0), Err(Errno::EINVAL));
+    // It is the caller's own already.
+    assert_eq!(chown(5), Ok(0));
 }

@@ -4,6 +4,7 @@ use abi::keys::KeyAccess;
 
 use crate::error::Result;
 use crate::keys::{Key, Kind, now};
+use crate::namespaces::user::Ids;
 
 use super::entry::{Entry, Subject};
 use super::sysvipc::{INT_MAX, in_range, numbers};
@@ -13,7 +14,8 @@ use super::text::{Text, put};
 pub(super) fn keys(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let cx = subject.cx;
     let who = cx.credentials();
-    for key in cx.system.keys.all() {
+    let is_known = |key: &Key| who.namespace.to_inside(Ids::Users, key.attributes().owner);
+    for key in cx.system.keys.all().into_iter().filter(|key| is_known(key).is_some()) {
         let possession = cx.possession_of(&key)?;
         if key.allows(&who, possession, KeyAccess::VIEW) {
             line(subject, text, &key);
@@ -41,7 +43,7 @@ fn line(subject: &Subject<'_>, text: &mut Text, key: &Key) {
         Some(left) if left < WEEK => put!(text, "{:3}d", left / DAY),
         Some(left) => put!(text, "{:3}w", left / WEEK),
     }
-    let (owner, group) = (is.owner, is.group.cast_signed());
+    let (owner, group) = is.shown(&subject.cx.user_namespace());
     put!(text, " {:08x} {owner:5} {group:5} {:9} ", is.permissions, key.kind().name());
     text.put_path(key.description(), |byte| byte == b'\n');
     match (key.kind(), key.links().len(), key.payload()) {
@@ -56,8 +58,12 @@ fn line(subject: &Subject<'_>, text: &mut Text, key: &Key) {
 /// What each user has and may have.
 pub(super) fn users(subject: &Subject<'_>, text: &mut Text) -> Result<()> {
     let quota = subject.cx.system.keys.quota();
-    for (&user, usage) in &quota.usage {
-        let max = quota.max(user);
+    let here = subject.cx.user_namespace();
+    for (&id, usage) in &quota.usage {
+        let max = quota.max(id);
+        let Some(user) = here.to_inside(Ids::Users, id) else {
+            continue;
+        };
         put!(text, "{user:5}: {:5} {}/{} ", usage.keys, usage.keys, usage.keys);
         put!(text, "{}/{} {}/{}\n", usage.keys, max.keys, usage.bytes, max.bytes);
     }
