@@ -145,3 +145,26 @@ fn a_process_goes_over_to_all_namespaces_or_to_none() {
     assert!(Arc::ptr_eq(&kit.thread.namespaces().ipc, &new.ipc));
     assert!(Arc::ptr_eq(&kit.thread.namespaces().time, &new.time_for_children));
 }
+
+#[test]
+fn a_map_has_no_gaps_of_the_one_around_it() {
+    let kit = kit::process();
+    let first = kit.thread.credentials();
+    let extent = |inside, outside, count| Extent { inside, outside, count };
+    assert_eq!(unshare(&kit, CloneFlags::NEWUSER), Ok(0));
+    let outer = kit.thread.credentials();
+    // What lies between stands for nobody, also where the numbers outside are as far apart.
+    let map = alloc::vec![extent(0, 0, 10), extent(20, 20, 10)];
+    outer.namespace.set_map(Ids::Users, map.clone(), &first).unwrap();
+    outer.namespace.set_map(Ids::Groups, map, &first).unwrap();
+    assert_eq!(unshare(&kit, CloneFlags::NEWUSER), Ok(0));
+    let inner = kit.thread.credentials().namespace.clone();
+    for bad in [extent(0, 0, 30), extent(0, 5, 20), extent(0, 9, 2)] {
+        let refused = inner.set_map(Ids::Users, alloc::vec![bad], &outer);
+        assert_eq!(refused.unwrap_err().errno, Errno::EPERM);
+    }
+    let good = alloc::vec![extent(0, 2, 8), extent(8, 20, 10)];
+    assert!(inner.set_map(Ids::Users, good, &outer).is_ok());
+    assert_eq!(inner.to_outside(Ids::Users, 8), Some(20));
+    assert_eq!(inner.map_for(Ids::Users, &outer.namespace)[1], extent(8, 20, 10));
+}

@@ -290,7 +290,9 @@ impl UserNamespace {
             outside: reader.to_inside(ids, extent.outside).unwrap_or(u32::MAX),
             ..*extent
         };
-        nested.maps.lock().of(ids).iter().map(shown).collect()
+        // The map of the reader is locked after this one has been.
+        let extents = nested.maps.lock().of(ids).clone();
+        extents.iter().map(shown).collect()
     }
 
     /// Sets the map, once, whose numbers outside are those of the parent. `who` writes it.
@@ -331,9 +333,14 @@ impl UserNamespace {
     /// The extent with the numbers that the first namespace has for those of this one.
     fn range_outside(&self, ids: Ids, extent: &Extent) -> Option<Extent> {
         let last = extent.outside.checked_add(extent.count - 1)?;
-        let outside = self.to_outside(ids, extent.outside)?;
-        let all = self.to_outside(ids, last)?.checked_sub(outside) == Some(extent.count - 1);
-        all.then_some(Extent { outside, ..*extent })
+        let Some(nested) = &self.0 else {
+            return Some(*extent).filter(|_| last != u32::MAX);
+        };
+        let maps = nested.maps.lock();
+        // One range of this namespace has all of them: between two there may be a gap.
+        let mut around = maps.of(ids).iter().filter(|one| one.in_to_out(last).is_some());
+        let outside = around.find_map(|one| one.in_to_out(extent.outside))?;
+        Some(Extent { outside, ..*extent })
     }
 }
 
