@@ -179,15 +179,25 @@ pub(crate) fn setpriority(cx: &Context<'_>, which: i32, who: i32, nice: i32) -> 
     outcome
 }
 
-/// Whether the caller may give `thread` this nice value.
-pub(super) fn check_nice(cx: &Context<'_>, thread: &Thread, nice: i32) -> Result<()> {
-    let own = cx.credentials();
-    if own.has(Capability::SysNice) {
+/// Whether `thread` is the caller's to place: one of the same user, or with `CAP_SYS_NICE` in
+/// its user namespace.
+///
+/// # Errors
+/// `EPERM`.
+pub(super) fn check_owner(cx: &Context<'_>, thread: &Thread) -> Result<()> {
+    let (own, other) = (cx.credentials(), thread.credentials());
+    let is_own = [other.users.real, other.users.effective].contains(&own.users.effective);
+    if is_own || own.has_in(Capability::SysNice, &other.namespace) {
         return Ok(());
     }
-    let other = thread.credentials().users;
-    if ![other.real, other.effective].contains(&own.users.effective) {
-        return Err(Errno::EPERM.because("the thread belongs to another user"));
+    Err(Errno::EPERM.because("the thread belongs to another user"))
+}
+
+/// Whether the caller may give `thread` this nice value.
+pub(super) fn check_nice(cx: &Context<'_>, thread: &Thread, nice: i32) -> Result<()> {
+    check_owner(cx, thread)?;
+    if cx.credentials().has(Capability::SysNice) {
+        return Ok(());
     }
     let floor = 20 - thread.process().limits().current(Resource::Nice).min(40) as i32;
     if nice < thread.scheduling().nice.min(floor) {
@@ -200,6 +210,8 @@ pub(super) fn check_nice(cx: &Context<'_>, thread: &Thread, nice: i32) -> Result
 mod tests {
     use super::*;
     use crate::fake::kit::{self, BAD_ADDRESS};
+    use crate::namespaces::UserNamespace;
+    use crate::process::Credentials;
 
     #[test]
     fn limits_are_told_and_changed() {
@@ -226,6 +238,37 @@ mod tests {
         assert_eq!(kit.call("getpriority", [0; 6]), Ok(40));
         assert_eq!(kit.call("getpriority", [3, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
         assert_eq!(kit.call("getpriority", [2, u64::MAX, 0, 0, 0, 0]), Err(Errno::ESRCH));
+    }
+
+    #[test]
+    fn only_who_owns_a_thread_or_its_namespace_places_it() {
+        let kit = kit::process();
+        let cx = kit.context();
+        let (memory, paths) = (kit.process.memory(), kit.process.paths.duplicate());
+        let process = Arc::new(Process::new(3, memory, paths));
+        let other = Thread::new(kit.system.clone(), process.clone());
+        kit.system.processes.insert(process);
+        let mask = kit.put_value(&1_u64);
+        let places = || {
+            let nice = check_nice(&cx, &other, 5).map_err(|error| error.errno);
+            (nice, kit.call("sched_setaffinity", [3, 8, mask, 0, 0, 0]).map(drop))
+        };
+        assert_eq!(places(), (Ok(()), Ok(())));
+        let become_user = |credentials: &mut Credentials| {
+            credentials.set_users(Ids::all(7));
+            Ok(())
+        };
+        kit.thread.change_credentials(become_user).unwrap();
+        assert_eq!(places(), (Err(Errno::EPERM), Err(Errno::EPERM)));
+        let own = UserNamespace::within(&cx, &kit.thread.credentials()).unwrap();
+        let enter = |credentials: &mut Credentials| {
+            credentials.enter(own);
+            Ok(())
+        };
+        other.change_credentials(enter).unwrap();
+        assert_eq!(places(), (Ok(()), Ok(())));
+        // Raising a priority is a privilege of the machine.
+        assert_eq!(check_nice(&cx, &other, -5).unwrap_err().errno, Errno::EACCES);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::process::scheduling::{Policy, Reservation, Scheduling};
 use crate::process::{Capability, Thread};
 use crate::user::UserPtr;
 
-use super::limits::check_nice;
+use super::limits::{check_nice, check_owner};
 
 /// Flags of [`SchedAttr`].
 const FLAG_RESET_ON_FORK: u64 = 1;
@@ -120,7 +120,7 @@ pub(crate) fn sched_setaffinity(
     let mut mask = [0; MASK_LEN];
     let len = (len as usize).min(MASK_LEN);
     cx.memory().read(from.address(), &mut mask[..len])?;
-    thread_on_processors(cx, tid)?;
+    check_owner(cx, &*thread_on_processors(cx, tid)?)?;
     let all = all_processors(cx);
     if u64::from_le_bytes(mask) & all == all {
         Ok(())
