@@ -109,6 +109,7 @@ impl Process {
             && new.groups.effective == new.groups.real
             && new.users.effective == old.users.effective
             && new.groups.effective == old.groups.effective;
+        let program_namespace = new.namespace.clone();
         self.set_credentials(Arc::new(new));
         self.posix_timers.clear();
         self.signals.reset_handlers();
@@ -118,6 +119,7 @@ impl Process {
         self.barriers.store(0, Ordering::Relaxed);
         let mut properties = self.properties.lock();
         properties.is_dumpable = is_dumpable;
+        properties.program_namespace = program_namespace;
         if secure {
             properties.parent_death_signal = 0;
         }

@@ -167,6 +167,12 @@ impl Context<'_> {
 
     /// A number for a new process or thread, also in `namespace` and those around it.
     fn new_id(&self, namespace: &PidNamespace, wanted: &[u32]) -> Result<u32> {
+        // Each namespace in which a number is wanted has to allow it.
+        for one in namespace.outwards().take(wanted.len()) {
+            if !self.credentials().has_in(Capability::SysAdmin, &one.owner()) {
+                return Err(Errno::EPERM.because("choosing numbers needs CAP_SYS_ADMIN"));
+            }
+        }
         let level = namespace.level() as usize;
         let id = match wanted.get(level) {
             Some(&wanted) => self.system.processes.claim_id(wanted)?,
@@ -192,9 +198,6 @@ impl Context<'_> {
         let is_new = new.flags.contains(CloneFlags::NEWPID);
         if new.wanted_ids.len() > children.level() as usize + 1 + usize::from(is_new) {
             return Err(Errno::EINVAL.because("more numbers than namespaces"));
-        }
-        if !self.credentials().has_in(Capability::SysAdmin, &children.owner()) {
-            return Err(Errno::EPERM.because("choosing numbers needs CAP_CHECKPOINT_RESTORE"));
         }
         Ok(())
     }
@@ -351,4 +354,29 @@ fn check(flags: CloneFlags) -> Result<()> {
         return Err(Errno::EINVAL.because("a descriptor refers to a process"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::kit;
+    use crate::process::Credentials;
+    use crate::process::credentials::Ids;
+
+    #[test]
+    fn each_namespace_has_to_allow_the_number_that_is_wanted_in_it() {
+        let kit = kit::process();
+        let cx = kit.context();
+        let become_user = |credentials: &mut Credentials| {
+            credentials.set_users(Ids::all(7));
+            Ok(())
+        };
+        kit.thread.change_credentials(become_user).unwrap();
+        let new = cx.renew(CloneFlags::NEWUSER | CloneFlags::NEWPID).unwrap();
+        let numbers = new.namespaces.unwrap().pid_for_children;
+        // The first namespace is not the caller's, the new one is.
+        let refused = cx.new_id(&numbers, &[1, 77]);
+        assert_eq!(refused.unwrap_err().errno, Errno::EPERM);
+        assert!(cx.new_id(&numbers, &[1]).is_ok());
+    }
 }

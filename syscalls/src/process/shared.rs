@@ -14,8 +14,8 @@ use crate::ipc::UndoOwner;
 use crate::keys::Keyrings;
 use crate::machine::{CpuTime, ExitStatus};
 use crate::mm::{AddressSpace, DumpFilter};
-use crate::namespaces::PidNamespace;
 use crate::namespaces::time::Offsets;
+use crate::namespaces::{PidNamespace, UserNamespace};
 use crate::signal::ProcessSignals;
 use crate::time::{CpuTimers, IntervalTimers, PosixTimers};
 use crate::wait::WaitQueue;
@@ -37,6 +37,9 @@ pub(crate) struct Properties {
     pub(crate) parent_death_signal: u8,
     /// Whether others of the same user may look into it.
     pub(crate) is_dumpable: bool,
+    /// In which user namespace it began to execute its program: who is privileged there may look
+    /// into it anyway.
+    pub(crate) program_namespace: UserNamespace,
     /// Which parts of its memory go into a core dump.
     pub(crate) dump_filter: DumpFilter,
     /// Whether it adopts orphans among its descendants.
@@ -56,6 +59,7 @@ impl Default for Properties {
         Self {
             parent_death_signal: 0,
             is_dumpable: true,
+            program_namespace: UserNamespace::FIRST,
             dump_filter: DumpFilter::default(),
             is_subreaper: false,
             timer_slack_ns: TIMER_SLACK_NS,

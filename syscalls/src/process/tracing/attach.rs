@@ -10,7 +10,7 @@ use abi::signal::{Signal, si};
 
 use crate::context::Context;
 use crate::error::{Because, Result};
-use crate::process::{Attention, Capability, Process, REAPER, Thread};
+use crate::process::{Attention, Capability, Credentials, Process, REAPER, Thread};
 use crate::signal::{Target, info};
 use crate::wait::Interruption;
 
@@ -23,6 +23,14 @@ pub(crate) enum Seizure {
     Attached,
     /// By `PTRACE_SEIZE`.
     Seized,
+}
+
+/// How a thread is to be traced.
+pub(super) struct Terms {
+    pub(super) seizure: Seizure,
+    pub(super) options: TraceOptions,
+    /// Whose privileges count.
+    pub(super) credentials: Arc<Credentials>,
 }
 
 impl Context<'_> {
@@ -41,7 +49,13 @@ impl Context<'_> {
         });
         let tracer = tracer.ok_or_else(|| Errno::EPERM.because("no parent could trace it"))?;
         tracer.credentials().domain.check_trace(&self.credentials().domain)?;
-        self.thread.be_traced_by(&tracer, Seizure::Attached, TraceOptions::empty())
+        let terms = Terms {
+            seizure: Seizure::Attached,
+            options: TraceOptions::empty(),
+            // As on Linux, where it is who asks for being traced.
+            credentials: self.credentials(),
+        };
+        self.thread.be_traced_by(&tracer, terms)
     }
 
     /// Lets the caller trace `thread`: `PTRACE_ATTACH`, `PTRACE_SEIZE`.
@@ -62,7 +76,8 @@ impl Context<'_> {
         if process.id() == REAPER {
             return Err(Errno::EPERM.because("the kernel's own process is not traced"));
         }
-        thread.be_traced_by(self.thread, seizure, options)?;
+        let terms = Terms { seizure, options, credentials: self.credentials() };
+        thread.be_traced_by(self.thread, terms)?;
         if seizure == Seizure::Attached {
             let _ = Target::Thread(thread).send(Signal::SIGSTOP, info::kernel(Signal::SIGSTOP));
         }
@@ -108,7 +123,8 @@ impl Context<'_> {
         let Some(thread) = tracer.thread.upgrade() else {
             return;
         };
-        if child.be_traced_by(&thread, tracer.seizure, options).is_err() {
+        let Tracer { seizure, credentials, .. } = tracer.clone();
+        if child.be_traced_by(&thread, Terms { seizure, options, credentials }).is_err() {
             return;
         }
         match tracer.seizure {
@@ -127,12 +143,7 @@ impl Thread {
     ///
     /// # Errors
     /// `EPERM` when somebody traces it already, or one of both ends.
-    pub(super) fn be_traced_by(
-        &self,
-        tracer: &Self,
-        seizure: Seizure,
-        options: TraceOptions,
-    ) -> Result<()> {
+    pub(super) fn be_traced_by(&self, tracer: &Self, terms: Terms) -> Result<()> {
         if self.has_ended() || self.attention.has(Attention::EXIT) {
             return Err(Errno::EPERM.because("the thread ends"));
         }
@@ -150,9 +161,10 @@ impl Thread {
             thread: tracer.downgrade(),
             process: Arc::downgrade(process),
             id: tracer.id(),
-            seizure,
+            seizure: terms.seizure,
+            credentials: terms.credentials,
         });
-        state.options = options;
+        state.options = terms.options;
         (state.pace, state.message, state.given) = (Pace::Free, 0, None);
         self.attention.set(Attention::TRACED);
         tracees.add(self);
@@ -175,14 +187,13 @@ impl Thread {
         self.tracing.state.lock().tracer.as_ref().map_or(0, |tracer| tracer.id)
     }
 
-    /// Whether its tracer may not trace whom it likes: programs give it no other IDs then.
+    /// Whether its tracer may not trace whom it likes where it is: programs give it no other IDs
+    /// then. What counts is who that was when it began.
     #[must_use]
     pub(in crate::process) fn is_traced_without_privilege(&self) -> bool {
         let tracer = self.tracing.state.lock().tracer.clone();
-        tracer.is_some_and(|tracer| {
-            let tracer = tracer.thread.upgrade();
-            tracer.is_none_or(|tracer| !tracer.credentials().has(Capability::SysPtrace))
-        })
+        let here = self.credentials();
+        tracer.is_some_and(|one| !one.credentials.has_in(Capability::SysPtrace, &here.namespace))
     }
 
     /// Whether a thread of `process` traces it.

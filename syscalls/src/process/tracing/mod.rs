@@ -33,7 +33,7 @@ use spin::Mutex;
 
 use crate::machine::{DebugRegisters, Registers};
 
-use super::{Process, Thread};
+use super::{Credentials, Process, Thread};
 
 pub(crate) use attach::Seizure;
 pub(crate) use control::Tracee;
@@ -78,6 +78,8 @@ struct Tracer {
     id: u32,
     /// Whether it began with `PTRACE_SEIZE`.
     seizure: Seizure,
+    /// Who that was when it began.
+    credentials: Arc<Credentials>,
 }
 
 impl Tracer {

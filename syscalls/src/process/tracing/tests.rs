@@ -14,6 +14,7 @@ use crate::process::Thread;
 use crate::process::family_tests::{ANY, ROOM, errno, exit, load, note, notes};
 use crate::signal::SignalSet;
 
+use super::attach::Terms;
 use super::{Seizure, Stop};
 
 /// `__WALL`.
@@ -239,12 +240,17 @@ fn a_thread_that_lives_traces_in_the_place_of_the_one_that_has_ended() {
     assert_eq!(seen, [stopped(Signal::SIGSTOP), 0, 0x300]);
 }
 
+fn seized(by: &Thread) -> Terms {
+    let (seizure, options) = (Seizure::Seized, TraceOptions::empty());
+    Terms { seizure, options, credentials: by.credentials() }
+}
+
 #[test]
 fn who_ends_begins_to_trace_nobody() {
     let kit = kit::process();
     let tracer = Thread::new(kit.system.clone(), kit.process.clone());
     tracer.begin_to_leave();
-    let refused = kit.thread.be_traced_by(&tracer, Seizure::Seized, TraceOptions::empty());
+    let refused = kit.thread.be_traced_by(&tracer, seized(&kit.thread));
     assert_eq!(refused.unwrap_err().errno, Errno::EPERM);
     assert!(!kit.thread.is_traced());
 }
@@ -255,7 +261,7 @@ fn a_tracer_does_not_take_its_own_registers_for_those_of_who_has_gone() {
     let cx = kit.context();
     // It has no machine's side any more.
     let gone = Thread::new(kit.system.clone(), kit.process.clone());
-    gone.be_traced_by(&kit.thread, Seizure::Seized, TraceOptions::empty()).unwrap();
+    gone.be_traced_by(&kit.thread, seized(&kit.thread)).unwrap();
     gone.tracing.state.lock().stop =
         Some(Stop { code: 5, info: None, is_told: true, is_listening: false });
     let tracee = cx.stopped_tracee(gone).unwrap();
