@@ -130,7 +130,7 @@ pub static TABLE: &[Row] = rows! {
         partial("the root that the machine began with stays");
     fsopen = calls::mount_api::fsopen,
         partial("no messages; types as for mount");
-    fsconfig = calls::mount_api::fsconfig, full;
+    fsconfig = calls::mount_api::fsconfig, partial("no type of file system takes descriptors, paths or binary values");
     fsmount = calls::mount_api::fsmount, full;
     fspick = calls::mount_api::fspick, partial("no messages");
     move_mount = calls::mount_api::move_mount, partial("MOVE_MOUNT_SET_GROUP is refused");
@@ -270,11 +270,11 @@ pub static TABLE: &[Row] = rows! {
     getrusage = calls::limits::getrusage,
         partial("only CPU time and peak memory");
     ptrace = calls::ptrace::ptrace,
-        partial("PTRACE_SECCOMP_GET_FILTER and PTRACE_GET_THREAD_AREA are missing, as what they ask for is");
+        partial("no filters, thread areas or user dispatch to ask for; no PTRACE_SET_SYSCALL_INFO");
     process_vm_readv = calls::process_memory::process_vm_readv, full;
     process_vm_writev = calls::process_memory::process_vm_writev, full;
     getpriority = calls::limits::getpriority, full;
-    setpriority = calls::limits::setpriority, partial("the nice value is kept only");
+    setpriority = calls::limits::setpriority, full;
     prctl = calls::prctl::prctl, partial("names, signals, dumpability and capabilities only");
     personality = calls::process::personality,
         partial("only ADDR_NO_RANDOMIZE and STICKY_TIMEOUTS have an effect");

@@ -20,7 +20,8 @@ use super::ptrace_registers as registers;
 /// ptrace(2): traces another thread: stops it, looks at it, and changes it.
 ///
 /// # Differences from Linux
-/// There are no filters of seccomp(2) and no programs of 32 bits, nor what is asked about them.
+/// There are no filters of seccomp(2), no dispatch of system calls to the program and no programs
+/// of 32 bits, nor what is asked about them. `PTRACE_SET_SYSCALL_INFO` is missing.
 /// A segment other than the present one cannot be set. Pages that nothing may access are read
 /// as what is there, and not written. The kernel's own process cannot be traced.
 pub(crate) fn ptrace(
