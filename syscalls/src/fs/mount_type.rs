@@ -39,7 +39,7 @@ pub(crate) fn create(
 ) -> Result<Arc<SuperBlock>> {
     let (machine, vfs) = (&cx.system.machine, &cx.system.vfs);
     let owner = owner_of_new(cx, name);
-    let is_known = NAMES.iter().any(|known| known.as_bytes() == name);
+    let is_known = names().any(|known| known.as_bytes() == name);
     if is_known && !cx.credentials().has_in(Capability::SysAdmin, &owner) {
         return Err(Errno::EPERM.because("the type needs CAP_SYS_ADMIN in another user namespace"));
     }
