@@ -62,7 +62,7 @@ pub(crate) fn mount(
         if !target.is_directory() {
             return Err(Errno::ENOTDIR.because("the mount point is not a directory"));
         }
-        let source = source.as_deref().unwrap_or(b"none");
+        let source = source.as_deref().unwrap_or(mount_type::default_source(&kind));
         let super_block = mount_type::create(cx, &kind, source, (access(flags), &options))?;
         mounts.add(target, &super_block, own_flags(flags)).map(drop)
     }

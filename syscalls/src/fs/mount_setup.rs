@@ -107,7 +107,8 @@ impl MountSetup {
         if !matches!(state.phase, Phase::Creating) {
             return Err(too_late());
         }
-        let source = state.source.clone().unwrap_or_else(|| b"none".to_vec());
+        let default = || mount_type::default_source(&state.kind).to_vec();
+        let source = state.source.clone().unwrap_or_else(default);
         let options = state.options.get(1..).unwrap_or_default();
         let access = state.access.unwrap_or(MountAccess::ReadWrite);
         let super_block = mount_type::create(cx, &state.kind, &source, (access, options))?;

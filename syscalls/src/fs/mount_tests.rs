@@ -263,6 +263,7 @@ fn nonsense_is_refused() {
     let mount = |kind: &str, flags: M, data: &str| fixture.mount("x", "/a", kind, flags, data);
     assert_eq!(mount("ext5", M::empty(), ""), Err(Errno::ENODEV));
     assert_eq!(mount("ext4", M::empty(), ""), Err(Errno::ENOENT));
+    assert_eq!(fixture.mount("", "/a", "ext4", M::empty(), ""), Err(Errno::EINVAL));
     assert_eq!(fixture.mount("/f", "/a", "ext4", M::empty(), ""), Err(Errno::ENOTBLK));
     assert_eq!(mount("tmpfs", M::empty(), "color=red"), Err(Errno::EINVAL));
     assert_eq!(mount("proc", M::empty(), "color=red"), Err(Errno::EINVAL));

@@ -26,6 +26,14 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     NAMES.into_iter().chain(ext::NAMES)
 }
 
+/// What is mounted where nobody says what: nothing, where that has to be a device.
+pub(crate) fn default_source(name: &[u8]) -> &'static [u8] {
+    match ext::NAMES.iter().any(|known| known.as_bytes() == name) {
+        true => b"",
+        false => b"none",
+    }
+}
+
 /// A file system of this type, with what mount(2) was told of it.
 ///
 /// # Errors
