@@ -168,19 +168,27 @@ impl Volume {
         let size = self.shape.block_size;
         let range = first + (within.start / size) as u32..first + within.end.div_ceil(size) as u32;
         let known = self.inode(number)?.content.pages.get(&index).cloned();
+        let is_inside = index * PAGE < self.inode(number)?.record.size();
+        let is_known = known.is_some();
         let page = match known {
             Some(page) => page,
-            None if within.len() == PAGE_SIZE || self.is_hole(number, first)? => {
+            // Fewer bytes than announced may come: what is there has to be known in any case.
+            None if is_inside && !self.is_hole(number, first)? => self.load(number, index)?,
+            None => {
                 self.limit()?;
                 let page = self.machine.allocate_page()?;
                 self.inode(number)?.content.pages.insert(index, page.clone());
                 self.pages += 1;
                 page
             }
-            None => self.load(number, index)?,
         };
         if let Err(error) = self.fill(number, range.clone()) {
-            self.forget_clean(number, index)?;
+            if is_inside {
+                // Some blocks may have been taken, and hold anything until they are written.
+                self.page_changed(number, index, &page)?;
+            } else if !is_known {
+                self.forget_clean(number, index)?;
+            }
             self.free_behind_end(number, range)?;
             return Err(error);
         }
@@ -391,10 +399,13 @@ impl Volume {
             self.zero(number, start..first)?;
             self.zero(number, last..end)?;
         }
-        self.drop_pages(number, first / PAGE..last / PAGE)?;
         let size = self.shape.block_size as u64;
         let blocks = self.block_of(start.next_multiple_of(size))..self.block_of(end);
-        if blocks.is_empty() { Ok(()) } else { self.free(number, blocks) }
+        if !blocks.is_empty() {
+            self.free(number, blocks)?;
+        }
+        // Not earlier: where the blocks stay, what was written to them is not lost.
+        self.drop_pages(number, first / PAGE..last / PAGE)
     }
 
     /// Drops pages of a file, whatever was written to them.

@@ -240,6 +240,27 @@ impl Volume {
         Ok(taken)
     }
 
+    /// Blocks of a file that were taken, but held nothing, hold something from now on.
+    ///
+    /// # Errors
+    /// As [`Volume::add_extent`]; the map is what it was then.
+    pub(super) fn mark_written(&mut self, number: u32, range: Range<u32>) -> Result<()> {
+        self.edit(number)?;
+        let extents = self.extents(number)?;
+        let before = extents.remove(range.clone());
+        for extent in &before {
+            extents.insert(Extent { unwritten: false, ..*extent });
+        }
+        let goal = before.first().map_or(0, |extent| extent.start);
+        if let Err(error) = self.reserve_nodes(number, goal) {
+            let extents = self.extents(number)?;
+            extents.remove(range);
+            before.into_iter().for_each(|extent| extents.insert(extent));
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// Takes the blocks that the tree will need, near `goal`.
     fn reserve_nodes(&mut self, number: u32, goal: u64) -> Result<()> {
         let capacity = self.node_capacity();
@@ -272,6 +293,18 @@ impl Volume {
             self.return_nodes(number, needed)?;
         }
         let extents = self.inode(number)?.extents.take().ok_or_else(damaged)?;
+        let written = self.write_nodes(&extents, seed);
+        let kept = self.inode(number)?;
+        kept.extents = Some(Extents { changed: written.is_err(), ..extents });
+        let (root, depth) = written?;
+        kept.record.map_mut().fill(0);
+        write_node(kept.record.map_mut(), &root, depth, ROOT_ENTRIES);
+        Ok(())
+    }
+
+    /// Writes the blocks of a tree; returns the entries of its root, and the levels below that.
+    fn write_nodes(&mut self, extents: &Extents, seed: u32) -> Result<(Vec<[u8; ENTRY]>, u16)> {
+        let capacity = self.node_capacity();
         let mut nodes = extents.nodes.iter();
         let mut level: Vec<[u8; ENTRY]> = extents.list.iter().map(extent_entry).collect();
         let mut depth = 0;
@@ -288,11 +321,7 @@ impl Volume {
             level = above;
             depth += 1;
         }
-        let kept = self.inode(number)?;
-        kept.record.map_mut().fill(0);
-        write_node(kept.record.map_mut(), &level, depth, ROOT_ENTRIES);
-        kept.extents = Some(Extents { changed: false, ..extents });
-        Ok(())
+        Ok((level, depth))
     }
 
     /// Gives back the blocks that the tree does not need any more.

@@ -56,7 +56,7 @@ impl Node {
     }
 
     /// Writes from `offset` up to `end` at most.
-    fn write_from(&self, offset: u64, end: u64, from: &mut dyn Source) -> Result<usize> {
+    pub(super) fn write_from(&self, offset: u64, end: u64, from: &mut dyn Source) -> Result<usize> {
         self.fs.volume().zero_gap(self.number, offset)?;
         let mut done = 0;
         while from.remaining() > 0 && offset + (done as u64) < end {
@@ -115,7 +115,8 @@ impl Node {
     /// Stores what is in the file for good.
     fn store_all(&self) -> Result<()> {
         let mut volume = self.fs.volume();
-        self.fs.write_back(&mut volume, self.number)?;
+        // Metadata is stored as a whole, and must not name blocks that hold something else yet.
+        self.fs.write_all(&mut volume)?;
         volume.flush()?;
         self.fs.storage.sync()
     }

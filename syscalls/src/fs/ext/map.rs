@@ -65,10 +65,8 @@ impl Volume {
             let len = run.len.min(range.end - at);
             at += match run.start {
                 Some(_) if !run.unwritten => len,
-                Some(start) => {
-                    self.take_extents(number, at..at + len)?;
-                    let extent = Extent { first: at, len, start, unwritten: false };
-                    self.add_extent(number, extent)?;
+                Some(_) => {
+                    self.mark_written(number, at..at + len)?;
                     len
                 }
                 None => self.take(number, at, len, false)?,
@@ -77,15 +75,24 @@ impl Volume {
         Ok(())
     }
 
+    /// Fails where a file cannot have blocks that are not written.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`; those of [`Volume::inode`].
+    pub(super) fn check_reservable(&mut self, number: u32) -> Result<()> {
+        match self.inode(number)?.record.has_extents() {
+            true => Ok(()),
+            false => Err(Errno::EOPNOTSUPP.because("files of this kind cannot be allocated")),
+        }
+    }
+
     /// Takes room for the blocks of `range` of a file, which stay zeros.
     ///
     /// # Errors
     /// `EOPNOTSUPP` where the file cannot say that blocks are not written; as
     /// [`Volume::fill`].
     pub(super) fn reserve(&mut self, number: u32, range: Range<u32>) -> Result<()> {
-        if !self.inode(number)?.record.has_extents() {
-            return Err(Errno::EOPNOTSUPP.because("files of this kind cannot be allocated"));
-        }
+        self.check_reservable(number)?;
         let mut at = range.start;
         while at < range.end {
             let run = self.run(number, at)?;

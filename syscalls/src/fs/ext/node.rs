@@ -131,6 +131,27 @@ impl Node {
         Ok(())
     }
 
+    /// Takes or frees the blocks of `range`, as fallocate(2) says.
+    fn allocate_blocks(&self, flags: FallocateFlags, range: Range<u64>) -> Result<()> {
+        let mut volume = self.fs.volume();
+        let punches = flags.contains(FallocateFlags::PUNCH_HOLE);
+        if !punches {
+            volume.check_reservable(self.number)?;
+        }
+        if punches || flags.contains(FallocateFlags::ZERO_RANGE) {
+            volume.punch(self.number, range.clone())?;
+        }
+        if !punches {
+            volume.reserve_bytes(self.number, range.clone())?;
+            let old = volume.inode(self.number)?.record.size();
+            if !flags.contains(FallocateFlags::KEEP_SIZE) && range.end > old {
+                volume.resize(self.number, range.end)?;
+                self.end_moved(old, range.end);
+            }
+        }
+        volume.touch(self.number, &[Time::Modified, Time::Changed])
+    }
+
     fn load_attributes(&self) -> Result<xattr::Attributes> {
         let all = self.fs.volume().attributes(self.number)?;
         let shown = |name: &[u8]| !name.starts_with(b"system.");
@@ -318,28 +339,16 @@ impl Inode for Node {
         use FallocateFlags as F;
         let end = offset.saturating_add(len);
         self.check_regular(end)?;
-        let keep_size = flags.contains(F::KEEP_SIZE);
-        let mut volume = self.fs.volume();
         let kind = flags.difference(F::KEEP_SIZE);
-        if kind == F::PUNCH_HOLE || kind == F::ZERO_RANGE {
-            volume.punch(self.number, offset..end)?;
-        } else if !kind.is_empty() {
+        if !kind.is_empty() && kind != F::PUNCH_HOLE && kind != F::ZERO_RANGE {
             return Err(Errno::EOPNOTSUPP.because("the file system cannot do this"));
         }
-        if kind != F::PUNCH_HOLE {
-            volume.reserve_bytes(self.number, offset..end)?;
-            let old = volume.inode(self.number)?.record.size();
-            if !keep_size && end > old {
-                volume.resize(self.number, end)?;
-                self.end_moved(old, end);
-            }
-        }
-        volume.touch(self.number, &[Time::Modified, Time::Changed])?;
-        drop(volume);
+        let done = self.allocate_blocks(flags, offset..end);
         if !kind.is_empty() {
+            // Some of it may have been done in any case.
             self.mappings.punch(&(offset..end));
         }
-        Ok(())
+        done
     }
 
     fn page(&self, index: u64) -> Result<Option<Arc<dyn Page>>> {

@@ -1,5 +1,7 @@
 //! File systems that mke2fs(8) makes and e2fsck(8) checks.
 
+mod loss;
+
 use std::format;
 use std::fs;
 use std::path::PathBuf;
