@@ -47,9 +47,9 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Error> {
     let hint = archive.hint.take();
     let files = archive.len;
     let machine = machine(options, archive)?;
-    let Started { mut vm, remarks, note, phases } = engine::start(options.engine, &machine)?;
-    // Until here a signal ended this process, and with it the engine.
+    // From here on there is something to be tidied up.
     let signals = Caught::now().map_err(|error| Error::io("cannot catch signals", &error))?;
+    let Started { mut vm, remarks, note, phases } = engine::start(options.engine, &machine)?;
     (timings.started, timings.phases) = (now_ns(), phases);
     // A person should know why it is slow; a program that reads these words need not.
     if options.verbose || streams.terminals[2] {
