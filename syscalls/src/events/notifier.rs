@@ -235,6 +235,22 @@ impl Notifier {
         }
     }
 
+    /// A file system is mounted nowhere any more: nothing happens to its files.
+    pub(crate) fn unmounted(&self, device: Device) {
+        if self.is_idle() {
+            return;
+        }
+        let listeners: Vec<_> = {
+            let all = self.listeners.lock();
+            let of_device = all.range((device, 0)..=(device, u64::MAX));
+            of_device.flat_map(|(_, listeners)| listeners).filter_map(Weak::upgrade).collect()
+        };
+        for listener in listeners {
+            listener.tell(InotifyMask::UNMOUNT, 0, b"");
+            listener.end();
+        }
+    }
+
     pub(super) fn add(&self, id: FileId, listener: Weak<dyn Listener>) {
         self.listeners.lock().entry(id).or_default().push(listener);
         self.count.fetch_add(1, Ordering::Relaxed);

@@ -84,6 +84,7 @@ pub(super) fn mount(
     let storage = MountedLoop::open(&cx.system.machine, disk)?;
     let root = Ext::mount(&cx.system.machine, kind, device, storage, (access, options))?;
     let super_block = SuperBlock::new(root, source);
+    super_block.tell_of_end(cx.system);
     super_block.set_access(access)?;
     vfs.disks.add(device, &super_block);
     Ok(super_block)

@@ -6,11 +6,12 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering
 
 use abi::Errno;
 use abi::fs::{FileType, mount_flags as flag};
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 use crate::error::{Because, Error, Result};
 use crate::namespaces::UserNamespace;
 use crate::process::{Capability, Credentials};
+use crate::system::System;
 
 use super::dentry::Dentry;
 use super::inode::{FileSystem, Inode};
@@ -29,6 +30,8 @@ pub struct SuperBlock {
     read_only: AtomicBool,
     /// Number of regular files that are open for writing.
     writers: AtomicUsize,
+    /// Who hears of its end.
+    system: Once<Weak<System>>,
 }
 
 impl SuperBlock {
@@ -56,7 +59,13 @@ impl SuperBlock {
         owner: UserNamespace,
     ) -> Arc<Self> {
         let (read_only, writers) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Self { root, file_system, source: source.to_vec(), owner, read_only, writers })
+        let (source, system) = (source.to_vec(), Once::new());
+        Arc::new(Self { root, file_system, source, owner, read_only, writers, system })
+    }
+
+    /// Lets those who watch its files hear of its end.
+    pub(super) fn tell_of_end(&self, system: &Arc<System>) {
+        self.system.call_once(|| Arc::downgrade(system));
     }
 
     /// Fails unless `who` may change what all of its mounts have in common.
@@ -107,6 +116,9 @@ impl SuperBlock {
 impl Drop for SuperBlock {
     fn drop(&mut self) {
         self.file_system.end();
+        if let Some(system) = self.system.get().and_then(Weak::upgrade) {
+            system.notifier.unmounted(self.file_system.device());
+        }
     }
 }
 

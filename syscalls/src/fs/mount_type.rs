@@ -72,6 +72,7 @@ pub(crate) fn create(
         _ => return Err(Errno::ENODEV.because("the type of file system is not known")),
     };
     let super_block = SuperBlock::owned_by(owner, root, source);
+    super_block.tell_of_end(cx.system);
     super_block.set_access(access)?;
     Ok(super_block)
 }

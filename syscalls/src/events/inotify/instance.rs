@@ -88,7 +88,7 @@ impl Listener for Watch {
         let Some(state) = self.state.upgrade() else {
             return;
         };
-        if !event.intersects(mask.intersection(InotifyMask::ALL_EVENTS)) {
+        if !event.intersects(mask.intersection(InotifyMask::ALL_EVENTS) | InotifyMask::UNMOUNT) {
             return;
         }
         state.push(Event { watch: self.number, mask: event, cookie, name: name.to_vec() });

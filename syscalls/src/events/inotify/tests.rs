@@ -108,3 +108,18 @@ fn an_instance_that_is_gone_watches_nothing() {
     test.kit.call("close", [test.fd, 0, 0, 0, 0, 0]).unwrap();
     assert!(test.kit.system.notifier.is_idle());
 }
+
+#[test]
+fn a_watch_ends_with_the_file_system() {
+    let test = test();
+    let [none, directory, kind] = ["none", "/d", "tmpfs"].map(|text| test.kit.string(text));
+    assert_eq!(test.kit.call("mkdir", [directory, 0o700, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(test.kit.call("mount", [none, directory, kind, 0, 0, 0]), Ok(0));
+    test.make("/d/file");
+    let (file, root) = (test.watch("/d/file", 0x2).unwrap(), test.watch("/d", ALL).unwrap());
+    assert_eq!(test.kit.call("umount2", [directory, 0, 0, 0, 0, 0]), Ok(0));
+    let mut events = test.events();
+    events.sort();
+    let of = |watch: u64| [0x2000, 0x8000].map(|mask| (watch as i32, mask, String::new()));
+    assert_eq!(events, [of(file), of(root)].concat());
+}
