@@ -1,6 +1,5 @@
 //! Block devices that are mounted.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
@@ -22,14 +21,15 @@ use super::path::{self, Follow};
 /// The file systems of block devices that are mounted: each only once, however often.
 #[derive(Default)]
 pub(crate) struct Disks {
-    mounted: Mutex<BTreeMap<Device, Weak<SuperBlock>>>,
+    /// In the order of mounting.
+    mounted: Mutex<Vec<(Device, Weak<SuperBlock>)>>,
 }
 
 impl Disks {
+    /// The last one first: an image may lie in a file system that was mounted before its own.
     fn all(&self) -> Vec<Arc<SuperBlock>> {
-        let mut mounted = self.mounted.lock();
-        mounted.retain(|_, super_block| super_block.strong_count() > 0);
-        mounted.values().filter_map(Weak::upgrade).collect()
+        let mounted = self.mounted.lock();
+        mounted.iter().rev().filter_map(|(_, super_block)| super_block.upgrade()).collect()
     }
 
     /// Stores all that was written: sync(2).
@@ -47,11 +47,15 @@ impl Disks {
     }
 
     fn known(&self, device: Device) -> Option<Arc<SuperBlock>> {
-        self.mounted.lock().get(&device).and_then(Weak::upgrade)
+        let mounted = self.mounted.lock();
+        let mut found = mounted.iter().rev().filter(|(known, _)| *known == device);
+        found.find_map(|(_, super_block)| super_block.upgrade())
     }
 
     fn add(&self, device: Device, super_block: &Arc<SuperBlock>) {
-        self.mounted.lock().insert(device, Arc::downgrade(super_block));
+        let mut mounted = self.mounted.lock();
+        mounted.retain(|(_, super_block)| super_block.strong_count() > 0);
+        mounted.push((device, Arc::downgrade(super_block)));
     }
 }
 
@@ -102,4 +106,25 @@ fn block_device(cx: &Context<'_>, source: &[u8]) -> Result<Device> {
         return Err(Errno::EACCES.because("devices of this mount are not used"));
     }
     Ok(found.inode().metadata()?.device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::kit;
+
+    #[test]
+    fn what_was_mounted_last_ends_first_whatever_its_number() {
+        let kit = kit::process();
+        let cx = kit.context();
+        let root = cx.system.vfs.dev().root().inode().clone();
+        let disks = Disks::default();
+        let mounted: Vec<_> = [3, 0, 1].map(|_| SuperBlock::new(root.clone(), b"")).into();
+        for (number, super_block) in [3, 0, 1].into_iter().zip(&mounted) {
+            disks.add(Device::new(MAJOR, number), super_block);
+        }
+        let all = disks.all();
+        assert!(all.iter().zip(mounted.iter().rev()).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert!(Arc::ptr_eq(&disks.known(Device::new(MAJOR, 0)).unwrap(), &mounted[1]));
+    }
 }

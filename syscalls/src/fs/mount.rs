@@ -105,9 +105,13 @@ impl SuperBlock {
         if access == MountAccess::ReadWrite {
             self.file_system.change_access(access)?;
         }
+        let before = self.is_read_only();
         set_access(&self.read_only, &self.writers, access)?;
-        if access == MountAccess::ReadOnly {
-            self.file_system.change_access(access)?;
+        if access == MountAccess::ReadOnly
+            && let Err(error) = self.file_system.change_access(access)
+        {
+            self.read_only.store(before, Ordering::SeqCst);
+            return Err(error);
         }
         Ok(())
     }

@@ -114,6 +114,9 @@ impl Volume {
     fn directory_blocks(&mut self, number: u32) -> Result<Vec<u64>> {
         let count = self.inode(number)?.record.size() / self.shape.block_size as u64;
         let count = u32::try_from(count).map_err(|_| damaged())?;
+        if u64::from(count) > self.shape.blocks {
+            return Err(damaged());
+        }
         let mut blocks = Vec::new();
         let mut at = 0;
         while at < count {
@@ -361,7 +364,11 @@ impl Volume {
             let mut level = Vec::new();
             for (node, at) in above {
                 let bytes = self.blocks.read(node)?;
-                for index in 0..usize::from(u16_at(bytes, at + 2)) {
+                let count = usize::from(u16_at(bytes, at + 2));
+                if count > (bytes.len() - at) / 8 || nodes.len() + level.len() > blocks.len() {
+                    return Err(damaged());
+                }
+                for index in 0..count {
                     let child = u32_at(bytes, at + 8 * index + 4) as usize;
                     level.push((*blocks.get(child).ok_or_else(damaged)?, 8));
                 }

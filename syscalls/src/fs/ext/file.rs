@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use abi::fs::OpenFlags;
 use abi::{Errno, PAGE_SIZE};
 
+use crate::buffer;
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::file::{Extent, File, Mapping, Positions};
@@ -96,8 +97,17 @@ impl Node {
         let page = self.fs.volume().page_to_write(self.number, index, within..within + len)?;
         let taken = from.take_to_page(&*page, within, len);
         let mut volume = self.fs.volume();
-        volume.page_changed(self.number, index, &page)?;
-        let end = at + taken.unwrap_or(0) as u64;
+        let done = taken.unwrap_or(0);
+        if done > 0 {
+            // Meanwhile the file may have been cut, or got a hole: the bytes go behind that.
+            let still = volume.page_to_write(self.number, index, within..within + done)?;
+            if !Arc::ptr_eq(&still, &page) {
+                let mut bytes = buffer::zeroed(done)?;
+                page.read(within, &mut bytes);
+                still.write(within, &bytes);
+            }
+        }
+        let end = at + done as u64;
         let old = volume.inode(self.number)?.record.size();
         if end > old {
             volume.set_size(self.number, end)?;
@@ -114,11 +124,7 @@ impl Node {
 
     /// Stores what is in the file for good.
     fn store_all(&self) -> Result<()> {
-        let mut volume = self.fs.volume();
-        // Metadata is stored as a whole, and must not name blocks that hold something else yet.
-        self.fs.write_all(&mut volume)?;
-        volume.flush()?;
-        self.fs.storage.sync()
+        self.fs.store(&mut self.fs.volume())
     }
 }
 

@@ -31,9 +31,10 @@ mod kind {
 /// Features without which a journal cannot be read.
 mod feature {
     pub(super) const WIDE: u32 = 0x2;
-    pub(super) const CHECKSUMS_2: u32 = 0x8;
     pub(super) const CHECKSUMS_3: u32 = 0x10;
-    pub(super) const KNOWN: u32 = 0x1 | WIDE | 0x4 | CHECKSUMS_2 | CHECKSUMS_3;
+    /// Not: commits that only a checksum tells from unfinished ones (0x4), and tags with short
+    /// checksums (0x8), which nothing makes any more.
+    pub(super) const KNOWN: u32 = 0x1 | WIDE | CHECKSUMS_3;
 }
 
 /// Flags of a tag.
@@ -80,8 +81,7 @@ impl Journal {
     }
 
     fn tail_len(&self) -> usize {
-        let sums = feature::CHECKSUMS_2 | feature::CHECKSUMS_3;
-        if self.features & sums == 0 { 0 } else { 4 }
+        if self.features & feature::CHECKSUMS_3 == 0 { 0 } else { 4 }
     }
 
     /// The changes that a descriptor names; their copies follow it. Returns the block behind
@@ -147,7 +147,9 @@ impl Volume {
         };
         let version_2 = big_u32_at(&head, 4) == 4;
         let journal = Journal { features: if version_2 { journal.features } else { 0 }, ..journal };
+        let room = self.inode(inode)?.record.size() / self.shape.block_size as u64;
         let fits = big_u32_at(&head, 0) == MAGIC
+            && u64::from(journal.len) <= room.min(self.shape.blocks)
             && big_u32_at(&head, 12) as usize == self.shape.block_size
             && (1..journal.len).contains(&journal.first);
         if !fits {
@@ -212,6 +214,7 @@ impl Volume {
                 kind::DESCRIPTOR => {
                     let (more, behind) = journal.changes(&block, at);
                     read += more.len() as u32;
+                    changes.try_reserve(more.len()).map_err(|_| crate::machine::OutOfMemory)?;
                     changes.extend(more);
                     at = behind;
                 }
@@ -232,6 +235,11 @@ impl Volume {
     }
 
     fn apply(&mut self, journal: &Journal, log: &Log) -> Result<usize> {
+        let mut changes = log.transactions.iter().flat_map(|(_, changes)| changes);
+        if changes.any(|change| change.place >= self.shape.blocks) {
+            log::warn!("ext: the journal has blocks that there are none of");
+            return Err(damaged());
+        }
         let mut done = 0;
         for (sequence, changes) in &log.transactions {
             for change in changes {

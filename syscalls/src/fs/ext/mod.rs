@@ -190,6 +190,21 @@ impl Ext {
         volume.write_back(number)
     }
 
+    /// The inodes in use that have no name any more, and are to be freed after that.
+    fn nameless(&self, volume: &Volume) -> Vec<u32> {
+        let all = volume.nameless();
+        all.into_iter().filter(|&number| self.known(number).is_some()).collect()
+    }
+
+    /// Stores all that was written, for good.
+    fn store(&self, volume: &mut Volume) -> Result<()> {
+        // Metadata is stored as a whole, and must not name blocks that hold something else yet.
+        self.write_all(volume)?;
+        volume.flush()?;
+        volume.limit_inodes(|number| self.known(number).is_some());
+        self.storage.sync()
+    }
+
     fn write_all(&self, volume: &mut Volume) -> Result<()> {
         let files = volume.changed_files();
         files.into_iter().try_for_each(|number| self.write_back(volume, number))
@@ -206,10 +221,7 @@ impl FileSystem for Ext {
     }
 
     fn sync(&self) -> Result<()> {
-        let mut volume = self.volume();
-        self.write_all(&mut volume)?;
-        volume.flush()?;
-        self.storage.sync()
+        self.store(&mut self.volume())
     }
 
     fn usage(&self) -> Usage {
@@ -229,11 +241,8 @@ impl FileSystem for Ext {
     fn by_handle(self: Arc<Self>, handle: u64) -> Option<Arc<dyn Inode>> {
         let (number, generation) = (handle as u32, (handle >> 32) as u32);
         let mut volume = self.volume();
-        if number != ROOT && number < volume.shape.first_inode || !volume.is_in_use(number).ok()? {
-            return None;
-        }
-        let record = &volume.inode(number).ok()?.record;
-        if record.links() == 0 || record.generation() != generation {
+        volume.check_named(number).ok()?;
+        if volume.inode(number).ok()?.record.generation() != generation {
             return None;
         }
         let node = self.node(&mut volume, number).ok()?;
@@ -247,12 +256,22 @@ impl FileSystem for Ext {
     fn change_access(&self, access: MountAccess) -> Result<()> {
         let writing = writing(access, &self.storage)?;
         let mut volume = self.volume();
+        if writing == Writing::Never && !self.nameless(&volume).is_empty() {
+            return Err(Errno::EBUSY.because("a file that has lost its name is in use"));
+        }
         self.write_all(&mut volume)?;
         volume.set_writing(writing)
     }
 
     fn end(&self) {
         let mut volume = self.volume();
+        for number in self.nameless(&volume) {
+            // Nobody can reach it any more, whoever still has it open.
+            if let Err(error) = volume.remove_inode(number) {
+                log::warn!("ext: inode {number} could not be freed: {}", error.reason);
+                volume.found_damage();
+            }
+        }
         let ended = self.write_all(&mut volume);
         if let Err(error) = ended.and_then(|()| volume.set_writing(Writing::Never)) {
             log::warn!("ext: what was written is lost: {}", error.reason);

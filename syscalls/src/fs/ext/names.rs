@@ -217,6 +217,7 @@ impl Volume {
     pub(super) fn unlink(&mut self, directory: u32, name: &[u8], kind: Removed) -> Result<u32> {
         self.check_writable()?;
         let number = self.find_entry(directory, name)?.ok_or_else(no_entry)?.number;
+        self.check_named(number)?;
         self.check_removable(number, kind)?;
         self.remove_entry(directory, name)?;
         self.name_gone(directory, number)?;
@@ -259,9 +260,11 @@ impl Volume {
         self.check_writable()?;
         self.check_live(to)?;
         let number = self.find_entry(from, name)?.ok_or_else(no_entry)?.number;
+        self.check_named(number)?;
         let kind = self.inode(number)?.record.kind().ok_or_else(damaged)?;
         let is_directory = kind == FileType::Directory;
         let old = self.find_entry(to, new_name)?.map(|found| found.number);
+        old.map_or(Ok(()), |old| self.check_named(old))?;
         if flags.contains(RenameFlags::EXCHANGE) {
             let other = old.ok_or_else(no_entry)?;
             self.exchange((from, name, number), (to, new_name, other))?;

@@ -243,6 +243,7 @@ impl Inode for Node {
         self.check_directory()?;
         let mut volume = self.fs.volume();
         let found = volume.find_entry(self.number, name)?.ok_or_else(no_entry)?;
+        volume.check_named(found.number)?;
         Ok(self.fs.node(&mut volume, found.number)?)
     }
 
@@ -368,6 +369,12 @@ impl Inode for Node {
         };
         if left == 0 {
             return Ok(None);
+        }
+        if volume.has_many_changes()
+            && let Err(error) = self.fs.write_all(&mut volume)
+        {
+            // It is kept, and fsync(2) will say so to whom it concerns.
+            log::warn!("ext: what was written could not be stored: {}", error.reason);
         }
         volume.touch(self.number, &[Time::Modified, Time::Changed])?;
         volume.page_to_write(self.number, index, 0..left.min(PAGE) as usize).map(Some)

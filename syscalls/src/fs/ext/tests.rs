@@ -86,6 +86,16 @@ impl Image {
         assert!(checked.status.success(), "{text}");
     }
 
+    /// Changes the file system with these commands of debugfs(8).
+    fn change(&self, commands: &str) {
+        let script = format!("{}.commands", self.path());
+        fs::write(&script, commands).unwrap();
+        let mut debugfs = Command::new("/usr/sbin/debugfs");
+        let done = debugfs.args(["-w", "-f", &script, self.path()]).output();
+        assert!(done.expect("e2fsprogs are installed").status.success());
+        fs::remove_file(script).unwrap();
+    }
+
     fn debugfs(&self, command: &str) -> String {
         let told = Command::new("/usr/sbin/debugfs").args(["-R", command, self.path()]).output();
         String::from_utf8_lossy(&told.expect("e2fsprogs are installed").stdout).into_owned()

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use abi::fs::FileType;
 
 use crate::buffer;
 use crate::error::{Because, Result};
@@ -16,7 +17,6 @@ use super::blocks::Blocks;
 use super::bytes::{put, put_u16, put_u32, u16_at, u32_at};
 use super::checksum::crc32c;
 use super::content::Content;
-use super::damaged;
 use super::extents::Extents;
 use super::groups::{Count, Groups, Place};
 use super::record::{BASE, Record, flag};
@@ -24,6 +24,7 @@ use super::shape::{
     STATE_ERRORS, STATE_VALID, SUPERBLOCK, Shape, compatible, field, incompatible,
     superblock_checksum,
 };
+use super::{ROOT, damaged};
 
 /// Most inodes that are kept though nobody uses them.
 const KEPT_INODES: usize = 4096;
@@ -266,6 +267,19 @@ impl Volume {
         self.inodes.get_mut(&number).ok_or_else(damaged)
     }
 
+    /// Fails unless an inode can have a name: it is the root's or no reserved one, and in use.
+    ///
+    /// # Errors
+    /// `EUCLEAN`; as [`Volume::inode`].
+    pub(super) fn check_named(&mut self, number: u32) -> Result<()> {
+        let may_be = number == ROOT || number >= self.shape.first_inode;
+        if may_be && self.is_in_use(number)? && self.inode(number)?.record.links() > 0 {
+            return Ok(());
+        }
+        log::warn!("ext: inode {number} is not in use");
+        Err(damaged())
+    }
+
     /// An inode, to be changed.
     ///
     /// # Errors
@@ -287,6 +301,30 @@ impl Volume {
     /// All inodes in memory.
     pub(super) fn kept(&mut self) -> impl Iterator<Item = (u32, &mut Kept)> {
         self.inodes.iter_mut().map(|(&number, kept)| (number, kept))
+    }
+
+    /// Inodes in memory that have no name, and may be freed.
+    pub(super) fn nameless(&self) -> Vec<u32> {
+        if !self.is_writable() {
+            return Vec::new();
+        }
+        let gone = self.inodes.iter().filter(|(_, kept)| kept.record.links() == 0);
+        gone.map(|(&number, _)| number).collect()
+    }
+
+    /// Lets go of inodes that nobody uses, where there are too many and nothing of them has to
+    /// be written.
+    pub(super) fn limit_inodes(&mut self, is_used: impl Fn(u32) -> bool) {
+        if self.inodes.len() <= KEPT_INODES {
+            return;
+        }
+        let idle = |(&number, kept): (&u32, &Kept)| {
+            let changed = kept.changed || kept.content.has_changes();
+            let stays = changed || kept.record.links() == 0 || is_used(number);
+            (!stays).then_some(number)
+        };
+        let idle: Vec<u32> = self.inodes.iter().filter_map(idle).collect();
+        idle.into_iter().for_each(|number| self.drop_inode(number));
     }
 
     /// Nobody uses an inode any more: it is freed where it has no name, and is let go of where
@@ -349,6 +387,11 @@ impl Volume {
         }
         if record.flags() & flag::UNKNOWN != 0 {
             return Err(Errno::EOPNOTSUPP.because("the file is stored in a way not known"));
+        }
+        let longest = u64::from(u32::MAX) * self.shape.block_size as u64;
+        if record.kind() == Some(FileType::Regular) && record.size() > longest {
+            log::warn!("ext: inode {number} is longer than any file can be");
+            return Err(damaged());
         }
         Ok(record)
     }

@@ -1,7 +1,7 @@
 //! A loop device, and the file it may be bound to.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fs::FileType;
@@ -24,6 +24,8 @@ pub(in crate::fs) struct LoopDevice {
     reads: Transfers,
     writes: Transfers,
     state: Mutex<State>,
+    /// A file system on it is mounted, or not yet stored after that.
+    mounted: AtomicBool,
 }
 
 /// What was read or written.
@@ -138,7 +140,7 @@ impl LoopDevice {
             sequence: 0,
         };
         let (reads, writes) = (Transfers::default(), Transfers::default());
-        Self { number, reads, writes, state: Mutex::new(state) }
+        Self { number, reads, writes, state: Mutex::new(state), mounted: AtomicBool::new(false) }
     }
 
     /// So many bytes were read, in so many nanoseconds.
@@ -216,6 +218,23 @@ impl LoopDevice {
             return Err(Errno::EBUSY.because("the device is in use"));
         }
         Ok(())
+    }
+
+    /// Takes it for a file system, until [`LoopDevice::end_mount`].
+    ///
+    /// # Errors
+    /// `EBUSY` while another one has it; those of [`LoopDevice::open`].
+    pub(super) fn begin_mount(&self) -> Result<()> {
+        if self.mounted.swap(true, Ordering::SeqCst) {
+            return Err(Errno::EBUSY.because("the device is being mounted or unmounted"));
+        }
+        self.open().inspect_err(|_| self.mounted.store(false, Ordering::SeqCst))
+    }
+
+    /// The file system does not use it any more.
+    pub(super) fn end_mount(&self) {
+        self.close();
+        self.mounted.store(false, Ordering::SeqCst);
     }
 
     /// Counts one who has it open, until [`LoopDevice::close`].

@@ -23,12 +23,13 @@ impl MountedLoop {
     /// Opens `device` to be mounted.
     ///
     /// # Errors
-    /// `ENXIO` while it is being let go; `EINVAL` when it is not bound.
+    /// `EBUSY` when it is mounted; `ENXIO` while it is being let go; `EINVAL` when it is not
+    /// bound.
     pub(in crate::fs) fn open(
         machine: &Arc<dyn Machine>,
         device: Arc<LoopDevice>,
     ) -> Result<Arc<Self>> {
-        device.open()?;
+        device.begin_mount()?;
         let len = device.size();
         // Dropped, it closes the device again.
         let (machine, released) = (machine.clone(), AtomicBool::new(false));
@@ -90,7 +91,7 @@ impl Storage for MountedLoop {
 
     fn release(&self) {
         if !self.released.swap(true, Ordering::SeqCst) {
-            self.device.close();
+            self.device.end_mount();
         }
     }
 }

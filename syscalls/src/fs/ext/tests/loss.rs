@@ -130,3 +130,59 @@ fn writing_to_what_was_allocated_on_a_full_device_loses_no_blocks() {
     root.file_system().end();
     image.check(&disk);
 }
+
+#[test]
+fn a_file_without_a_name_that_is_open_is_freed_at_the_end() {
+    for (kind, options) in KINDS {
+        let image = Image::make(options, "8m");
+        let disk = image.disk();
+        let root = mount(kind, &disk).unwrap();
+        let free = root.file_system().usage().free_inodes;
+        let file = root.create(b"file", &new(NewKind::Regular)).unwrap();
+        bytes(&file).write_at(0, &[7; 9000]).unwrap();
+        root.unlink(b"file").unwrap();
+        let read_only = root.file_system().change_access(MountAccess::ReadOnly);
+        assert_eq!(read_only.unwrap_err().errno, Errno::EBUSY);
+        root.file_system().end();
+        image.check(&disk);
+        drop((file, root));
+        let root = mount(kind, &disk).unwrap();
+        assert_eq!(root.file_system().usage().free_inodes, free);
+        root.file_system().change_access(MountAccess::ReadOnly).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_or_leads_to_nothing_is_damage() {
+    let kit = kit::process();
+    let image = Image::make("-t ext2 -b 1024", "8m");
+    let disk = image.disk();
+    let root = mount("ext2", &disk).unwrap();
+    for name in [&b"long"[..], b"free"] {
+        root.create(name, &new(NewKind::Regular)).unwrap();
+    }
+    root.file_system().end();
+    image.check(&disk);
+    drop(root);
+    image.change("set_inode_field /long size 0x7fffffffffffffff\nfreei /free\n");
+    let root = mount("ext2", &image.disk()).unwrap();
+    for name in [&b"long"[..], b"free"] {
+        let found = root.lookup(&kit.context(), name);
+        assert_eq!(found.err().unwrap().errno, Errno::EUCLEAN);
+    }
+}
+
+#[test]
+fn a_journal_is_replayed_only_where_it_is_understood() {
+    let block = std::env::temp_dir().join(format!("birgus-block-{}", std::process::id()));
+    fs::write(&block, [0x5a; 1024]).unwrap();
+    for (open, expected) in [("jo", None), ("jo -c -v 2", Some(Errno::EINVAL))] {
+        let image = Image::make("-t ext4 -b 1024", "20m");
+        image.change(&format!("{open}\njw -b 15000 {}\njc\n", block.to_str().unwrap()));
+        let disk = image.disk();
+        assert_eq!(mount("ext4", &disk).err().map(|error| error.errno), expected, "{open}");
+        let is_there = disk.0.lock()[15_000 * 1024..][..1024] == [0x5a; 1024];
+        assert_eq!(is_there, expected.is_none(), "{open}");
+    }
+    fs::remove_file(block).unwrap();
+}
