@@ -14,9 +14,12 @@ use crate::process::Capability;
 
 use super::Fd;
 use super::ext::Ext;
-use super::loops::MountedLoop;
+use super::loops::{LoopDevice, LoopDevices, MountedLoop};
 use super::mount::{MountAccess, SuperBlock};
 use super::path::{self, Follow};
+
+/// How many file systems on images may lie in one another.
+const DEPTH_MAX: usize = 3;
 
 /// The file systems of block devices that are mounted: each only once, however often.
 #[derive(Default)]
@@ -85,6 +88,7 @@ pub(super) fn mount(
     let number = (device.major == MAJOR).then_some(device.minor);
     let disk = number.and_then(|number| vfs.loops.get(number));
     let disk = disk.ok_or_else(|| Errno::ENXIO.because("there is no such device"))?;
+    check_depth(&vfs.loops, &disk)?;
     let storage = MountedLoop::open(&cx.system.machine, disk)?;
     let root = Ext::mount(&cx.system.machine, kind, device, storage, (access, options))?;
     let super_block = SuperBlock::new(root, source);
@@ -92,6 +96,21 @@ pub(super) fn mount(
     super_block.set_access(access)?;
     vfs.disks.add(device, &super_block);
     Ok(super_block)
+}
+
+/// Fails where the image in `disk` lies in an image, and so on, too often: each has a part of
+/// the stack while something is written.
+fn check_depth(loops: &LoopDevices, disk: &Arc<LoopDevice>) -> Result<()> {
+    let mut disk = disk.clone();
+    for _ in 0..DEPTH_MAX {
+        let Ok(binding) = disk.binding() else { return Ok(()) };
+        let below = binding.file.file.inode().file_system().device();
+        match loops.get(below.minor).filter(|_| below.major == MAJOR) {
+            Some(next) => disk = next,
+            None => return Ok(()),
+        }
+    }
+    Err(Errno::ELOOP.because("too many images lie in one another"))
 }
 
 fn block_device(cx: &Context<'_>, source: &[u8]) -> Result<Device> {
