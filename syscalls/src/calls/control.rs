@@ -65,7 +65,12 @@ fn read_one(cx: &Context<'_>, kind: u32, data: &[u8], how: &mut Outgoing) -> Res
                 return Err(Errno::EINVAL.because("too many descriptors"));
             }
             for descriptor in descriptors {
-                how.files.push(cx.files().get(Fd(i32::from_ne_bytes(*descriptor)))?);
+                let file = cx.files().get(Fd(i32::from_ne_bytes(*descriptor)))?;
+                if file.file.ring().is_some() {
+                    // It may hold the very socket, and nobody would free either.
+                    return Err(Errno::EINVAL.because("a ring cannot be passed on"));
+                }
+                how.files.push(file);
             }
             Ok(())
         }

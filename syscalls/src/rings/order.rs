@@ -69,6 +69,11 @@ impl Order {
         self.all.insert(request.number, request.clone());
     }
 
+    /// How many requests have not ended.
+    pub(super) fn under_way(&self) -> usize {
+        self.all.len()
+    }
+
     /// All that match.
     pub(super) fn find(&self, matches: impl Fn(&Request) -> bool) -> Vec<Arc<Request>> {
         self.all.values().filter(|one| matches(one)).cloned().collect()

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use spin::Mutex;
 
@@ -19,6 +20,8 @@ use super::ring::Ring;
 pub(crate) struct OwnRequests {
     /// Those that can go on.
     ready: Mutex<VecDeque<Arc<Request>>>,
+    /// Whether it goes on with one: what that waits for does not make it begin another.
+    is_running: AtomicBool,
     /// Where it has submitted some.
     rings: Mutex<Vec<Weak<Ring>>>,
 }
@@ -43,14 +46,24 @@ impl Thread {
 
     /// Goes on with its requests; returns whether there were any. Only the thread itself may.
     pub(crate) fn run_requests(&self, cx: &Context<'_>) -> bool {
-        if !self.attention.has(Attention::REQUESTS) {
+        let own = &self.requests;
+        if !self.attention.has(Attention::REQUESTS) || own.is_running.swap(true, Ordering::Relaxed)
+        {
             return false;
         }
         self.attention.clear(Attention::REQUESTS);
-        while let Some(request) = self.next_request() {
+        // Those that come meanwhile have their turn later.
+        let mut rest = own.ready.lock().len();
+        while rest > 0 && !self.attention.has(Attention::EXIT) {
+            let Some(request) = self.next_request() else { break };
             cx.without_waiting(|| request.run(cx));
             cx.system.machine.reschedule();
+            rest -= 1;
         }
+        if !own.ready.lock().is_empty() {
+            self.attention.set(Attention::REQUESTS);
+        }
+        own.is_running.store(false, Ordering::Relaxed);
         true
     }
 

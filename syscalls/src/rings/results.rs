@@ -65,6 +65,11 @@ impl Results {
         !self.state.lock().backlog.is_empty()
     }
 
+    /// Whether more results wait outside the ring than there is room for in it.
+    pub(super) fn is_behind(&self, memory: &RingMemory) -> bool {
+        self.state.lock().backlog.len() > memory.cq_entries() as usize
+    }
+
     /// Whether there is room for one more.
     pub(super) fn has_room(&self, memory: &RingMemory) -> bool {
         let state = self.state.lock();

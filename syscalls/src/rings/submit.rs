@@ -9,6 +9,7 @@ use abi::io_uring::{RequestFlags, SetupFlags, Submission};
 use crate::context::Context;
 use crate::error::{Because, Result};
 use crate::fs::PollEvents;
+use crate::process::Attention;
 
 use super::memory::at;
 use super::operation::Operation;
@@ -23,27 +24,34 @@ const PART: u32 = 64;
 /// How many pages requests leave to others.
 const RESERVE_PAGES: u64 = 512;
 
+/// How many requests of a ring may be under way.
+const MAX_REQUESTS: usize = 1 << 16;
+
 impl Ring {
     /// Takes up to `most` requests and begins them; returns how many.
     ///
     /// # Errors
-    /// `EAGAIN` where there is no memory for the first.
+    /// `EAGAIN` where there is no memory for the first, or too many are under way; `EBUSY` where
+    /// too many results wait to be taken.
     pub(crate) fn submit(&self, cx: &Context<'_>, most: u32) -> Result<u32> {
-        let mut done = 0;
-        let mut chain: Vec<Arc<Request>> = Vec::new();
+        let most = most.min(self.untaken(*self.taken.lock()));
+        let (mut done, mut chain) = (0, Vec::<Arc<Request>>::new());
         if most > 0 {
             cx.thread.uses(self);
         }
-        while done < most {
+        while done < most && !cx.thread.attention.has(Attention::EXIT) {
             if done.is_multiple_of(PART) {
                 if done > 0 {
                     cx.system.machine.reschedule();
                 }
-                if !has_memory(cx) && done == 0 {
-                    return Err(Errno::EAGAIN.because("no memory for requests"));
-                } else if !has_memory(cx) {
-                    break;
+                match self.check_room(cx) {
+                    Err(error) if done == 0 => return Err(error),
+                    Err(_) => break,
+                    Ok(()) => {}
                 }
+            }
+            if chain.try_reserve(1).is_err() {
+                break;
             }
             let Some(entry) = self.take() else { break };
             done += 1;
@@ -52,7 +60,6 @@ impl Ring {
             let is_linked =
                 request.flags.intersects(RequestFlags::IO_LINK | RequestFlags::IO_HARDLINK);
             let is_alone = chain.is_empty() && !is_linked;
-            chain.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             chain.push(request);
             if !is_linked {
                 self.begin(cx, core::mem::take(&mut chain));
@@ -66,6 +73,17 @@ impl Ring {
             self.changed.wake(PollEvents::OUT | PollEvents::WRNORM);
         }
         Ok(done)
+    }
+
+    /// Fails where no more requests can be taken for now.
+    fn check_room(&self, cx: &Context<'_>) -> Result<()> {
+        if self.order.lock().under_way() >= MAX_REQUESTS || !has_memory(cx) {
+            return Err(Errno::EAGAIN.because("no memory for requests"));
+        }
+        if self.results.is_behind(&self.memory) {
+            return Err(Errno::EBUSY.because("too many results wait to be taken"));
+        }
+        Ok(())
     }
 
     /// How many requests the application has put there that are not taken.
